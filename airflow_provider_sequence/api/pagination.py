@@ -1,0 +1,82 @@
+"""Cursors to pages, and the end of a list in each form that it may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+#: An item of a list: its fields' JSON texts by name, each as it came.
+Item = dict[str, msgspec.Raw]
+
+
+class CursorRepeatedError(Exception):
+    """A page led back to a page that was read before: following it would never end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    One page of a list.
+
+    :param items: the items, in the order they came.
+    :param after: the cursor to the next page, or None on the last.
+    :param total: how many items the whole list has, by the API's word, or None where it gave none.
+    """
+
+    items: list[Item]
+    after: str | None
+    total: int | None
+
+
+class _Pagination(msgspec.Struct):
+    after: str | None = None
+    totalResultSize: int | None = None
+
+
+class _Envelope(msgspec.Struct):
+    items: list[Item]
+    pagination: _Pagination | None = None
+
+
+_decode: Callable[[Any], _Envelope] = msgspec.json.Decoder(_Envelope).decode
+
+
+def parse_page(body: bytes) -> Page:
+    """
+    Read a page out of an answer.
+
+    The documents don't say whether the last page leaves its cursor out, sends null or an empty text, or leads
+    to an empty page. Each of these is an end; an empty page's own cursor is not followed.
+
+    :raises msgspec.MsgspecError: if the answer is no list of objects.
+    """
+    envelope = _decode(body)
+    pagination = envelope.pagination or _Pagination()
+    after = (pagination.after or None) if envelope.items else None
+    return Page(envelope.items, after, pagination.totalResultSize)
+
+
+def walk(fetch: Callable[[str | None], Page]) -> Iterator[Page]:
+    """
+    Follow the cursors from the first page to the last, one page in memory at a time.
+
+    Cursors are opaque: they are passed back as they came and never made.
+
+    :param fetch: gets the page of a cursor; None stands for the first page.
+    :raises CursorRepeatedError: if a cursor comes a second time.
+    """
+    seen: set[int] = set()
+    cursor: str | None = None
+    while True:
+        page = fetch(cursor)
+        yield page
+        if page.after is None:
+            return
+        cursor = page.after
+        # The hash is kept and not the cursor: eight bytes a page, whatever a cursor's length.
+        if hash(cursor) in seen:
+            raise CursorRepeatedError
+        seen.add(hash(cursor))

@@ -1,0 +1,119 @@
+"""How fast a client may go, and what a 429 teaches it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+#: The part of the limit that is used. Requests that leave evenly spaced don't arrive so; without a little room
+#: a minute, as it is counted at the other end, could hold a few more than the limit.
+HEADROOM = 0.985
+#: Seconds of missed turns that may be made up for. With the headroom, no window of a minute then holds more than
+#: the limit: 0.985 * (60 + 0.5) / 60 < 1.
+SLACK = 0.5
+#: What a 429 leaves of the rate, and the least that is left of it, as a part of the configured rate.
+SLOW_DOWN, SLOWEST = 0.75, 0.005
+#: What comes back of a lowered rate with each second that passes, as a part of the configured rate.
+RECOVERY = 0.005
+#: Seconds to stop after a 429 that does not say how long: doubled each time in a row, up to the second number.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 16.0
+
+
+class RateLimiter:
+    """
+    Spaces out the requests of all threads of a client, so that the limit a minute is kept and not run into.
+
+    Even spacing is right whether the limit is counted by a moving window, a fixed one or a token bucket.
+    A 429 stops all threads until it is time to go on, and slows them all down; the rate then grows back.
+
+    :param per_minute: requests a minute that the account allows.
+    :param wait: sleeps for a number of seconds; what it raises ends the wait.
+    :param clock: seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        per_minute: float,
+        *,
+        wait: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._configured = per_minute * HEADROOM / 60
+        self._wait = wait
+        self._clock = clock
+        self._lock = threading.Lock()
+        now = clock()
+        self._rate = self._configured
+        self._rate_since = now
+        self._next_turn = now
+        self._stopped_until = now
+        self._slowed_at = float("-inf")
+        self._in_a_row = 0
+        self._throttled = 0
+
+    @property
+    def per_second(self) -> float:
+        """The rate in use at this moment, in requests a second."""
+        with self._lock:
+            self._grow_back()
+            return self._rate
+
+    @property
+    def throttled_requests(self) -> int:
+        """How many requests were answered with a 429."""
+        return self._throttled
+
+    def acquire(self) -> float:
+        """
+        Wait for a turn.
+
+        :return: when the turn came, to be given to :meth:`throttled` or :meth:`passed`.
+        """
+        while True:
+            with self._lock:
+                now = self._grow_back()
+                turn = max(self._next_turn, self._stopped_until, now - SLACK)
+                self._next_turn = turn + 1 / self._rate
+                stop = self._stopped_until
+            if turn > now:
+                self._wait(turn - now)
+            # A 429 that came meanwhile has put everybody's turn off: queue again.
+            if self._stopped_until == stop:
+                return max(turn, now)
+
+    def throttled(self, turn: float, retry_after: float | None = None) -> None:
+        """
+        Learn from a 429: stop all threads, then go on more slowly.
+
+        :param turn: when the request had its turn. Requests that left before the rate was last lowered say
+            nothing about the new rate.
+        :param retry_after: seconds that the answer asked to wait, or None where it did not say.
+        """
+        with self._lock:
+            now = self._grow_back()
+            self._throttled += 1
+            if turn >= self._slowed_at:
+                self._rate = max(self._rate * SLOW_DOWN, self._configured * SLOWEST)
+                self._slowed_at = now
+                self._in_a_row += 1
+            if retry_after is None:
+                pause = min(FIRST_PAUSE * 2 ** (self._in_a_row - 1), LONGEST_PAUSE)
+                # Tasks on other machines that share the limit were stopped at the same moment.
+                retry_after = pause * random.uniform(0.75, 1.25)  # noqa: S311
+            self._stopped_until = max(self._stopped_until, now + retry_after)
+            self._next_turn = self._stopped_until
+
+    def passed(self, turn: float) -> None:
+        """Note that a request was let through."""
+        if self._in_a_row and turn >= self._slowed_at:
+            self._in_a_row = 0
+
+    def _grow_back(self) -> float:
+        now = self._clock()
+        going = now - max(self._rate_since, self._stopped_until)
+        if going > 0:
+            self._rate = min(self._configured, self._rate + self._configured * RECOVERY * going)
+        self._rate_since = now
+        return now

@@ -1,0 +1,42 @@
+"""Timestamps as Sequence writes and reads them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+#: Digits of a second's fraction that ``datetime``, and most databases, keep.
+KEPT_DIGITS = 6
+
+_FRACTION = re.compile(r"\d[T ]\d{2}.*?[.,](\d+)")
+
+
+def utc_text(time: dt.datetime) -> str:
+    """
+    A time that has a zone, in ISO 8601, in UTC with ``Z``; microseconds where there are any.
+
+    :raises OverflowError: if it lies outside the years 1 to 9999 in UTC.
+    """
+    return time.astimezone(dt.UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def parse_timestamp(value: Any) -> dt.datetime:
+    """
+    Read a timestamp of the API, to the microsecond. One without a zone is UTC, as all that is sent.
+
+    :raises ValueError: if it is no time in ISO 8601.
+    """
+    if not isinstance(value, str):
+        raise ValueError("not text")
+    time = dt.datetime.fromisoformat(value)
+    try:
+        return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("outside the years 1 to 9999 in UTC") from None
+
+
+def long_fraction(text: str) -> str | None:
+    """The digits of a timestamp's fraction, where there are more than :data:`KEPT_DIGITS`."""
+    found = _FRACTION.search(text)
+    return found[1] if found is not None and len(found[1]) > KEPT_DIGITS else None

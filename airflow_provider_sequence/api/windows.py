@@ -1,0 +1,115 @@
+"""Half-open windows of business time, ``[start, end)``: parse, split, and widen for a bound of unknown kind."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pendulum
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+
+#: Whether Sequence's ``eventTimestampAfter`` and ``eventTimestampBefore`` include their bound is not
+#: documented, nor how finely they are compared. A second more on either side, in whole seconds, is right
+#: under each reading; :meth:`Window.__contains__` then keeps what belongs.
+MARGIN = dt.timedelta(seconds=1)
+
+_FIRST_SECOND = dt.datetime.min.replace(tzinfo=dt.UTC)
+_LAST_SECOND = dt.datetime.max.replace(microsecond=0, tzinfo=dt.UTC)
+
+#: What is asked for: ``eventTimestampAfter`` and ``eventTimestampBefore``.
+Bounds = tuple[dt.datetime, dt.datetime]
+
+_WHAT_TO_SET = (
+    "Set window_start and window_end to explicit times, for example "
+    'window_start="{{ data_interval_start }}" and window_end="{{ data_interval_end }}" in a DAG whose '
+    "timetable has data intervals (CronDataIntervalTimetable, DeltaDataIntervalTimetable), or parameters "
+    "of the DAG for manual runs."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    The times ``t`` with ``start <= t < end``.
+
+    Neighbouring windows share no time and miss none.
+
+    :param start: first time that belongs to the window, with a time zone.
+    :param end: first time that no longer does, with a time zone.
+    :raises SequenceConfigurationError: if the window is empty or backwards.
+    """
+
+    start: dt.datetime
+    end: dt.datetime
+
+    def __post_init__(self) -> None:
+        if self.start >= self.end:
+            kind = "empty" if self.start == self.end else "backwards"
+            raise SequenceConfigurationError(
+                f"the window [{self.start.isoformat()}, {self.end.isoformat()}) is {kind}. A manual run may "
+                f"have a data interval of length zero. {_WHAT_TO_SET}"
+            )
+
+    @classmethod
+    def parse(cls, start: object, end: object) -> Window:
+        """
+        Make a window of what templates and users give: datetimes, dates or ISO 8601 text; UTC without a zone.
+
+        :raises SequenceConfigurationError: if a bound is missing or no time, or the window is empty or backwards.
+        """
+        return cls(_parse_bound("window_start", start), _parse_bound("window_end", end))
+
+    def __contains__(self, time: dt.datetime) -> bool:
+        return self.start <= time < self.end
+
+    def widened(self) -> Bounds:
+        """Bounds to ask Sequence for, in whole seconds, such that no time of the window is left out."""
+        return _seconds_before(self.start), _seconds_after(self.end)
+
+    def margins(self) -> tuple[Bounds, Bounds]:
+        """
+        Bounds to ask for what :meth:`widened` has too much: before the start, and from the end on.
+
+        The outer bounds are those of :meth:`widened`, so that Sequence reads them alike.
+        """
+        after, before = self.widened()
+        return (after, _seconds_after(self.start)), (_seconds_before(self.end), before)
+
+    def split(self, parts: int) -> list[Window]:
+        """Cut into ``parts`` neighbouring windows of the same length (to the microsecond), fewer where too short."""
+        if parts < 1:
+            raise SequenceConfigurationError(f"a window is split into at least 1 part, not {parts}")
+        length = self.end - self.start
+        cuts = sorted({self.start + length * i // parts for i in range(parts)} | {self.end})
+        return [Window(a, b) for a, b in pairwise(cuts)]
+
+
+def _seconds_before(time: dt.datetime) -> dt.datetime:
+    floor = time.astimezone(dt.UTC).replace(microsecond=0)
+    return floor - min(MARGIN, floor - _FIRST_SECOND)
+
+
+def _seconds_after(time: dt.datetime) -> dt.datetime:
+    floor = time.astimezone(dt.UTC).replace(microsecond=0)
+    ahead = MARGIN + dt.timedelta(seconds=1) if time.microsecond else MARGIN
+    return floor + min(ahead, _LAST_SECOND - floor)
+
+
+def _parse_bound(name: str, value: object) -> dt.datetime:
+    if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
+        raise SequenceConfigurationError(
+            f"{name} is not set, and this run has no data interval. {_WHAT_TO_SET}"
+        )
+    parsed: object = value
+    if isinstance(value, str):
+        try:
+            parsed = pendulum.parse(value.strip())
+        except ValueError:
+            parsed = None
+    if isinstance(parsed, dt.datetime):
+        return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=dt.UTC)
+    if isinstance(parsed, dt.date):
+        return dt.datetime(parsed.year, parsed.month, parsed.day, tzinfo=dt.UTC)
+    raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}. {_WHAT_TO_SET}")

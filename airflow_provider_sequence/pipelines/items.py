@@ -1,0 +1,119 @@
+"""Items of a list to rows of a staging table, with nothing lost on the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.pagination import Item
+from airflow_provider_sequence.api.resources import Resource
+from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp
+from airflow_provider_sequence.warehouse.staging import StagingColumn
+
+#: Fields that have no column, or don't fit it, as one JSON object by the API's names.
+EXTRA_COLUMN = "_extra"
+#: When the row was loaded last.
+LOADED_AT_COLUMN = "_loaded_at"
+
+
+class _DoesNotFitError(Exception):
+    """A value is not of its column's type."""
+
+
+def staging_columns(resource: Resource) -> list[StagingColumn]:
+    """Columns of a resource's staging table."""
+    return [
+        *(
+            StagingColumn(field.column, "key" if field is resource.key else field.type)
+            for field in resource.fields
+        ),
+        StagingColumn(EXTRA_COLUMN, "json"),
+        StagingColumn(LOADED_AT_COLUMN, "timestamp"),
+    ]
+
+
+class ItemMapper:
+    """
+    Makes rows of a resource's items.
+
+    :param resource: what the items are.
+    :param columns: names of the columns that the staging table has; fields of others go into ``_extra``.
+    :param loaded_at: the time to write into each row.
+    """
+
+    def __init__(self, resource: Resource, columns: Sequence[str], loaded_at: dt.datetime) -> None:
+        there = set(columns)
+        self._fields = [(f.name, _CONVERTERS[f.type]) for f in resource.fields if f.column in there]
+        self._loaded_at = loaded_at
+
+    def __call__(self, item: Item) -> tuple[Any, ...]:
+        """Make a row: the fields' values, the rest as JSON, and the time."""
+        rest = dict(item)
+        row: list[Any] = []
+        for name, convert in self._fields:
+            raw = rest.get(name)
+            if raw is None:
+                row.append(None)
+                continue
+            try:
+                row.append(convert(raw))
+                del rest[name]
+            except _DoesNotFitError as e:
+                # Kept as it came; what can be said of it in the column's type stands there.
+                row.append(e.args[0])
+        extra = exact_json.encode(rest).decode() if rest else None
+        return (*row, extra, self._loaded_at)
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    value = exact_json.decode(raw)
+    if value is None or isinstance(value, str):
+        return value
+    raise _DoesNotFitError(None)
+
+
+def _integer(raw: msgspec.Raw) -> int | None:
+    value = exact_json.decode(raw)
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    ):
+        return value
+    raise _DoesNotFitError(None)
+
+
+def _boolean(raw: msgspec.Raw) -> bool | None:
+    value = exact_json.decode(raw)
+    if value is None or isinstance(value, bool):
+        return value
+    raise _DoesNotFitError(None)
+
+
+def _json(raw: msgspec.Raw) -> str | None:
+    text = bytes(raw).decode()
+    return None if text == "null" else text
+
+
+def _timestamp(raw: msgspec.Raw) -> dt.datetime | None:
+    value = exact_json.decode(raw)
+    if value is None:
+        return None
+    try:
+        time = parse_timestamp(value)
+    except ValueError:
+        raise _DoesNotFitError(None) from None
+    if long_fraction(value):
+        raise _DoesNotFitError(time)
+    return time
+
+
+_CONVERTERS: dict[str, Callable[[msgspec.Raw], Any]] = {
+    "text": _text,
+    "integer": _integer,
+    "boolean": _boolean,
+    "json": _json,
+    "timestamp": _timestamp,
+}

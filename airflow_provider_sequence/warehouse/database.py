@@ -1,0 +1,141 @@
+"""What every use of the user's database has in common: engine options, names, and errors without data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import DateTime, Text
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+
+#: Seconds that a write to SQLite waits for another writer; the default of five is short for two tasks.
+SQLITE_BUSY_SECONDS = 60
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
+
+
+def engine_options(backend: str) -> dict[str, Any]:
+    """
+    Options of ``create_engine`` under which nothing is lost on the way and no value gets into an error.
+
+    :param backend: SQLAlchemy's name of the database, such as ``postgresql``.
+    """
+    options: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
+    if backend == "postgresql":
+        # Left to itself the driver turns the numbers of a JSON column into floats.
+        options["json_deserializer"] = _keep_json_text
+    return options
+
+
+def _keep_json_text(text: str | bytes) -> msgspec.Raw:
+    return msgspec.Raw(text.encode() if isinstance(text, str) else bytes(text))
+
+
+def split_table_name(name: str) -> tuple[str | None, str]:
+    """
+    Split ``table``, ``schema.table`` or ``database.schema.table`` into what stands before the table, and the table.
+
+    :raises SequenceConfigurationError: if a part is no plain identifier.
+    """
+    parts = name.strip().split(".")
+    if len(parts) > 3 or not all(_IDENTIFIER.fullmatch(part) for part in parts):
+        raise SequenceConfigurationError(
+            f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
+            "each of letters, digits and underscores"
+        )
+    return ".".join(parts[:-1]) or None, parts[-1]
+
+
+@contextmanager
+def connect(engine: Engine) -> Iterator[Connection]:
+    """
+    Open a connection, and close it at the end.
+
+    :raises WarehouseError: if the database can't be reached, or refuses a statement meanwhile.
+    """
+    with database_errors(), engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
+            connection.rollback()
+        yield connection
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Open a transaction that is committed at the end, or rolled back as a whole, DDL included."""
+    with connection.begin():
+        if connection.dialect.name == "sqlite":
+            # Python's driver opens no transaction before DDL, and asks for the write lock late.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn the errors of SQLAlchemy and the driver into one that holds no row."""
+    try:
+        yield
+    except SQLAlchemyError as e:
+        error = WarehouseError(describe(e))
+    else:
+        return
+    raise error
+
+
+def describe(error: SQLAlchemyError) -> str:
+    """Say what the database said: the first line, and without quoted text where that may be a value."""
+    if not isinstance(error, DBAPIError):
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    said = str(error.orig).strip().splitlines() or [""]
+    first = said[0]
+    if isinstance(error, (DataError, IntegrityError)):
+        # What the database could not take is data, and it likes to quote it.
+        first = re.sub(r"\"[^\"]*\"|'[^']*'|=\(.*\)", "…", first)
+    return f"{type(error.orig).__name__}: {first}"
+
+
+class _Jsonb(UserDefinedType[str]):
+    """JSONB that is given JSON text, and not Python values whose numbers were floats in between."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSONB"
+
+
+class JsonText(TypeDecorator[str]):
+    """A JSON text as it is: JSONB on PostgreSQL, text elsewhere (a JSON column of SQLite turns 1.10 into 1.1)."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of a dialect."""
+        return dialect.type_descriptor(_Jsonb() if dialect.name == "postgresql" else Text())
+
+
+class UtcTimestamp(TypeDecorator[Any]):
+    """A time with a zone: ``TIMESTAMP WITH TIME ZONE`` where there is one, else a plain timestamp in UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of a dialect."""
+        if dialect.name in {"mysql", "mariadb"}:
+            from sqlalchemy.dialects.mysql import DATETIME
+
+            return dialect.type_descriptor(DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Drop the zone, UTC, where the database keeps none."""
+        return value if value is None or dialect.name == "postgresql" else value.replace(tzinfo=None)

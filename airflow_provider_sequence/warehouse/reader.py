@@ -1,0 +1,79 @@
+"""A query to rows, in constant memory."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import CursorResult, Engine
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.database import database_errors
+
+Row = Sequence[Any]
+
+#: Rows that are fetched from the database at a time.
+BATCH_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRows:
+    """
+    What a query gives.
+
+    :param columns: the columns' names.
+    :param batches: lists of rows, in the query's order, each row a sequence of values in the columns' order.
+    """
+
+    columns: tuple[str, ...]
+    batches: Iterator[list[Row]]
+
+
+@contextmanager
+def read_rows(
+    engine: Engine, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None
+) -> Iterator[QueryRows]:
+    """
+    Run a query and stream its rows.
+
+    :param sql: one statement, in the database's own words; it is passed to the driver as it stands.
+    :param parameters: the statement's parameters, in the driver's own style.
+    :raises WarehouseError: if the database refuses the query, or breaks off.
+    :raises SequenceConfigurationError: if the statement gives no rows.
+    """
+    # Without parameters, a percent sign in the statement is a percent sign.
+    options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
+    with database_errors(), engine.connect() as connection:
+        given = tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters
+        result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
+        if not result.returns_rows:
+            raise SequenceConfigurationError("the statement in sql gives no rows; it must be a query")
+        columns = tuple(result.keys())
+        if engine.dialect.name == "sqlite":
+            # An open query locks the whole file against writers, a delivery log in it included.
+            with tempfile.TemporaryFile() as spool:
+                for rows in _batches(result):
+                    pickle.dump(rows, spool)
+                connection.rollback()
+                spool.seek(0)
+                yield QueryRows(columns, _unspool(spool))
+        else:
+            yield QueryRows(columns, _batches(result))
+
+
+def _batches(result: CursorResult[Any]) -> Iterator[list[Row]]:
+    with database_errors():
+        for partition in result.partitions(BATCH_ROWS):
+            yield [tuple(row) for row in partition]
+
+
+def _unspool(spool: Any) -> Iterator[list[Row]]:
+    while True:
+        try:
+            yield pickle.load(spool)  # noqa: S301  written above, by this process
+        except EOFError:
+            return

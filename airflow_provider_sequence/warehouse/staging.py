@@ -1,0 +1,204 @@
+"""Rows to a table, all or nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    MetaData,
+    String,
+    Table,
+    Text,
+    distinct,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql import Executable, Select
+from sqlalchemy.types import TypeEngine
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.database import (
+    JsonText,
+    UtcTimestamp,
+    split_table_name,
+    transaction,
+)
+
+ColumnType = Literal["key", "text", "timestamp", "integer", "boolean", "json"]
+
+_SQL_TYPES: dict[str, TypeEngine[Any]] = {
+    # MySQL indexes no text without a length.
+    "key": Text().with_variant(String(255), "mysql", "mariadb"),
+    "text": Text(),
+    "timestamp": UtcTimestamp(),
+    "integer": BigInteger(),
+    "boolean": Boolean(),
+    "json": JsonText(),
+}
+
+#: Columns of the gathered rows that are not the target's: which row of an id is the newest, and whether it is kept.
+_POSITION, _KEPT = "_position", "_kept"
+
+
+@dataclass(frozen=True, slots=True)
+class StagingColumn:
+    """
+    A column of a staging table.
+
+    :param name: its name.
+    :param type: what it holds; exactly one column is the ``key``.
+    """
+
+    name: str
+    type: ColumnType
+
+
+class StagingLoad:
+    """
+    Gathers rows out of sight, and puts them into the table in one transaction at the end.
+
+    The rows are gathered in a temporary table, so that neither memory nor a lock on the target grows with them.
+    A row whose key is there already replaces it: loading the same rows again changes nothing.
+
+    :param connection: the database; what is gathered is gone with it.
+    :param table: ``table`` or ``schema.table``; it is made when missing.
+    :param columns: the columns to fill.
+    :param optional: names of those that a table made by somebody else may lack.
+    :raises SequenceConfigurationError: if the table is there and lacks one of the others.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: str,
+        columns: Sequence[StagingColumn],
+        optional: Collection[str] = (),
+    ) -> None:
+        self._connection = connection
+        schema, name = split_table_name(table)
+        with connection.begin():
+            there = _columns_there(connection, schema, name)
+        if there is not None:
+            if missing := [c.name for c in columns if c.name not in there and c.name not in optional]:
+                raise SequenceConfigurationError(
+                    f"the table {table} is there, but has no column {', '.join(missing)}. Add it, or name "
+                    "another table: one that is missing is made"
+                )
+            columns = [c for c in columns if c.name in there]
+        #: The columns that are filled.
+        self.columns = tuple(columns)
+        metadata = MetaData()
+        self._target = Table(
+            name,
+            metadata,
+            *(Column(c.name, _SQL_TYPES[c.type], primary_key=c.type == "key") for c in columns),
+            schema=schema,
+        )
+        self._gathered = Table(
+            f"_sequence_{uuid.uuid4().hex[:12]}",
+            metadata,
+            Column(_POSITION, BigInteger, nullable=False),
+            Column(_KEPT, Boolean, nullable=False),
+            *(Column(c.name, _SQL_TYPES[c.type]) for c in columns),
+            prefixes=["TEMPORARY"],
+        )
+        self._key = next(c.name for c in columns if c.type == "key")
+        #: Rows gathered so far.
+        self.rows = 0
+        with connection.begin():
+            connection.execute(CreateTable(self._gathered))
+
+    def add(self, rows: Iterable[Sequence[Any]], kept: Iterable[bool]) -> None:
+        """
+        Gather rows.
+
+        :param rows: values in the order of :attr:`columns`.
+        :param kept: for each row whether it goes into the table; the others are only counted.
+        """
+        names = [_POSITION, _KEPT, *(c.name for c in self.columns)]
+        values = [
+            dict(zip(names, (position, keep, *row), strict=True))
+            for position, (row, keep) in enumerate(zip(rows, kept, strict=True), self.rows)
+        ]
+        if values:
+            with self._connection.begin():
+                self._connection.execute(self._gathered.insert(), values)
+            self.rows += len(values)
+
+    def keys(self) -> int:
+        """Count the different keys of what was gathered."""
+        key = self._gathered.c[self._key]
+        with self._connection.begin():
+            return int(self._connection.execute(select(func.count(distinct(key)))).scalar_one())
+
+    def merge(self) -> int:
+        """
+        Put the kept rows into the table, the last of each key, in one transaction.
+
+        :return: how many rows that were.
+        """
+        with transaction(self._connection):
+            self._create_target()
+            newest = (
+                func
+                .row_number()
+                .over(partition_by=self._gathered.c[self._key], order_by=self._gathered.c[_POSITION].desc())
+                .label("_newest")
+            )
+            ranked = select(self._gathered, newest).where(self._gathered.c[_KEPT].is_(True)).subquery()
+            names = [c.name for c in self.columns]
+            rows = select(*(ranked.c[name] for name in names)).where(ranked.c["_newest"] == 1)
+            merged = self._connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+            for statement in _upsert(self._connection.dialect.name, self._target, self._key, names, rows):
+                self._connection.execute(statement)
+        return int(merged)
+
+    def _create_target(self) -> None:
+        schema, name = self._target.schema, self._target.name
+        if _columns_there(self._connection, schema, name) is not None:
+            return
+        try:
+            with self._connection.begin_nested():
+                self._connection.execute(CreateTable(self._target))
+        except DBAPIError:
+            # Another task may have made it in the meantime.
+            if _columns_there(self._connection, schema, name) is None:
+                raise
+
+
+def _columns_there(connection: Connection, schema: str | None, name: str) -> set[str] | None:
+    inspector = inspect(connection)
+    if not inspector.has_table(name, schema=schema):
+        return None
+    return {column["name"] for column in inspector.get_columns(name, schema=schema)}
+
+
+def _upsert(
+    dialect: str, target: Table, key: str, names: Sequence[str], rows: Select[Any]
+) -> list[Executable]:
+    """Statements that put rows into a table and replace those whose key is there."""
+    others = [name for name in names if name != key]
+    if dialect in {"postgresql", "sqlite"}:
+        # The two dialects spell it alike, with classes of their own.
+        insert = cast("Any", {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[dialect])(target)
+        set_ = {name: insert.excluded[name] for name in others}
+        return [insert.from_select(names, rows).on_conflict_do_update(index_elements=[key], set_=set_)]
+    if dialect in {"mysql", "mariadb"}:
+        merge = mysql.insert(target).from_select(names, rows)
+        return [merge.on_duplicate_key_update({n: merge.inserted[n] for n in others})]
+    keys = rows.with_only_columns(rows.selected_columns[key])
+    return [
+        target.delete().where(target.c[key].in_(keys)),
+        target.insert().from_select(names, rows),
+    ]
