@@ -103,7 +103,18 @@ class IncompletePullError(SequenceError):
 
 
 class WarehouseError(SequenceError):
-    """The warehouse refused a statement. The message holds the database's own words, not the rows."""
+    """
+    The warehouse refused a statement, or is away. The message holds the database's own words, not the rows.
+
+    :param permanent: whether the statement is at fault, so that a retry can't help.
+    """
+
+    def __init__(self, message: str, permanent: bool = False) -> None:
+        self.permanent = permanent
+        super().__init__(message, permanent)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def _rebuild(

@@ -26,6 +26,14 @@ from airflow_provider_sequence.api.answers import (
     values_in_body,
     values_in_query,
 )
+from airflow_provider_sequence.api.defaults import (
+    API_VERSION,
+    CONNECT_TIMEOUT,
+    DEADLINE,
+    READ_TIMEOUT,
+    REQUESTS_PER_MINUTE,
+    USAGE_EVENTS_PER_MINUTE,
+)
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.pagination import CursorRepeatedError, Item, Page, parse_page, walk
 from airflow_provider_sequence.api.rate_limit import RateLimiter
@@ -41,13 +49,6 @@ from airflow_provider_sequence.exceptions import (
     SequenceUnavailableError,
 )
 
-PRODUCTION_URL = "https://eu.sequencehq.com/api"
-API_VERSION = "2024-07-30"
-#: Requests a minute and API client that the documents allow: to create usage events, and for all else.
-USAGE_EVENTS_PER_MINUTE, REQUESTS_PER_MINUTE = 12_000, 1_500
-
-#: Seconds: to connect, between two reads of an answer, and from a request's first try to giving up.
-CONNECT_TIMEOUT, READ_TIMEOUT, DEADLINE = 10.0, 30.0, 300.0
 #: Seconds to wait before a second try, and the most to wait before a later one; each is drawn between 0 and that.
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
 #: How often an answer that can't be read is asked for again: a torn line mends itself, a wrong server does not.
@@ -285,6 +286,11 @@ class SequenceClient:
         """Requests that were answered with a 429."""
         return sum(limiter.throttled_requests for limiter in self._limiters.values())
 
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Close the connections and end every wait for a turn or a retry."""
         self._closed.set()
@@ -451,7 +457,7 @@ def _checked_base_url(url: str) -> str:
     parts = urlsplit(url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SequenceConfigurationError(
-            f"the host is no http(s) address; leave it empty for {PRODUCTION_URL}, or give an address of that form"
+            "the host is no address of the form https://eu.sequencehq.com/api; leave it empty for production"
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SequenceConfigurationError(

@@ -205,7 +205,7 @@ class EventMapper:
         column_names: Sequence[str],
         *,
         columns: Mapping[str, str] | None = None,
-        constants: Mapping[str, str] | None = None,
+        constants: Mapping[str, str | None] | None = None,
         event_key: Sequence[str] | None = None,
         timezone: dt.tzinfo | str = dt.UTC,
     ) -> None:

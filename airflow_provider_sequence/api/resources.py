@@ -117,7 +117,7 @@ class Resource:
         """
         try:
             return parse_timestamp(exact_json.decode(item.get(self.time_field or "", b"null")))
-        except ValueError:
+        except (TypeError, ValueError):
             raise SequenceResponseError(
                 "GET", self.path, f"an item's {self.time_field} is no time in ISO 8601"
             ) from None

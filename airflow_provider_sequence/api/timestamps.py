@@ -25,10 +25,8 @@ def parse_timestamp(value: Any) -> dt.datetime:
     """
     Read a timestamp of the API, to the microsecond. One without a zone is UTC, as all that is sent.
 
-    :raises ValueError: if it is no time in ISO 8601.
+    :raises ValueError: if it is no time in ISO 8601, or TypeError if it is not even text.
     """
-    if not isinstance(value, str):
-        raise ValueError("not text")
     time = dt.datetime.fromisoformat(value)
     try:
         return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)

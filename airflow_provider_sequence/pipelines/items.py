@@ -103,7 +103,7 @@ def _timestamp(raw: msgspec.Raw) -> dt.datetime | None:
         return None
     try:
         time = parse_timestamp(value)
-    except ValueError:
+    except (TypeError, ValueError):
         raise _DoesNotFitError(None) from None
     if long_fraction(value):
         raise _DoesNotFitError(time)

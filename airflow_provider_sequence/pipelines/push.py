@@ -299,8 +299,7 @@ class _Lane(threading.Thread):
                     if self.stopped:
                         return
                     self._results.put(self._deliver(work))
-        except BaseException as e:
-            # The caller's thread raises it.
+        except BaseException as e:  # noqa: BLE001  the caller's thread raises it
             self._results.put(e)
 
     def _deliver(self, work: _Work) -> Outcome:

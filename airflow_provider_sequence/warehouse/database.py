@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import DateTime, Text
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
@@ -84,7 +84,7 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as e:
-        error = WarehouseError(describe(e))
+        error = WarehouseError(describe(e), _is_permanent(e))
     else:
         return
     raise error
@@ -100,6 +100,13 @@ def describe(error: SQLAlchemyError) -> str:
         # What the database could not take is data, and it likes to quote it.
         first = re.sub(r"\"[^\"]*\"|'[^']*'|=\(.*\)", "…", first)
     return f"{type(error.orig).__name__}: {first}"
+
+
+def _is_permanent(error: SQLAlchemyError) -> bool:
+    if isinstance(error, ProgrammingError):
+        return True
+    # SQLite says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == 1
 
 
 class _Jsonb(UserDefinedType[str]):

@@ -1,0 +1,11 @@
+"""What holds where the user sets nothing else. Imports nothing: Airflow reads it at every start."""
+
+#: By the API's documents: where production is, and the newest version.
+PRODUCTION_URL = "https://eu.sequencehq.com/api"
+API_VERSION = "2024-07-30"
+
+#: Requests a minute and API client that the documents allow: to create usage events, and for all else.
+USAGE_EVENTS_PER_MINUTE, REQUESTS_PER_MINUTE = 12_000, 1_500
+
+#: Seconds: to connect, between two reads of an answer, and from a request's first failure to giving it up.
+CONNECT_TIMEOUT, READ_TIMEOUT, DEADLINE = 10, 30, 300

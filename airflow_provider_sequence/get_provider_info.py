@@ -1,0 +1,59 @@
+"""What Airflow reads of this provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_sequence import __version__, connection
+
+_NAME = "Sequence"
+
+
+def _modules(*rooms: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "integration-name": _NAME,
+            "python-modules": [f"airflow_provider_sequence.{room}" for room in rooms],
+        }
+    ]
+
+
+def _transfer(source: str, target: str, module: str) -> dict[str, str]:
+    return {
+        "source-integration-name": source,
+        "target-integration-name": target,
+        "python-module": f"airflow_provider_sequence.transfers.{module}",
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata; this is the only place that declares it."""
+    return {
+        "package-name": "airflow-provider-sequence",
+        "name": _NAME,
+        "description": "Usage and seat events from a warehouse to `Sequence <https://www.sequencehq.com>`__, and back.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": _NAME,
+                "external-doc-url": "https://docs.sequencehq.com",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": _modules("hooks.sequence"),
+        "sensors": _modules("sensors.sequence"),
+        "triggers": _modules("triggers.sequence"),
+        "transfers": [
+            _transfer("SQL", _NAME, "sql_to_sequence"),
+            _transfer(_NAME, "SQL", "sequence_to_sql"),
+        ],
+        "connection-types": [
+            {
+                "connection-type": connection.CONN_TYPE,
+                "hook-name": connection.HOOK_NAME,
+                "hook-class-name": connection.HOOK_CLASS,
+                "ui-field-behaviour": connection.UI_FIELD_BEHAVIOUR,
+                "conn-fields": {name: field.metadata() for name, field in connection.EXTRA_FIELDS.items()},
+            }
+        ],
+    }

@@ -1,0 +1,228 @@
+"""SequenceHook: a connection becomes a client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import BaseHook, Connection
+
+from airflow_provider_sequence import connection as conn_form
+from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.defaults import PRODUCTION_URL
+from airflow_provider_sequence.api.events import EventKind, make_event
+from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, Resource, get_resource
+from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.exceptions import (
+    SequenceApiError,
+    SequenceAuthenticationError,
+    SequenceConfigurationError,
+)
+
+
+class SequenceHook(BaseHook):
+    """
+    Call Sequence with the credentials of an Airflow connection.
+
+    The connection's host is the API's base URL (Sequence's production where it is empty), its login the client id,
+    its password the client secret. Of its extra, these keys are read: ``api_version``, ``requests_per_minute``,
+    ``usage_events_per_minute``, ``timeout``.
+
+    :param sequence_conn_id: the :ref:`connection <howto/connection:sequence>`.
+    :param client_options: further options of :class:`~airflow_provider_sequence.api.client.SequenceClient`.
+    """
+
+    conn_name_attr = "sequence_conn_id"
+    default_conn_name = conn_form.DEFAULT_CONN_ID
+    conn_type = conn_form.CONN_TYPE
+    hook_name = conn_form.HOOK_NAME
+
+    def __init__(self, sequence_conn_id: str = default_conn_name, **client_options: Any) -> None:
+        super().__init__()
+        self.sequence_conn_id = sequence_conn_id
+        self._client_options = client_options
+        self._client: SequenceClient | None = None
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's fields, for Airflow before 3.2; later ones read the provider's metadata."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import IntegerField, StringField
+        from wtforms.validators import Optional
+
+        return {
+            name: (StringField if isinstance(field.default, str) else IntegerField)(
+                lazy_gettext(field.label),
+                widget=BS3TextFieldWidget(),
+                validators=[Optional()],
+                description=field.description,
+                default=field.default,
+            )
+            for name, field in conn_form.EXTRA_FIELDS.items()
+        }
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the form shows the connection's own fields, for Airflow before 3.2."""
+        behaviour = conn_form.UI_FIELD_BEHAVIOUR
+        return {
+            "hidden_fields": behaviour["hidden-fields"],
+            "relabeling": behaviour["relabeling"],
+            "placeholders": behaviour["placeholders"],
+        }
+
+    @property
+    def client(self) -> SequenceClient:
+        """The connection's client; the same one at each call, until it is closed."""
+        if self._client is None or self._client.closed:
+            self._client = make_client(self.get_connection(self.sequence_conn_id), **self._client_options)
+        return self._client
+
+    def close(self) -> None:
+        """Close the client, if there is one; waits for a turn or a retry end."""
+        if self._client is not None:
+            self._client.close()
+
+    def get_conn(self) -> SequenceClient:
+        """Return :attr:`client`."""
+        return self.client
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make the cheapest request that needs valid credentials; say what is wrong if it fails."""
+        try:
+            self.client.check()
+        except SequenceAuthenticationError as e:
+            return (
+                False,
+                f"Sequence refused the credentials. Check client id (login) and secret (password). {e}",
+            )
+        except (SequenceApiError, SequenceConfigurationError) as e:
+            return False, str(e)
+        return True, "Sequence accepted the credentials"
+
+    def list(
+        self, resource: str, *, window_start: Any = None, window_end: Any = None, **filters: Any
+    ) -> Iterator[dict[str, Any]]:
+        """
+        List a resource's items, newest first, one page in memory at a time.
+
+        :param resource: a name such as ``usage_events``.
+        :param window_start: first time of the half-open window, where one is wanted.
+        :param window_end: first time after it.
+        :param filters: filters of the resource.
+        :return: the items' fields by the API's names; numbers that are no integers are Decimals.
+        """
+        items = self.client.items(get_resource(resource), filters, _window(window_start, window_end))
+        return ({name: exact_json.decode(raw) for name, raw in item.items()} for item in items)
+
+    def count(
+        self, resource: str, *, window_start: Any = None, window_end: Any = None, **filters: Any
+    ) -> int:
+        """
+        Count a resource's items.
+
+        :param resource: a name such as ``usage_events``.
+        :param window_start: first time of the half-open window, where one is wanted.
+        :param window_end: first time after it.
+        :param filters: filters of the resource.
+        """
+        return self.client.count(get_resource(resource), filters, _window(window_start, window_end))
+
+    def create_usage_event(
+        self,
+        *,
+        customer_event_id: str,
+        customer_alias: str,
+        event_type: str,
+        event_timestamp: Any,
+        event_properties: Mapping[str, Any] | None = None,
+    ) -> str:
+        """
+        Create one usage event.
+
+        :param customer_event_id: its id; another event with the same id supersedes this one.
+        :param customer_alias: who used something.
+        :param event_type: what was used.
+        :param event_timestamp: when; a datetime or ISO 8601 text, UTC where it has no zone.
+        :param event_properties: further facts that metrics may refer to.
+        :return: the id that Sequence gave it.
+        :raises InvalidEventError: if a value can't be sent.
+        :raises SequenceApiError: if Sequence refuses it or can't be reached.
+        """
+        fields = {
+            "customer_event_id": customer_event_id,
+            "customer_alias": customer_alias,
+            "event_type": event_type,
+            "event_timestamp": event_timestamp,
+            "event_properties": event_properties,
+        }
+        return self._create(USAGE_EVENTS, fields)
+
+    def create_seat_event(
+        self, *, customer_event_id: str, customer_alias: str, seat_type: str, event_timestamp: Any, total: int
+    ) -> str:
+        """
+        Create one seat event.
+
+        :param customer_event_id: its id; another event with the same id supersedes this one.
+        :param customer_alias: whose seats.
+        :param seat_type: which seats.
+        :param event_timestamp: since when; a datetime or ISO 8601 text, UTC where it has no zone.
+        :param total: how many seats are in use; not a change.
+        :return: the id that Sequence gave it.
+        :raises InvalidEventError: if a value can't be sent.
+        :raises SequenceApiError: if Sequence refuses it or can't be reached.
+        """
+        fields = {
+            "customer_event_id": customer_event_id,
+            "customer_alias": customer_alias,
+            "seat_type": seat_type,
+            "event_timestamp": event_timestamp,
+            "total": total,
+        }
+        return self._create(SEAT_EVENTS, fields)
+
+    def _create(self, resource: Resource, fields: Mapping[str, Any]) -> str:
+        if not isinstance(resource.event, EventKind):
+            raise SequenceConfigurationError(f"{resource.name} can't be created")
+        return self.client.create(resource, make_event(resource.event, fields))
+
+
+def make_client(connection: Connection, **options: Any) -> SequenceClient:
+    """
+    Make a client of a connection.
+
+    :param options: options of the client that are no fields of the connection.
+    :raises SequenceConfigurationError: if a field of the connection is wrong; it names the field.
+    """
+    try:
+        extra = connection.extra_dejson
+    except ValueError:
+        extra = {}
+    settings = {name: _extra(extra.get(name), name) for name in conn_form.EXTRA_FIELDS}
+    return SequenceClient(
+        connection.host or PRODUCTION_URL,
+        connection.login or "",
+        connection.password or "",
+        user_agent=f"apache-airflow/{airflow_version}",
+        **{**settings, **options},
+    )
+
+
+def _extra(value: Any, name: str) -> Any:
+    default = conn_form.EXTRA_FIELDS[name].default
+    if value is None or value == "":
+        return default
+    if isinstance(default, str):
+        return str(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise SequenceConfigurationError(f"{name} in the connection's extra is not a number") from None
+
+
+def _window(start: Any, end: Any) -> Window | None:
+    return None if start is None and end is None else Window.parse(start, end)
