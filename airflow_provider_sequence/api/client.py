@@ -8,6 +8,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -150,6 +151,7 @@ class SequenceClient:
             if not value > 0:
                 raise SequenceConfigurationError(f"{name} must be greater than 0, not {value}")
         self._secrets = (client_secret,)
+        self._account = sha256(f"{self.base_url} {client_id}".encode()).hexdigest()[:32]
         self._closed = threading.Event()
         self._limiters = {
             "requests": RateLimiter(requests_per_minute, wait=self._pause),
@@ -275,6 +277,11 @@ class SequenceClient:
         :raises SequenceApiError: if it fails; it is tried once.
         """
         self.request("GET", USAGE_METRICS.path, query=[("limit", "1")], read=parse_page, retry=False)
+
+    @property
+    def account(self) -> str:
+        """Name the API client and the host it is used with, without giving either away."""
+        return self._account
 
     @property
     def requests_sent(self) -> int:

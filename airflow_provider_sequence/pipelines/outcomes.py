@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+
 
 class Status(StrEnum):
     """How a row ended. An outage is none of these: it ends the task."""
@@ -42,7 +44,7 @@ class Outcome:
 
 
 class DeliveryMemory(Protocol):
-    """What was delivered before, as far as somebody remembers. See the delivery log."""
+    """What was delivered before, as far as somebody remembers."""
 
     def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
         """Find the hash of the body last delivered for each of these ids that has one."""
@@ -60,3 +62,36 @@ class NoMemory:
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Forget them."""
+
+
+class LoggedMemory:
+    """
+    Remembers in a delivery log.
+
+    :param log: the log. Rows that never had an id have no place in it.
+    """
+
+    def __init__(self, log: DeliveryLog) -> None:
+        self._log = log
+
+    def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
+        """Look the ids up."""
+        return self._log.delivered_hashes(event_ids)
+
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Store what was delivered and what was rejected; what is unchanged is in the log already."""
+        entries = [
+            LogEntry(
+                outcome.event_id,
+                delivered=outcome.status is Status.DELIVERED,
+                body_hash=outcome.body_hash,
+                sequence_id=outcome.sequence_id,
+                http_status=outcome.http_status,
+                reason=outcome.reason,
+                rejected_body=None if outcome.body is None else outcome.body.decode(),
+            )
+            for outcome in outcomes
+            if outcome.event_id is not None and outcome.status is not Status.UNCHANGED
+        ]
+        if entries:
+            self._log.store(entries)

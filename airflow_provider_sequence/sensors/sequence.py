@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
 
@@ -86,8 +86,11 @@ class SequenceEventsSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         result = self.poke(context)
-        if result.is_done:
-            return result.xcom_value
+        if not result.is_done:
+            self._defer(context)
+        return result.xcom_value
+
+    def _defer(self, context: Context) -> NoReturn:
         window = window_of_run(get_resource(self.resource), context, self.window_start, self.window_end)
         self.defer(
             trigger=SequenceEventsTrigger(
@@ -102,7 +105,6 @@ class SequenceEventsSensor(BaseSensorOperator):
             method_name="execute_complete",
             timeout=dt.timedelta(seconds=self.timeout),
         )
-        return None
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
+from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import EventMapper
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, Resource
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
+from airflow_provider_sequence.pipelines.outcomes import DeliveryMemory, LoggedMemory, NoMemory
 from airflow_provider_sequence.pipelines.push import PushSummary, RejectionLimit, push
 from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
+from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog
 from airflow_provider_sequence.warehouse.reader import read_rows
 
 
@@ -31,6 +36,8 @@ class _SqlToSequenceOperator(BaseOperator):
         "timezone",
         "max_rejected",
         "concurrency",
+        "delivery_log_table",
+        "delivery_log_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -54,6 +61,8 @@ class _SqlToSequenceOperator(BaseOperator):
         timezone: str = "UTC",
         max_rejected: float | str = 0,
         concurrency: int | str = 32,
+        delivery_log_table: str | None = None,
+        delivery_log_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,6 +75,8 @@ class _SqlToSequenceOperator(BaseOperator):
         self.timezone = timezone
         self.max_rejected = max_rejected
         self.concurrency = concurrency
+        self.delivery_log_table = delivery_log_table
+        self.delivery_log_conn_id = delivery_log_conn_id
 
     @cached_property
     def hook(self) -> SequenceHook:
@@ -84,7 +95,11 @@ class _SqlToSequenceOperator(BaseOperator):
             if self.resource.event is None:
                 raise NotImplementedError(self.resource.name)
             engine = get_engine(self.sql_conn_id)
-            with self.hook.client as client, read_rows(engine, self.sql, self.parameters) as rows:
+            with (
+                self.hook.client as client,
+                self._memory(client, context) as memory,
+                read_rows(engine, self.sql, self.parameters) as rows,
+            ):
                 make_event = EventMapper(
                     self.resource.event,
                     rows.columns,
@@ -93,10 +108,28 @@ class _SqlToSequenceOperator(BaseOperator):
                     event_key=self.event_key,
                     timezone=self.timezone,
                 )
-                summary = push(rows.batches, make_event, client, self.resource, lanes=lanes)
+                summary = push(rows.batches, make_event, client, self.resource, lanes=lanes, memory=memory)
             self._report(summary)
             limit.check(summary)
         return summary.as_dict()
+
+    @contextmanager
+    def _memory(self, client: SequenceClient, context: Context) -> Iterator[DeliveryMemory]:
+        if not self.delivery_log_table:
+            yield NoMemory()
+            return
+        instance = context["ti"]
+        task = {"dag_id": instance.dag_id, "task_id": instance.task_id, "run_id": instance.run_id}
+        with connect(get_engine(self.delivery_log_conn_id or self.sql_conn_id)) as connection:
+            yield LoggedMemory(
+                DeliveryLog(
+                    connection,
+                    self.delivery_log_table,
+                    account=client.account,
+                    resource=self.resource.name,
+                    task=task,
+                )
+            )
 
     def _report(self, summary: PushSummary) -> None:
         self.log.info(
@@ -139,6 +172,10 @@ class SqlToSequenceUsageEventsOperator(_SqlToSequenceOperator):
     :param timezone: the zone of timestamps that have none. (templated)
     :param max_rejected: how many rows may be rejected: a number (``10``) or a part (``0.01``). (templated)
     :param concurrency: how many requests may be under way at a time. (templated)
+    :param delivery_log_table: ``table`` or ``schema.table`` that remembers what was delivered, so that a run sends
+        only what is new or changed, and a retry goes on where the last try stopped; made when missing. Without it,
+        every row is sent. (templated)
+    :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
     :return: ``{"rows", "delivered", "unchanged", "rejected", "requests", "throttled", "seconds",
         "rejected_rows"}``, the last with number, id and reason of the first rejected rows.
     """

@@ -47,7 +47,7 @@ class SequenceEventsTrigger(BaseTrigger):
         window_end: str | None,
         poke_interval: float,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.sequence_conn_id = sequence_conn_id
         self.resource = resource
         self.min_count = min_count

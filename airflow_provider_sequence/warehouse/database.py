@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import DateTime, Text
+from sqlalchemy import DateTime, Table, Text, inspect
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
@@ -76,6 +77,26 @@ def transaction(connection: Connection) -> Iterator[None]:
             # Python's driver opens no transaction before DDL, and asks for the write lock late.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield
+
+
+def columns_there(connection: Connection, schema: str | None, name: str) -> set[str] | None:
+    """Find the names of a table's columns; None if there is no such table."""
+    inspector = inspect(connection)
+    if not inspector.has_table(name, schema=schema):
+        return None
+    return {column["name"] for column in inspector.get_columns(name, schema=schema)}
+
+
+def create_if_missing(connection: Connection, table: Table) -> None:
+    """Create a table, in the transaction that is open, unless it is there or another task makes it meanwhile."""
+    if columns_there(connection, table.schema, table.name) is not None:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(CreateTable(table))
+    except DBAPIError:
+        if columns_there(connection, table.schema, table.name) is None:
+            raise
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -17,23 +17,22 @@ from sqlalchemy import (
     Text,
     distinct,
     func,
-    inspect,
     select,
 )
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
-from sqlalchemy.sql import Executable, Select
 from sqlalchemy.types import TypeEngine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
     JsonText,
     UtcTimestamp,
+    columns_there,
+    create_if_missing,
     split_table_name,
     transaction,
 )
+from airflow_provider_sequence.warehouse.upsert import upsert_rows
 
 ColumnType = Literal["key", "text", "timestamp", "integer", "boolean", "json"]
 
@@ -88,7 +87,7 @@ class StagingLoad:
         self._connection = connection
         schema, name = split_table_name(table)
         with connection.begin():
-            there = _columns_there(connection, schema, name)
+            there = columns_there(connection, schema, name)
         if there is not None:
             if missing := [c.name for c in columns if c.name not in there and c.name not in optional]:
                 raise SequenceConfigurationError(
@@ -149,7 +148,7 @@ class StagingLoad:
         :return: how many rows that were.
         """
         with transaction(self._connection):
-            self._create_target()
+            create_if_missing(self._connection, self._target)
             newest = (
                 func
                 .row_number()
@@ -160,45 +159,6 @@ class StagingLoad:
             names = [c.name for c in self.columns]
             rows = select(*(ranked.c[name] for name in names)).where(ranked.c["_newest"] == 1)
             merged = self._connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
-            for statement in _upsert(self._connection.dialect.name, self._target, self._key, names, rows):
+            for statement in upsert_rows(self._connection.dialect.name, self._target, names, rows):
                 self._connection.execute(statement)
         return int(merged)
-
-    def _create_target(self) -> None:
-        schema, name = self._target.schema, self._target.name
-        if _columns_there(self._connection, schema, name) is not None:
-            return
-        try:
-            with self._connection.begin_nested():
-                self._connection.execute(CreateTable(self._target))
-        except DBAPIError:
-            # Another task may have made it in the meantime.
-            if _columns_there(self._connection, schema, name) is None:
-                raise
-
-
-def _columns_there(connection: Connection, schema: str | None, name: str) -> set[str] | None:
-    inspector = inspect(connection)
-    if not inspector.has_table(name, schema=schema):
-        return None
-    return {column["name"] for column in inspector.get_columns(name, schema=schema)}
-
-
-def _upsert(
-    dialect: str, target: Table, key: str, names: Sequence[str], rows: Select[Any]
-) -> list[Executable]:
-    """Statements that put rows into a table and replace those whose key is there."""
-    others = [name for name in names if name != key]
-    if dialect in {"postgresql", "sqlite"}:
-        # The two dialects spell it alike, with classes of their own.
-        insert = cast("Any", {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[dialect])(target)
-        set_ = {name: insert.excluded[name] for name in others}
-        return [insert.from_select(names, rows).on_conflict_do_update(index_elements=[key], set_=set_)]
-    if dialect in {"mysql", "mariadb"}:
-        merge = mysql.insert(target).from_select(names, rows)
-        return [merge.on_duplicate_key_update({n: merge.inserted[n] for n in others})]
-    keys = rows.with_only_columns(rows.selected_columns[key])
-    return [
-        target.delete().where(target.c[key].in_(keys)),
-        target.insert().from_select(names, rows),
-    ]
