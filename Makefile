@@ -1,0 +1,38 @@
+# `make demo` and `make test` do all their set-up by themselves, inside this folder.
+
+# The first Python that Airflow runs on.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# Packages as they were on this day: the whole tree of Airflow's dependencies, without a constraints file.
+PACKAGES_AS_OF ?= 2026-11-15
+AIRFLOW ?= apache-airflow
+
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export PIP_NO_CACHE_DIR := 1
+
+.PHONY: demo test lint types docs clean
+
+demo: $(VENV)/.ready
+	@$(BIN)/python -m example_dags.demo
+
+test: $(VENV)/.ready
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	AIRFLOW_HOME=$(CURDIR)/.cache/airflow $(BIN)/mypy
+
+$(VENV)/.ready: pyproject.toml Makefile
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON to one."; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON): Airflow and what the tests need (a minute or two, once) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
+		--editable '.[sandbox]' --group dev '$(AIRFLOW)'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache .demo dist

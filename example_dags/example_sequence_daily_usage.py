@@ -1,0 +1,55 @@
+"""
+Push a day's usage to Sequence, wait until it is there, pull the same day into a staging table.
+
+The connections are ``sequence_default`` and ``warehouse``. Each run works on its own data interval, so a
+backfill over any days, in any order, gives the same table.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from airflow.providers.common.compat.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_sequence.sensors.sequence import SequenceEventsSensor
+from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
+from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+
+with DAG(
+    dag_id="sequence_daily_usage",
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=dt.datetime(2026, 10, 1, tzinfo=dt.UTC),
+    catchup=True,
+    max_active_runs=1,
+    tags=["sequence"],
+) as dag:
+    push = SqlToSequenceUsageEventsOperator(
+        task_id="push",
+        sql_conn_id="warehouse",
+        # Columns that are no field of the event become its properties.
+        sql="""
+            SELECT usage_id AS customer_event_id, customer AS customer_alias, kind AS event_type,
+                   used_at AS event_timestamp, quantity, region, note
+            FROM usage
+            WHERE used_at >= :start AND used_at < :end
+        """,
+        parameters={"start": "{{ data_interval_start | ts }}", "end": "{{ data_interval_end | ts }}"},
+        # What was delivered is not sent again, whatever is run twice.
+        delivery_log_table="sequence_delivery_log",
+        max_rejected=0.01,
+    )
+    wait = SequenceEventsSensor(
+        task_id="wait",
+        resource="usage_events",
+        min_count="{{ ti.xcom_pull('push')['delivered'] + ti.xcom_pull('push')['unchanged'] }}",
+        poke_interval=5,
+        timeout=600,
+    )
+    pull = SequenceToSqlOperator(
+        task_id="pull",
+        resource="usage_events",
+        sql_conn_id="warehouse",
+        table="sequence_usage_events",
+    )
+    push >> wait >> pull
