@@ -1,0 +1,77 @@
+"""Every request that the client can make, held against the description of the API."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from decimal import Decimal
+
+import pytest
+
+from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, make_event
+from airflow_provider_sequence.api.resources import RESOURCES, SEAT_EVENTS, USAGE_EVENTS
+from airflow_provider_sequence.api.windows import Window
+
+WINDOW = Window(dt.datetime(2024, 3, 1, tzinfo=dt.UTC), dt.datetime(2024, 4, 1, 0, 0, 0, 1, tzinfo=dt.UTC))
+
+#: Values to try for each filter; each is tried alone and with every other one.
+VALUES = {
+    "customer_alias": "acme, Söhne & co",
+    "unmapped_aliases_only": True,
+    "event_type": "api call, v2",
+    "event_id": "event-1",
+    "customer_ids": ["c1", "c2"],
+    "seat_type": "admin",
+    "customer_event_id": "event-1",
+    "name": "größe",
+    "id": "0184",
+    "event_property": ["length", "a,b"],
+    "aggregation_type": ["COUNT", "SUM"],
+}
+
+
+@pytest.fixture
+def client(server):
+    with SequenceClient(
+        server.api_url, "key", "secret", requests_per_minute=10**6, usage_events_per_minute=10**6, deadline=5
+    ) as client:
+        yield client
+
+
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES.keys())
+def test_lists_with_every_filter(world, client, resource):
+    pairs = itertools.combinations_with_replacement(resource.filters, 2)
+    asked = [{f.name: VALUES[f.name] for f in pair} for pair in pairs]
+    window = WINDOW if resource.time_field else None
+    before = world.server.findings()["checked_requests"]
+    for filters in [{}, *asked]:
+        list(client.items(resource, filters, window))
+        client.count(resource, filters, window)
+    assert world.server.findings()["checked_requests"] - before == client.requests_sent
+    assert world.server.violations() == []
+
+
+def test_events_of_every_kind(server, client):
+    fields = {"customer_alias": "Ünïcode 数据", "event_timestamp": dt.datetime(2026, 10, 1, 12, 0, 0, 5)}  # noqa: DTZ001
+    usage = {"event_type": "x", "event_properties": {"n": Decimal("0.1000"), "deep": [{"a": [None, True]}]}}
+    client.create(USAGE_EVENTS, make_event(USAGE_EVENT, {"customer_event_id": "u1", **fields, **usage}))
+    client.create(USAGE_EVENTS, make_event(USAGE_EVENT, {"customer_event_id": "u2", **fields, "event_type": "x"}))
+    seats = {"seat_type": "admin", "total": 3}
+    client.create(SEAT_EVENTS, make_event(SEAT_EVENT, {"customer_event_id": "s1", **fields, **seats}))
+    assert server.violations() == []
+    assert server.findings()["checked_requests"] >= 3
+
+
+def test_the_check_of_a_connection(server, client):
+    client.check()
+    assert server.violations() == []
+
+
+def test_a_page_longer_than_allowed_is_a_violation(server, client):
+    """The check sees what the client sends: this is how it looks when the client is wrong."""
+    server.check(check_answers=False)
+    with pytest.raises(Exception, match="400"):
+        list(client.pages(USAGE_EVENTS, page_size=101))
+    assert any("limit" in violation for violation in server.violations())
+    server.clear_violations()
