@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import DateTime, Table, Text, inspect
+from sqlalchemy import DateTime, String, Table, Text, inspect
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -29,7 +29,8 @@ def engine_options(backend: str) -> dict[str, Any]:
 
     :param backend: SQLAlchemy's name of the database, such as ``postgresql``.
     """
-    options: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True}
+    # "future" gives SQLAlchemy 1.4, of Airflow 2.11, the behaviour of 2.0.
+    options: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True, "future": True}
     if backend == "postgresql":
         # Left to itself the driver turns the numbers of a JSON column into floats.
         options["json_deserializer"] = _keep_json_text
@@ -128,6 +129,10 @@ def _is_permanent(error: SQLAlchemyError) -> bool:
         return True
     # SQLite says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
     return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == 1
+
+
+#: Text that may be part of a key: MySQL indexes no text without a length.
+KEY_TEXT = Text().with_variant(String(255), "mysql").with_variant(String(255), "mariadb")
 
 
 class _Jsonb(UserDefinedType[str]):

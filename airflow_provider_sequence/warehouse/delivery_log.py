@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
+    KEY_TEXT,
     UtcTimestamp,
     columns_there,
     create_if_missing,
@@ -73,14 +74,12 @@ class DeliveryLog:
     ) -> None:
         self._connection = connection
         schema, name = split_table_name(table)
-        # MySQL indexes no text without a length.
-        text = Text().with_variant(String(255), "mysql", "mariadb")
         self._table = Table(
             name,
             MetaData(),
             Column("account", String(64), primary_key=True),
             Column("resource", String(64), primary_key=True),
-            Column("customer_event_id", text, primary_key=True),
+            Column("customer_event_id", KEY_TEXT, primary_key=True),
             Column("status", String(16), nullable=False),
             Column("body_hash", String(64)),
             Column("sequence_id", Text),

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     MetaData,
-    String,
     Table,
     Text,
     distinct,
@@ -25,6 +24,7 @@ from sqlalchemy.types import TypeEngine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
+    KEY_TEXT,
     JsonText,
     UtcTimestamp,
     columns_there,
@@ -37,8 +37,7 @@ from airflow_provider_sequence.warehouse.upsert import upsert_rows
 ColumnType = Literal["key", "text", "timestamp", "integer", "boolean", "json"]
 
 _SQL_TYPES: dict[str, TypeEngine[Any]] = {
-    # MySQL indexes no text without a length.
-    "key": Text().with_variant(String(255), "mysql", "mariadb"),
+    "key": KEY_TEXT,
     "text": Text(),
     "timestamp": UtcTimestamp(),
     "integer": BigInteger(),
