@@ -1,0 +1,142 @@
+"""Which method on which path does what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from airflow_provider_sequence.sandbox import documents, events, metrics, pages
+from airflow_provider_sequence.sandbox.exchange import JSON, Answer, Refusal, Request, json_answer
+from airflow_provider_sequence.sandbox.resources import BY_PATH, BY_TABLE, RESOURCES, Resource
+from airflow_provider_sequence.sandbox.sandbox import Sandbox
+from airflow_provider_sequence.sandbox.store import Condition, Record
+
+#: Gets the sandbox, the request and the id in the path, which is empty where the path has none.
+Endpoint = Callable[[Sandbox, Request, str], Answer]
+
+
+def serve(sandbox: Sandbox, request: Request) -> Answer:
+    """
+    Return the answer of the endpoint a request is for.
+
+    :raises Refusal: there is no such path, it has no such method, or the endpoint refuses.
+    """
+    methods, identifier = _find(request.path)
+    if not methods:
+        raise Refusal(404, f"there is nothing at /{'/'.join(request.path)}")
+    if request.method not in methods:
+        raise Refusal(
+            405,
+            f"/{'/'.join(request.path)} does not take {request.method}",
+            headers={"Allow": ", ".join(methods)},
+        )
+    return methods[request.method](sandbox, request, identifier)
+
+
+def _find(path: tuple[str, ...]) -> tuple[dict[str, Endpoint], str]:
+    """Return the methods of a path, and the id in it."""
+    if path in _ENDPOINTS:
+        return _ENDPOINTS[path], ""
+    if len(path) > 1:
+        return _ENDPOINTS.get((path[0], "*", *path[2:]), {}), path[1]
+    return {}, ""
+
+
+def _render(resource: Resource, sandbox: Sandbox) -> Callable[[Record], bytes]:
+    """Return what makes the JSON of an item of this list."""
+    settings, kind = sandbox.settings, resource.kind
+    if kind:
+        return lambda record: events.render(kind, record, settings)
+    if resource.path == "seat-balances":
+        return lambda record: documents.balance(record, settings, sandbox.store)
+    return lambda record: documents.render(record, settings)
+
+
+def _lister(resource: Resource) -> Endpoint:
+    def list_items(sandbox: Sandbox, request: Request, parent: str) -> Answer:
+        base = Condition()
+        if resource.parent:
+            _existing(sandbox, resource.parent, parent)
+            base = Condition("parent = ?", (parent,))
+        body = pages.page(
+            resource,
+            request.query,
+            sandbox.settings,
+            sandbox.store,
+            sandbox.cursors,
+            _render(resource, sandbox),
+            base,
+        )
+        return Answer(200, body)
+
+    return list_items
+
+
+def _reader(resource: Resource) -> Endpoint:
+    def read_item(sandbox: Sandbox, request: Request, identifier: str) -> Answer:
+        return Answer(200, _render(resource, sandbox)(_existing(sandbox, resource.source, identifier)))
+
+    return read_item
+
+
+def _poster(resource: Resource, kind: events.EventKind) -> Endpoint:
+    def post_event(sandbox: Sandbox, request: Request, _: str) -> Answer:
+        _require_json(request)
+        record = events.accept(kind, request.body, sandbox.settings, sandbox.identifiers)
+        stored = sandbox.store.add_event(resource.source, record)
+        return Answer(sandbox.settings.post_status, events.render(kind, stored, sandbox.settings))
+
+    return post_event
+
+
+def _calculate(sandbox: Sandbox, request: Request, identifier: str) -> Answer:
+    metric = msgspec.json.decode(_existing(sandbox, "usage-metrics", identifier).body, type=dict)
+    return json_answer(
+        metrics.calculate(metric, request.query, sandbox.settings, sandbox.store, BY_PATH["usage-events"])
+    )
+
+
+def _post_alias(sandbox: Sandbox, request: Request, _: str) -> Answer:
+    key = request.headers.get("idempotency-key")
+    if key is not None and key in sandbox.repeatable:
+        return sandbox.repeatable[key]
+    _require_json(request)
+    fields = documents.alias_fields(request.body, sandbox.settings)
+    _existing(sandbox, "customers", fields["customerId"])
+    record = documents.add(BY_TABLE["customer-aliases"], fields, sandbox.store, sandbox.identifiers)
+    answer = Answer(201, documents.render(record, sandbox.settings))
+    if key is not None:
+        sandbox.repeatable[key] = answer
+    return answer
+
+
+def _existing(sandbox: Sandbox, table: str, identifier: str) -> Record:
+    record = sandbox.store.get(table, identifier)
+    if record is None:
+        raise Refusal(404, f"{table} has no {identifier}")
+    return record
+
+
+def _require_json(request: Request) -> None:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != JSON:
+        raise Refusal(400, f"Content-Type must be {JSON}, not {content_type or 'left out'}")
+
+
+def _endpoints() -> dict[tuple[str, ...], dict[str, Endpoint]]:
+    table: dict[tuple[str, ...], dict[str, Endpoint]] = {}
+    for resource in RESOURCES:
+        path = tuple(resource.path.split("/"))
+        methods = table.setdefault(path, {})
+        methods["GET"] = _lister(resource)
+        if resource.kind:
+            methods["POST"] = _poster(resource, resource.kind)
+        if resource.readable:
+            table[*path, "*"] = {"GET": _reader(resource)}
+    table["usage-metrics", "*", "calculate"] = {"GET": _calculate}
+    table["customer-aliases",]["POST"] = _post_alias
+    return table
+
+
+_ENDPOINTS = _endpoints()
