@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import requests
+import urllib3
 
 from airflow_provider_sequence.api import exact_json
 
@@ -130,7 +131,7 @@ def _parse_date(value: str) -> dt.datetime | None:
     return date if date.tzinfo is not None else date.replace(tzinfo=dt.UTC)
 
 
-def describe_failure(error: requests.RequestException) -> tuple[str, bool]:
+def describe_failure(error: Exception) -> tuple[str, bool]:
     """
     Say why there is no answer, without the URL that requests puts into its own words.
 
@@ -140,13 +141,11 @@ def describe_failure(error: requests.RequestException) -> tuple[str, bool]:
         return "TLS failed: the server's certificate is not trusted, or it doesn't speak TLS", True
     if isinstance(error, requests.ConnectTimeout):
         return "no connection within the timeout", False
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         return "no answer within the timeout", False
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy refused or could not be reached", False
-    if isinstance(
-        error, (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
-    ):
+    if isinstance(error, urllib3.exceptions.HTTPError):
         return "the answer broke off or could not be decoded", True
     return _system_error(error) or "the connection broke before an answer came", False
 

@@ -1,0 +1,339 @@
+"""The only place that sends a request: one session, the credentials, the version, the retries and the limits."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import requests
+import tenacity
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from airflow_provider_sequence.api.answers import (
+    describe_failure,
+    parse_retry_after,
+    read_error,
+    scrub,
+    values_in_body,
+    values_in_query,
+)
+from airflow_provider_sequence.api.defaults import CONNECT_TIMEOUT
+from airflow_provider_sequence.api.rate_limit import RateLimiter
+from airflow_provider_sequence.api.resources import Query
+from airflow_provider_sequence.exceptions import (
+    SequenceApiError,
+    SequenceAuthenticationError,
+    SequenceClientClosedError,
+    SequenceConfigurationError,
+    SequenceRejectedError,
+    SequenceResponseError,
+    SequenceUnavailableError,
+)
+
+#: Seconds to wait before a second try, and the most to wait before a later one; each is drawn between 0 and that.
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
+#: How often an answer that can't be read is asked for again: a torn line mends itself, a wrong server does not.
+UNREADABLE_TRIES = 4
+
+#: Timeouts that a whole answer may take, however steadily its bytes drip in.
+WHOLE_ANSWER_TIMEOUTS = 4
+
+_PASSING_STATUSES = frozenset({408, 425, *range(500, 600)})
+#: What a wrong base URL gives. It says nothing of an event, so no row may be rejected for it.
+_WRONG_ADDRESS_STATUSES = frozenset({404, 405, *range(300, 400)})
+_WRONG_ADDRESS_HINT = " (is the connection's host the base URL of the API?)"
+
+T = TypeVar("T")
+
+
+class _TryFailedError(Exception):
+    """
+    A try failed in a way that may pass.
+
+    :param error: what to raise if no later try does better.
+    :param retry_after: seconds that the answer asked to wait.
+    :param unreadable: whether there was an answer, but none that can be read.
+    """
+
+    def __init__(
+        self, error: SequenceApiError, *, retry_after: float | None = None, unreadable: bool = False
+    ) -> None:
+        self.error = error
+        self.retry_after = retry_after
+        self.unreadable = unreadable
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request over all its tries."""
+
+    prepared: requests.PreparedRequest
+    method: str
+    path: str
+    limiter: RateLimiter
+    read: Callable[[bytes], Any]
+    failing_since: float | None = None
+    unreadable: int = 0
+
+
+class Transport:
+    """
+    Sends requests, and sends them again where that may help.
+
+    Threads may share it. What may pass is no connection, a timeout, a 429, a 5xx, and an answer that can't be read.
+
+    :param base_url: address of the API.
+    :param client_id: the API client's id.
+    :param client_secret: the API client's secret.
+    :param headers: headers of every request.
+    :param per_minute: limits of the account by the names of the rate budgets.
+    :param timeout: seconds without a byte of the answer after which a try has failed.
+    :param deadline: seconds after which a request that keeps failing is given up.
+    :param connections: connections that are kept open.
+    :raises SequenceConfigurationError: if a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        headers: Mapping[str, str],
+        per_minute: Mapping[str, float],
+        timeout: float,
+        deadline: float,
+        connections: int,
+    ) -> None:
+        self.base_url = _checked_base_url(base_url)
+        if not client_id or not client_secret:
+            raise SequenceConfigurationError(
+                "the client id (login) or the client secret (password) is empty; an API client made in "
+                "Sequence's dashboard gives both"
+            )
+        self._secrets = (client_secret,)
+        self._closed = threading.Event()
+        self._limiters = {name: RateLimiter(limit, wait=self._pause) for name, limit in per_minute.items()}
+        self._count_lock = threading.Lock()
+        self._requests = 0
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_TryFailedError),
+            wait=_wait,
+            stop=functools.partial(_gives_up, deadline=deadline),
+            sleep=self._pause,
+            reraise=True,
+        )
+        self._trying_once = self._retrying.copy(stop=tenacity.stop_after_attempt(1))
+
+        self._session = requests.Session()
+        self._session.auth = _BasicAuth(client_id, client_secret)
+        self._session.headers.update({
+            "Accept": "application/json",
+            **headers,
+        })
+        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
+        self._session.mount(self.base_url, self._adapter)
+        # Headers, proxies and certificates are settled once. A request is a copy of this one, sent straight
+        # through the adapter: half the cost of Session.request, and no redirect can carry the credentials off.
+        self._template = self._session.prepare_request(requests.Request("GET", self.base_url))
+        self._whole_answer = WHOLE_ANSWER_TIMEOUTS * timeout
+        self._send_options: dict[str, Any] = {
+            **self._session.merge_environment_settings(self.base_url, {}, True, None, None),
+            "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
+        }
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, each try counted."""
+        return self._requests
+
+    @property
+    def requests_throttled(self) -> int:
+        """Requests that were answered with a 429."""
+        return sum(limiter.throttled_requests for limiter in self._limiters.values())
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed.is_set()
+
+    def close(self) -> None:
+        """Close the connections and end every wait for a turn or a retry."""
+        self._closed.set()
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        read: Callable[[bytes], T],
+        query: Query | None = None,
+        body: bytes | None = None,
+        budget: str = "requests",
+        retry: bool = True,
+    ) -> T:
+        """
+        Send one request, again and again where that may help, and read its answer.
+
+        :param path: path below the base URL, starting with ``/``.
+        :param read: makes the answer's body into what is returned; raises msgspec.MsgspecError if it can't.
+        :param query: names and values, not yet percent-encoded.
+        :param body: JSON.
+        :param budget: the rate budget that the request counts in.
+        :param retry: whether to try more than once.
+        :raises SequenceAuthenticationError: on 401 and 403.
+        :raises SequenceRejectedError: on any other status below 500 that a retry won't change.
+        :raises SequenceResponseError: if the base URL seems wrong (404, a redirect), or the answer can't be read.
+        :raises SequenceUnavailableError: if no answer came before the deadline.
+        :raises SequenceClientClosedError: if the client is closed meanwhile.
+        """
+        call = _Call(self._prepare(method, path, query, body), method, path, self._limiters[budget], read)
+        try:
+            return cast("T", (self._retrying if retry else self._trying_once)(self._try, call))
+        except _TryFailedError as e:
+            error = e.error
+        except SequenceApiError as e:
+            error = e
+        # Raised out here, so that no inner exception, whose text may hold a URL or a body, is chained to it.
+        secrets = [*self._secrets, *values_in_query(query), *values_in_body(body)]
+        raise error.with_message(scrub(error.message, secrets))
+
+    def _prepare(
+        self, method: str, path: str, query: Query | None, body: bytes | None
+    ) -> requests.PreparedRequest:
+        prepared = self._template.copy()
+        prepared.method = method
+        prepared.url = self.base_url + path + (f"?{urlencode(query)}" if query else "")
+        if body is not None:
+            prepared.body = body
+            prepared.headers["Content-Type"] = "application/json"
+            prepared.headers["Content-Length"] = str(len(body))
+        return prepared
+
+    def _try(self, call: _Call) -> Any:
+        turn = call.limiter.acquire()
+        if self._closed.is_set():
+            raise SequenceClientClosedError("the client is closed")
+        with self._count_lock:
+            self._requests += 1
+        try:
+            return self._send(call, turn)
+        except _TryFailedError as e:
+            if call.failing_since is None:
+                call.failing_since = time.monotonic()
+            call.unreadable += e.unreadable
+            raise
+
+    def _send(self, call: _Call, turn: float) -> Any:
+        try:
+            response = self._adapter.send(call.prepared, **self._send_options)
+            body = self._read_body(response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
+            reason, unreadable = describe_failure(e)
+            error = SequenceUnavailableError(call.method, call.path, reason)
+            raise _TryFailedError(error, unreadable=unreadable) from None
+        status = response.status_code
+        if status == 429:
+            wait = parse_retry_after(response.headers)
+            call.limiter.throttled(turn, wait)
+            raise _TryFailedError(_error(SequenceUnavailableError, call, status, body), retry_after=wait)
+        call.limiter.passed(turn)
+        if status in _PASSING_STATUSES:
+            wait = parse_retry_after(response.headers)
+            raise _TryFailedError(_error(SequenceUnavailableError, call, status, body), retry_after=wait)
+        if status in {401, 403}:
+            raise _error(SequenceAuthenticationError, call, status, body)
+        if status in _WRONG_ADDRESS_STATUSES:
+            raise _error(SequenceResponseError, call, status, body, hint=_WRONG_ADDRESS_HINT)
+        if status >= 400:
+            raise _error(SequenceRejectedError, call, status, body)
+        try:
+            return call.read(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+            kind = response.headers.get("Content-Type", "no content type")
+            reason = (
+                f"the answer ({len(body)} bytes, {kind}) is not what the API documents: {type(e).__name__}"
+            )
+            raise _TryFailedError(
+                SequenceResponseError(call.method, call.path, reason, status=status), unreadable=True
+            ) from None
+
+    def _read_body(self, response: requests.Response) -> bytes:
+        """Read an answer to its end, which also hands the connection back to the pool."""
+        until = time.monotonic() + self._whole_answer
+        parts = []
+        while part := response.raw.read1(2**16, decode_content=True):
+            parts.append(part)
+            if time.monotonic() > until:
+                response.close()
+                raise requests.Timeout
+        return b"".join(parts)
+
+    def _pause(self, seconds: float) -> None:
+        if self._closed.wait(seconds):
+            raise SequenceClientClosedError("the client was closed while a request waited")
+
+
+def _error(
+    kind: type[SequenceApiError], call: _Call, status: int, body: bytes, hint: str = ""
+) -> SequenceApiError:
+    error_type, message = read_error(body)
+    return kind(call.method, call.path, message + hint, status=status, error_type=error_type)
+
+
+class _BasicAuth(AuthBase):
+    """Basic credentials in UTF-8; requests' own would write them in Latin-1."""
+
+    def __init__(self, client_id: str, client_secret: str) -> None:
+        self._header = "Basic " + b64encode(f"{client_id}:{client_secret}".encode()).decode()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._header
+        return request
+
+
+_backoff = tenacity.wait_random_exponential(multiplier=FIRST_BACKOFF, max=LONGEST_BACKOFF)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    failure = _failure(state)
+    if failure.error.status == 429:
+        return 0.0  # the limiter holds all threads back until it is time
+    return max(failure.retry_after or 0.0, _backoff(state))
+
+
+def _gives_up(state: tenacity.RetryCallState, *, deadline: float) -> bool:
+    call: _Call = state.args[0]
+    failing = time.monotonic() - (call.failing_since or time.monotonic())
+    ahead = max(_failure(state).retry_after or 0.0, state.upcoming_sleep)
+    return call.unreadable >= UNREADABLE_TRIES or failing + ahead > deadline
+
+
+def _failure(state: tenacity.RetryCallState) -> _TryFailedError:
+    failure = state.outcome.exception() if state.outcome is not None else None
+    if not isinstance(failure, _TryFailedError):
+        raise TypeError("only failed tries are retried")
+    return failure
+
+
+def _checked_base_url(url: str) -> str:
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SequenceConfigurationError(
+            "the host is no address of the form https://eu.sequencehq.com/api; leave it empty for production"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SequenceConfigurationError(
+            "the host is a base URL only: no credentials, no query; login and password hold the credentials"
+        )
+    return url.strip().rstrip("/")
