@@ -45,9 +45,11 @@ class SequenceApiError(SequenceError):
         named = "" if error_type is None else f"{error_type}: "
         super().__init__(f"{method} {path}: {answer}{named}{message}")
 
-    def with_message(self, message: str) -> SequenceApiError:
-        """Make the same error with other words."""
-        return type(self)(self.method, self.path, message, status=self.status, error_type=self.error_type)
+    def with_message(self, message: str, *, error_type: str | None = None) -> SequenceApiError:
+        """Make the same error with other words, and with another type where one is given."""
+        return type(self)(
+            self.method, self.path, message, status=self.status, error_type=error_type or self.error_type
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders in Airflow; keyword-only arguments need help with that.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from html import unescape
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import requests
@@ -63,24 +64,35 @@ def _type_and_message(error: Any) -> tuple[str | None, str]:
 def _plain_text(body: bytes) -> str:
     text = body.decode(errors="replace")
     text = re.sub(r"(?is)<(script|style|head)\b.*?</\1>|<[^>]*>", " ", text)
-    return " ".join(unescape(text).split()) or "an empty answer"
+    return " ".join(html.unescape(text).split()) or "an empty answer"
 
 
 def scrub(message: str, values: Iterable[str]) -> str:
     """
-    Take values out of an error's message: a server may repeat what it was sent.
+    Take values out of an error's message: a server may repeat what it was sent, in one writing or another.
 
     :param values: credentials, aliases, values of properties and of filters.
-    :return: the message without them, cut to a length that suits a log.
+    :return: the message without them, on one line, cut to a length that suits a log.
     """
-    for value in sorted(set(values), key=len, reverse=True):
-        # As it is, and as JSON writes it where the message quotes JSON.
-        for form in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
-            if len(form) > 3:
-                message = message.replace(form, "***")
-            elif form.strip():
-                message = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", message)
+    forms = {value for value in values if value.strip()}
+    for _ in range(2):  # a message may quote JSON that quotes JSON, or a page an address
+        forms |= {write(form) for form in forms for write in _WRITINGS}
+    for form in sorted(forms, key=len, reverse=True):
+        if len(form) > 3:
+            message = message.replace(form, "***")
+        elif form in message:
+            message = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", message)
+    message = "".join(c if c.isprintable() else " " for c in message)
     return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
+
+
+_WRITINGS: tuple[Callable[[str], str], ...] = (
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: quote(text, safe=""),
+    quote_plus,
+    html.escape,
+)
 
 
 def values_in_query(query: Iterable[tuple[str, str]] | None) -> Iterator[str]:

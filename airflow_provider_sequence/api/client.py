@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Self
@@ -75,6 +76,8 @@ class SequenceClient:
         }.items():
             if not value > 0:
                 raise SequenceConfigurationError(f"{name} must be greater than 0, not {value}")
+        if not re.fullmatch(r"[\w.-]+", api_version, re.ASCII):
+            raise SequenceConfigurationError("api_version is no version of the API, such as 2024-07-30")
         self._transport = Transport(
             base_url,
             client_id,
@@ -134,15 +137,18 @@ class SequenceClient:
         """
         Count a resource's items by Sequence's word where it gives one, else by reading them all.
 
-        The API is asked for a little more than a window; what lies in its margins is read, and taken off.
+        What fits on one page is counted there. Of more, the API is asked for a little more than the window; what
+        lies in the margins is read, and taken off the total.
         """
         filters = filters or {}
         query = resource.query(filters, window.widened() if window else None)
-        total = next(self.pages(resource, query, page_size=1)).total
-        if total is None:
+        first = next(self.pages(resource, query))
+        if first.after is None:
+            return sum(resource.belongs(item, window) for item in first.items)
+        if first.total is None:
             return sum(1 for _ in self.items(resource, filters, window))
-        if window is None or total == 0:
-            return total
+        if window is None:
+            return first.total
         earlier, later = (
             [
                 resource.time_of(item)
@@ -152,7 +158,9 @@ class SequenceClient:
             for bounds in window.margins()
         )
         return (
-            total - sum(time < window.start for time in earlier) - sum(time >= window.end for time in later)
+            first.total
+            - sum(time < window.start for time in earlier)
+            - sum(time >= window.end for time in later)
         )
 
     def create(self, resource: Resource, event: Event) -> str:

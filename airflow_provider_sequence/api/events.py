@@ -277,6 +277,10 @@ class EventMapper:
         except InvalidEventError as e:
             e.event_id = event_id
             raise
+        except RecursionError:
+            error = InvalidEventError("eventProperties", "is nested too deeply")
+            error.event_id = event_id
+            raise error from None
 
     def _body(self, event_id: str, row: Sequence[Any]) -> dict[str, Any]:
         body: dict[str, Any] = {"customerEventId": event_id}
@@ -300,6 +304,8 @@ class EventMapper:
 
     def _index_columns(self, names: Sequence[str]) -> dict[str, int]:
         index = {name: i for i, name in enumerate(names)}
+        for name in names:
+            exact_json.check_text(name, "a column's name")
         if len(index) < len(names):
             twice = sorted({name for name in names if list(names).count(name) > 1})
             raise SequenceConfigurationError(

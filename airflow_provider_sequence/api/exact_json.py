@@ -31,6 +31,8 @@ def decode(text: bytes | str | msgspec.Raw) -> Any:
         return _decoder.decode(text)
     except UnicodeDecodeError as e:
         raise msgspec.DecodeError(f"not UTF-8 at byte {e.start}") from None
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
 
 
 def encode(value: Any) -> bytes:
@@ -61,7 +63,7 @@ def to_json_value(value: Any, field: str) -> Any:
     kind = type(value)
     if kind in _AS_THEY_ARE:
         if kind is str:
-            _check_text(value, field)
+            check_text(value, field)
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -74,7 +76,7 @@ def to_json_value(value: Any, field: str) -> Any:
     if isinstance(value, msgspec.Raw):
         return value
     if isinstance(value, str):
-        _check_text(value, field)
+        check_text(value, field)
         return str(value)
     if isinstance(value, int):
         return int(value)
@@ -110,12 +112,13 @@ def _object(value: Mapping[Any, Any], field: str) -> dict[str, Any]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise InvalidEventError(field, "has a key that is not text; keys of a JSON object are")
-        _check_text(key, field)
+        check_text(key, field)
         result[key] = to_json_value(item, f"{field}.{key}")
     return result
 
 
-def _check_text(value: str, field: str) -> None:
+def check_text(value: str, field: str) -> None:
+    """Refuse text that is not all characters: an InvalidEventError names the field."""
     if value.isascii():
         return
     try:

@@ -53,7 +53,10 @@ def parse_page(body: bytes) -> Page:
 
     :raises msgspec.MsgspecError: if the answer is no list of objects.
     """
-    envelope = _decode(body)
+    try:
+        envelope = _decode(body)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
     pagination = envelope.pagination or _Pagination()
     after = (pagination.after or None) if envelope.items else None
     return Page(envelope.items, after, pagination.totalResultSize)

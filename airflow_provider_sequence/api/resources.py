@@ -18,8 +18,8 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError, Seq
 FieldType = Literal["text", "timestamp", "integer", "boolean", "json"]
 Query = list[tuple[str, str]]
 
-#: The most items a page may have, by the API's documents.
-PAGE_LIMIT = 100
+#: The most items a page may have, and the most ids ``customerIds`` takes, by the API's documents.
+PAGE_LIMIT, MOST_CUSTOMER_IDS = 100, 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,10 @@ class Resource:
 def _text(value: Any) -> list[str]:
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise TypeError(f"wants text, not {type(value).__name__}")
-    return [str(value)]
+    text = str(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds half of a surrogate pair, which is no character")
+    return [text]
 
 
 def _flag(value: Any) -> list[str]:
@@ -147,17 +150,29 @@ def _each(value: Any) -> list[str]:
 
 def _encoded_list(value: Any) -> list[str]:
     """Join values by commas, each percent-encoded on its own, so that a comma inside a value survives."""
-    return [",".join(quote(text, safe="") for item in _as_list(value) for text in _text(item))]
+    return [",".join(quote(text, safe="") for text in _each(value))]
 
 
 def _comma_list(value: Any) -> list[str]:
-    return [",".join(text for item in _as_list(value) for text in _text(item))]
+    texts = _each(value)
+    if any("," in text for text in texts):
+        raise ValueError("has a value with a comma, which the API takes for two")
+    return [",".join(texts)]
+
+
+def _customer_ids(value: Any) -> list[str]:
+    written = _comma_list(value)
+    if written[0].count(",") >= MOST_CUSTOMER_IDS:
+        raise ValueError(f"takes {MOST_CUSTOMER_IDS} ids at most")
+    return written
 
 
 def _as_list(value: Any) -> list[Any]:
-    items = [value] if isinstance(value, (str, int)) else list(value) if isinstance(value, Iterable) else None
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, (str, int, Iterable)):
+        raise TypeError(f"wants text or a list of texts, not {type(value).__name__}")
+    items = [value] if isinstance(value, (str, int)) else list(value)
     if not items:
-        raise ValueError("wants a value or a list of values, and has none")
+        raise ValueError("wants at least one value")
     return items
 
 
@@ -198,7 +213,7 @@ SEAT_EVENTS = Resource(
     ),
     filters=(
         Filter("customer_alias", "customerAlias", _text),
-        Filter("customer_ids", "customerIds", _comma_list),
+        Filter("customer_ids", "customerIds", _customer_ids),
         Filter("seat_type", "seatType", _text),
         Filter("customer_event_id", "customerEventId", _text),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import time
 from base64 import b64encode
@@ -85,6 +86,26 @@ class _Call:
     unreadable: int = 0
 
 
+class _NoQueries(logging.Filter):
+    """Keeps queries, which may hold customers' data, out of what urllib3 logs of our requests at level DEBUG."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: set[str | None] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        args = record.args
+        # scheme, host, port, method, path and query, …
+        if isinstance(args, tuple) and len(args) > 4 and args[1] in self.hosts:
+            path = str(args[4]).partition("?")[0]
+            record.args = (*args[:4], path, *args[5:])
+        return True
+
+
+_no_queries = _NoQueries()
+logging.getLogger("urllib3.connectionpool").addFilter(_no_queries)
+
+
 class Transport:
     """
     Sends requests, and sends them again where that may help.
@@ -120,7 +141,12 @@ class Transport:
                 "the client id (login) or the client secret (password) is empty; an API client made in "
                 "Sequence's dashboard gives both"
             )
-        self._secrets = (client_secret,)
+        if ":" in client_id:
+            raise SequenceConfigurationError(
+                "the client id (login) has a colon, which HTTP Basic can't carry"
+            )
+        authorization = b64encode(f"{client_id}:{client_secret}".encode()).decode()
+        self._secrets = (client_secret, authorization)
         self._closed = threading.Event()
         self._limiters = {name: RateLimiter(limit, wait=self._pause) for name, limit in per_minute.items()}
         self._count_lock = threading.Lock()
@@ -134,8 +160,9 @@ class Transport:
         )
         self._trying_once = self._retrying.copy(stop=tenacity.stop_after_attempt(1))
 
+        _no_queries.hosts.add(urlsplit(self.base_url).hostname)
         self._session = requests.Session()
-        self._session.auth = _BasicAuth(client_id, client_secret)
+        self._session.auth = _BasicAuth(authorization)
         self._session.headers.update({
             "Accept": "application/json",
             **headers,
@@ -205,15 +232,18 @@ class Transport:
         except SequenceApiError as e:
             error = e
         # Raised out here, so that no inner exception, whose text may hold a URL or a body, is chained to it.
-        secrets = [*self._secrets, *values_in_query(query), *values_in_body(body)]
-        raise error.with_message(scrub(error.message, secrets))
+        private = [*self._secrets, *values_in_query(query), *values_in_body(body)]
+        raise error.with_message(
+            scrub(error.message, private),
+            error_type=scrub(error.error_type, private) if error.error_type else None,
+        )
 
     def _prepare(
         self, method: str, path: str, query: Query | None, body: bytes | None
     ) -> requests.PreparedRequest:
         prepared = self._template.copy()
         prepared.method = method
-        prepared.url = self.base_url + path + (f"?{urlencode(query)}" if query else "")
+        prepared.url = self.base_url + path + (f"?{urlencode(query, safe=',')}" if query else "")
         if body is not None:
             prepared.body = body
             prepared.headers["Content-Type"] = "application/json"
@@ -259,7 +289,7 @@ class Transport:
             raise _error(SequenceRejectedError, call, status, body)
         try:
             return call.read(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             kind = response.headers.get("Content-Type", "no content type")
             reason = (
                 f"the answer ({len(body)} bytes, {kind}) is not what the API documents: {type(e).__name__}"
@@ -294,8 +324,8 @@ def _error(
 class _BasicAuth(AuthBase):
     """Basic credentials in UTF-8; requests' own would write them in Latin-1."""
 
-    def __init__(self, client_id: str, client_secret: str) -> None:
-        self._header = "Basic " + b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    def __init__(self, credentials: str) -> None:
+        self._header = f"Basic {credentials}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = self._header
@@ -327,8 +357,12 @@ def _failure(state: tenacity.RetryCallState) -> _TryFailedError:
 
 
 def _checked_base_url(url: str) -> str:
-    parts = urlsplit(url.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url.strip())
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
         raise SequenceConfigurationError(
             "the host is no address of the form https://eu.sequencehq.com/api; leave it empty for production"
         )

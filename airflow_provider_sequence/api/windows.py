@@ -36,8 +36,8 @@ class Window:
 
     Neighbouring windows share no time and miss none.
 
-    :param start: first time that belongs to the window, with a time zone.
-    :param end: first time that no longer does, with a time zone.
+    :param start: first time that belongs to the window, with a time zone; kept in UTC.
+    :param end: first time that no longer does, with a time zone; kept in UTC.
     :raises SequenceConfigurationError: if the window is empty or backwards.
     """
 
@@ -45,6 +45,9 @@ class Window:
     end: dt.datetime
 
     def __post_init__(self) -> None:
+        # Two times of one zone are compared and subtracted by the wall clock, which goes back once a year.
+        for name in ("start", "end"):
+            object.__setattr__(self, name, _to_utc(name, getattr(self, name)))
         if self.start >= self.end:
             kind = "empty" if self.start == self.end else "backwards"
             raise SequenceConfigurationError(
@@ -86,13 +89,26 @@ class Window:
         return [Window(a, b) for a, b in pairwise(cuts)]
 
 
+def _to_utc(name: str, time: dt.datetime) -> dt.datetime:
+    if time.tzinfo is None:
+        raise SequenceConfigurationError(f"the window's {name} has no time zone")
+    try:
+        utc = time.astimezone(dt.UTC)
+    except OverflowError:
+        raise SequenceConfigurationError(
+            f"the window's {name} is outside the years 1 to 9999 in UTC"
+        ) from None
+    # Of whatever class of datetime it came as: pendulum's loses such a zone when something is added to it.
+    return dt.datetime.combine(utc.date(), utc.time(), tzinfo=dt.UTC)
+
+
 def _seconds_before(time: dt.datetime) -> dt.datetime:
-    floor = time.astimezone(dt.UTC).replace(microsecond=0)
+    floor = time.replace(microsecond=0)
     return floor - min(MARGIN, floor - _FIRST_SECOND)
 
 
 def _seconds_after(time: dt.datetime) -> dt.datetime:
-    floor = time.astimezone(dt.UTC).replace(microsecond=0)
+    floor = time.replace(microsecond=0)
     ahead = MARGIN + dt.timedelta(seconds=1) if time.microsecond else MARGIN
     return floor + min(ahead, _LAST_SECOND - floor)
 
