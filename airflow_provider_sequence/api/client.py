@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Self
@@ -68,14 +70,16 @@ class SequenceClient:
         user_agent: str = "",
         connections: int = 64,
     ) -> None:
-        for name, value in {
-            "requests_per_minute": requests_per_minute,
-            "usage_events_per_minute": usage_events_per_minute,
-            "timeout": timeout,
-            "deadline": deadline,
-        }.items():
-            if not value > 0:
-                raise SequenceConfigurationError(f"{name} must be greater than 0, not {value}")
+        for name, value, most in (
+            ("requests_per_minute", requests_per_minute, math.inf),
+            ("usage_events_per_minute", usage_events_per_minute, math.inf),
+            ("timeout", timeout, threading.TIMEOUT_MAX),
+            ("deadline", deadline, math.inf),
+        ):
+            if not 0 < value <= most:
+                raise SequenceConfigurationError(
+                    f"{name} must be greater than 0 and a time one can wait, not {value}"
+                )
         if not re.fullmatch(r"[\w.-]+", api_version, re.ASCII):
             raise SequenceConfigurationError("api_version is no version of the API, such as 2024-07-30")
         self._transport = Transport(

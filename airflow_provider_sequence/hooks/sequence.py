@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import BaseHook, Connection
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Connection
 
 from airflow_provider_sequence import connection as conn_form
 from airflow_provider_sequence.api import exact_json
@@ -99,7 +100,7 @@ class SequenceHook(BaseHook):
                 False,
                 f"Sequence refused the credentials. Check client id (login) and secret (password). {e}",
             )
-        except (SequenceApiError, SequenceConfigurationError) as e:
+        except (SequenceApiError, SequenceConfigurationError, AirflowException) as e:
             return False, str(e)
         return True, "Sequence accepted the credentials"
 
@@ -219,9 +220,12 @@ def _extra(value: Any, name: str) -> Any:
     if isinstance(default, str):
         return str(value)
     try:
-        return float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
-        raise SequenceConfigurationError(f"{name} in the connection's extra is not a number") from None
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise SequenceConfigurationError(f"{name} in the connection's extra is no number greater than 0")
+    return number
 
 
 def _window(start: Any, end: Any) -> Window | None:

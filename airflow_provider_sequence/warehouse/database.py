@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from sqlalchemy import DateTime, String, Table, Text, inspect
+from sqlalchemy import DateTime, String, Table, Text, event, inspect
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -23,21 +25,32 @@ SQLITE_BUSY_SECONDS = 60
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
 
 
-def engine_options(backend: str) -> dict[str, Any]:
-    """
-    Options of ``create_engine`` under which nothing is lost on the way and no value gets into an error.
-
-    :param backend: SQLAlchemy's name of the database, such as ``postgresql``.
-    """
-    # "future" gives SQLAlchemy 1.4, of Airflow 2.11, the behaviour of 2.0.
-    options: dict[str, Any] = {"poolclass": NullPool, "hide_parameters": True, "future": True}
-    if backend == "postgresql":
-        # Left to itself the driver turns the numbers of a JSON column into floats.
-        options["json_deserializer"] = _keep_json_text
-    return options
+#: Options of ``create_engine``: connections are not kept, values stay out of errors, and SQLAlchemy 1.4, of Airflow
+#: 2.11, behaves like 2.0.
+ENGINE_OPTIONS: Mapping[str, Any] = MappingProxyType({
+    "poolclass": NullPool,
+    "hide_parameters": True,
+    "future": True,
+})
 
 
-def _keep_json_text(text: str | bytes) -> msgspec.Raw:
+def keep_json_text(engine: Engine) -> None:
+    """Have JSON columns read as their text: left to themselves the drivers turn its numbers into floats."""
+
+    def on_connect(connection: Any, _record: object) -> None:
+        driver = type(connection).__module__.partition(".")[0]
+        if driver == "psycopg":
+            set_json_loads = importlib.import_module("psycopg.types.json").set_json_loads
+            set_json_loads(_raw_json, connection)
+        elif driver == "psycopg2":
+            extras = importlib.import_module("psycopg2.extras")
+            extras.register_default_json(connection, loads=_raw_json)
+            extras.register_default_jsonb(connection, loads=_raw_json)
+
+    event.listen(engine, "connect", on_connect)
+
+
+def _raw_json(text: str | bytes) -> msgspec.Raw:
     return msgspec.Raw(text.encode() if isinstance(text, str) else bytes(text))
 
 
@@ -109,7 +122,7 @@ def database_errors() -> Iterator[None]:
         error = WarehouseError(describe(e), _is_permanent(e))
     else:
         return
-    raise error
+    raise error from None
 
 
 def describe(error: SQLAlchemyError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import CursorResult, Engine
+from sqlalchemy.exc import ProgrammingError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import database_errors
@@ -18,6 +20,13 @@ Row = Sequence[Any]
 
 #: Rows that are fetched from the database at a time.
 BATCH_ROWS = 1000
+
+
+_NOT_A_QUERY = "the statement in sql gives no rows; it must be a query"
+_NO_QUERY = re.compile(
+    r"(\s|--[^\n]*\n|/\*.*?\*/)*(insert|update|delete|merge|create|alter|drop|truncate|grant)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +58,15 @@ def read_rows(
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
     with database_errors(), engine.connect() as connection:
         given = tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters
-        result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
+        try:
+            result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
+        except ProgrammingError:
+            # PostgreSQL says of a cursor for an UPDATE only that its syntax is wrong.
+            if _NO_QUERY.match(sql):
+                raise SequenceConfigurationError(_NOT_A_QUERY) from None
+            raise
         if not result.returns_rows:
-            raise SequenceConfigurationError("the statement in sql gives no rows; it must be a query")
+            raise SequenceConfigurationError(_NOT_A_QUERY)
         columns = tuple(result.keys())
         if engine.dialect.name == "sqlite":
             # An open query locks the whole file against writers, a delivery log in it included.
