@@ -229,8 +229,9 @@ class EventMapper:
         id_index = take(CUSTOMER_EVENT_ID)
         if id_index is None and not key:
             raise SequenceConfigurationError(
-                f"the query has no column {CUSTOMER_EVENT_ID}, and no event_key is set. An event sent without an "
-                "id can't be told from its own retry, so the customer would be billed twice. Select a "
+                f"the query has no column {CUSTOMER_EVENT_ID} (it gives {_names(self._index)}), and no event_key is "
+                "set. An event sent without an id can't be told from its own retry, so the customer would be "
+                "billed twice. Select a "
                 f"{CUSTOMER_EVENT_ID}, name it with columns=, or set event_key to the columns that identify a row."
             )
         if id_index is not None and key:
@@ -254,6 +255,12 @@ class EventMapper:
             if kind.has_properties and self._properties_index is None
             else []
         )
+        #: Columns of the query that go into no event.
+        self.unused = (
+            ()
+            if self._properties
+            else tuple(name for name, index in self._index.items() if index not in used and name not in key)
+        )
         # A constant is checked once, here, so that a mistake in it is one error and not one for each row.
         self._prepared = {
             field.column: self._checked_constant(field) for field, index in self._fields if index is None
@@ -269,6 +276,10 @@ class EventMapper:
         zone = self._zone
         if self._id_index is not None:
             event_id = _text(row[self._id_index], "customerEventId", zone)
+            if "\0" in event_id:
+                raise InvalidEventError(
+                    "customerEventId", "holds the character U+0000, which no log can keep"
+                )
         else:
             names = [name for _, name in self._key]
             event_id = event_id_from_key([row[index] for index, _ in self._key], names, zone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,12 +13,17 @@ from airflow_provider_sequence.api import exact_json
 from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.api.resources import Resource
 from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp
+from airflow_provider_sequence.exceptions import SequenceResponseError
 from airflow_provider_sequence.warehouse.staging import StagingColumn
 
 #: Fields that have no column, or don't fit it, as one JSON object by the API's names.
 EXTRA_COLUMN = "_extra"
 #: When the row was loaded last.
 LOADED_AT_COLUMN = "_loaded_at"
+
+
+#: The escape of U+0000 in JSON, and not a backslash that is escaped itself and followed by "u0000".
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class _DoesNotFitError(Exception):
@@ -43,16 +49,29 @@ class ItemMapper:
     :param resource: what the items are.
     :param columns: names of the columns that the staging table has; fields of others go into ``_extra``.
     :param loaded_at: the time to write into each row.
+    :param holds_nul: whether the database can hold the character U+0000. Where it can't, a value with one goes into
+        ``_extra``, as a text that is its JSON.
     """
 
-    def __init__(self, resource: Resource, columns: Sequence[str], loaded_at: dt.datetime) -> None:
+    def __init__(
+        self, resource: Resource, columns: Sequence[str], loaded_at: dt.datetime, *, holds_nul: bool = True
+    ) -> None:
         there = set(columns)
+        self._holds_nul = holds_nul
         self._fields = [(f.name, _CONVERTERS[f.type]) for f in resource.fields if f.column in there]
         self._loaded_at = loaded_at
+        self._path = resource.path
 
     def __call__(self, item: Item) -> tuple[Any, ...]:
-        """Make a row: the fields' values, the rest as JSON, and the time."""
-        rest = dict(item)
+        """
+        Make a row: the fields' values, the rest as JSON, and the time.
+
+        :raises SequenceResponseError: if the item has no id.
+        """
+        rest: dict[str, Any] = dict(item)
+        quoted = {} if self._holds_nul else {name: raw for name, raw in item.items() if _has_nul(name, raw)}
+        for name in quoted:
+            del rest[name]
         row: list[Any] = []
         for name, convert in self._fields:
             raw = rest.get(name)
@@ -65,8 +84,16 @@ class ItemMapper:
             except _DoesNotFitError as e:
                 # Kept as it came; what can be said of it in the column's type stands there.
                 row.append(e.args[0])
+        if not row[0]:
+            raise SequenceResponseError("GET", self._path, "an item has no id")
+        for name, raw in quoted.items():
+            rest[name.replace("\0", "\\u0000")] = bytes(raw).decode()
         extra = exact_json.encode(rest).decode() if rest else None
         return (*row, extra, self._loaded_at)
+
+
+def _has_nul(name: str, raw: msgspec.Raw) -> bool:
+    return "\0" in name or _NUL.search(bytes(raw)) is not None
 
 
 def _text(raw: msgspec.Raw) -> str | None:

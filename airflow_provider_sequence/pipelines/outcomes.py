@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -49,18 +49,28 @@ class DeliveryMemory(Protocol):
     def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
         """Find the hash of the body last delivered for each of these ids that has one."""
 
-    def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Remember outcomes; they are given after Sequence's answers, in the order of the answers."""
+    def doubt(self, event_ids: Sequence[str]) -> None:
+        """Forget what was delivered for these ids: another body is about to be sent."""
+
+    def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
+        """
+        Remember outcomes; they are given after Sequence's answers, in the order of the answers.
+
+        :param pending_ids: ids of which another row is still under way, so that these are not the last word.
+        """
 
 
 class NoMemory:
-    """Remembers nothing: every row is sent."""
+    """Remembers nothing from run to run."""
 
     def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
         """Find nothing."""
         return {}
 
-    def record(self, outcomes: Sequence[Outcome]) -> None:
+    def doubt(self, event_ids: Sequence[str]) -> None:
+        """There is nothing to forget."""
+
+    def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         """Forget them."""
 
 
@@ -78,7 +88,11 @@ class LoggedMemory:
         """Look the ids up."""
         return self._log.delivered_hashes(event_ids)
 
-    def record(self, outcomes: Sequence[Outcome]) -> None:
+    def doubt(self, event_ids: Sequence[str]) -> None:
+        """Note that it is not known which body Sequence holds."""
+        self._log.doubt(event_ids)
+
+    def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         """Store what was delivered and what was rejected; what is unchanged is in the log already."""
         entries = [
             LogEntry(
@@ -91,7 +105,9 @@ class LoggedMemory:
                 rejected_body=None if outcome.body is None else outcome.body.decode(),
             )
             for outcome in outcomes
-            if outcome.event_id is not None and outcome.status is not Status.UNCHANGED
+            if outcome.event_id is not None
+            and outcome.event_id not in pending_ids
+            and outcome.status is not Status.UNCHANGED
         ]
         if entries:
             self._log.store(entries)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.resources import Resource
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import IncompletePullError, SequenceResponseError
+from airflow_provider_sequence.exceptions import IncompletePullError
 from airflow_provider_sequence.pipelines.items import ItemMapper, staging_columns
 from airflow_provider_sequence.warehouse.staging import StagingLoad
 
@@ -70,13 +70,12 @@ def pull(
     query = resource.query(filters or {}, window.widened() if window else None)
     columns = staging_columns(resource)
     load = StagingLoad(connection, table, columns, optional={f.column for f in resource.fields[1:]})
-    to_row = ItemMapper(resource, [c.name for c in load.columns], dt.datetime.now(dt.UTC))
+    names = [column.name for column in load.columns]
+    to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
 
     announced: int | None = None
     for walk in range(MOST_WALKS):
         for page in client.pages(resource, query):
-            if any(resource.key.name not in item for item in page.items):
-                raise SequenceResponseError("GET", resource.path, f"an item has no {resource.key.name}")
             load.add(map(to_row, page.items), (resource.belongs(item, window) for item in page.items))
             announced = announced if page.total is None else page.total
             on_progress(load.rows, announced)

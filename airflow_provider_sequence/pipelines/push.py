@@ -202,7 +202,7 @@ class _Delivery:
         self._unrecorded: list[Outcome] = []
         self._recorded_at = time.monotonic()
         # Ids whose outcome is not remembered yet: what is remembered of them is out of date.
-        self._pending_ids: Counter[str] = Counter()
+        self._pending_ids: Counter[str | None] = Counter()
         self._lanes = [_Lane(client, resource, self._results) for _ in range(lanes)]
 
     def dispatch(self, rows: Sequence[Sequence[Any]], make_event: Callable[[Sequence[Any]], Event]) -> None:
@@ -218,11 +218,16 @@ class _Delivery:
             event.id for _, event in events if event.id not in self._pending_ids
         ])
         chunks: dict[int, list[_Work]] = {}
+        corrected = []
         for row_number, event in events:
             delivered = None if event.id in self._pending_ids else known.get(event.id)
             self._pending_ids[event.id] += 1
             work = _Work(row_number, event, body_hash(event.body), delivered)
+            if delivered is not None and delivered != work.hash:
+                corrected.append(event.id)
             chunks.setdefault(hash(event.id) % len(self._lanes), []).append(work)
+        # From here on Sequence may hold the new body, whether or not we live to see the answer.
+        self._memory.doubt(corrected)
         self._under_way += len(events)
         for lane, chunk in chunks.items():
             self._lanes[lane].inbox.put(chunk)
@@ -268,9 +273,11 @@ class _Delivery:
 
     def _record(self) -> None:
         if self._unrecorded:
-            self._memory.record(self._unrecorded)
-            self._pending_ids.subtract(o.event_id for o in self._unrecorded if o.event_id is not None)
+            self._pending_ids.subtract([
+                o.event_id for o in self._unrecorded if o.event_id in self._pending_ids
+            ])
             self._pending_ids = +self._pending_ids
+            self._memory.record(self._unrecorded, self._pending_ids)
             self._unrecorded = []
         self._recorded_at = time.monotonic()
         self._on_progress(self.summary)

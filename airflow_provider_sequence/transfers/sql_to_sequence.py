@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import EventMapper
-from airflow_provider_sequence.api.resources import USAGE_EVENTS, Resource
+from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, Resource
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
@@ -108,6 +108,10 @@ class _SqlToSequenceOperator(BaseOperator):
                     event_key=self.event_key,
                     timezone=self.timezone,
                 )
+                if make_event.unused:
+                    self.log.warning(
+                        "Columns of the query that go into no event: %s", ", ".join(make_event.unused)
+                    )
                 summary = push(rows.batches, make_event, client, self.resource, lanes=lanes, memory=memory)
             self._report(summary)
             limit.check(summary)
@@ -190,3 +194,29 @@ class SqlToSequenceUsageEventsOperator(_SqlToSequenceOperator):
 
     def _constants(self) -> dict[str, str | None]:
         return {"event_type": self.event_type}
+
+
+class SqlToSequenceSeatEventsOperator(_SqlToSequenceOperator):
+    """
+    Push the rows of a query to Sequence as seat events.
+
+    Columns are found by their names: ``customer_event_id``, ``customer_alias``, ``seat_type``, ``event_timestamp`` and
+    ``total``, the number of seats in use (not a change). How Sequence takes totals that arrive out of order is not
+    documented: let the query order its rows by time. They go out one after the other, unless ``concurrency`` says
+    otherwise.
+
+    The other parameters and the result are those of :class:`SqlToSequenceUsageEventsOperator`.
+
+    :param seat_type: the seat type, where it is the same for each row. (templated)
+    """
+
+    template_fields: Sequence[str] = (*_SqlToSequenceOperator.template_fields, "seat_type")
+
+    resource = SEAT_EVENTS
+
+    def __init__(self, *, seat_type: str | None = None, concurrency: int | str = 1, **kwargs: Any) -> None:
+        super().__init__(concurrency=concurrency, **kwargs)
+        self.seat_type = seat_type
+
+    def _constants(self) -> dict[str, str | None]:
+        return {"seat_type": self.seat_type}

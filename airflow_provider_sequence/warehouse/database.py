@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import re
 from collections.abc import Iterator, Mapping
@@ -183,5 +184,7 @@ class UtcTimestamp(TypeDecorator[Any]):
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Drop the zone, UTC, where the database keeps none."""
-        return value if value is None or dialect.name == "postgresql" else value.replace(tzinfo=None)
+        """Write the time in UTC and drop the zone, where the database keeps none."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.astimezone(dt.UTC).replace(tzinfo=None)

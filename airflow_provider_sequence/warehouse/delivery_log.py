@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, Text, and_, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ColumnElement
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
@@ -22,7 +23,7 @@ from airflow_provider_sequence.warehouse.database import (
 )
 from airflow_provider_sequence.warehouse.upsert import upsert_values
 
-DELIVERED, REJECTED = "delivered", "rejected"
+DELIVERED, REJECTED, IN_DOUBT = "delivered", "rejected", "in_doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +125,41 @@ class DeliveryLog:
         if not event_ids:
             return {}
         c = self._table.c
-        query = select(c.customer_event_id, c.body_hash).where(
+        query = select(c.customer_event_id, c.body_hash).where(self._delivered(event_ids))
+        with self._connection.begin():
+            return {row.customer_event_id: row.body_hash for row in self._connection.execute(query)}
+
+    def doubt(self, event_ids: Sequence[str]) -> None:
+        """
+        Note that it is not known which body Sequence holds of these ids, because another one is about to be sent.
+
+        Without that, a body that is sent and whose answer is lost would leave the log with the one before it; a row
+        that goes back to that one would then be taken for delivered.
+        """
+        for event_id in event_ids:
+            with transaction(self._connection):
+                self._connection.execute(
+                    self._table.update().where(self._delivered([event_id])).values(status=IN_DOUBT)
+                )
+
+    def _delivered(self, event_ids: Sequence[str]) -> ColumnElement[bool]:
+        c = self._table.c
+        return and_(
             c.account == self._constant["account"],
             c.resource == self._constant["resource"],
             c.status == DELIVERED,
             c.customer_event_id.in_(event_ids),
         )
-        with self._connection.begin():
-            return {row.customer_event_id: row.body_hash for row in self._connection.execute(query)}
 
     def store(self, entries: Sequence[LogEntry]) -> None:
-        """Store entries, in order; all of them, or none."""
+        """Store entries, in order."""
         now = dt.datetime.now(dt.UTC)
-        with transaction(self._connection):
-            for delivered, group in groupby(entries, key=lambda entry: entry.delivered):
-                # The last entry of an id counts, and some drivers refuse to store one twice in a statement.
-                values = [
-                    self._row(entry, now) for entry in {entry.event_id: entry for entry in group}.values()
-                ]
+        for delivered, group in groupby(entries, key=lambda entry: entry.delivered):
+            # The last entry of an id counts, and some drivers refuse to store one twice in a statement. Tasks that
+            # store the same ids in the same order don't wait for each other in a circle.
+            last = {entry.event_id: entry for entry in group}
+            values = [self._row(last[event_id], now) for event_id in sorted(last)]
+            with transaction(self._connection):
                 for statement in self._store[delivered]:
                     self._connection.execute(statement, values)
 

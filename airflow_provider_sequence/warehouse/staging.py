@@ -112,6 +112,8 @@ class StagingLoad:
             prefixes=["TEMPORARY"],
         )
         self._key = next(c.name for c in columns if c.type == "key")
+        #: Whether the database's text and JSON can hold the character U+0000.
+        self.holds_nul = connection.dialect.name != "postgresql"
         #: Rows gathered so far.
         self.rows = 0
         with connection.begin():

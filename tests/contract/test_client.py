@@ -56,7 +56,9 @@ def test_events_of_every_kind(server, client):
     fields = {"customer_alias": "Ünïcode 数据", "event_timestamp": dt.datetime(2026, 10, 1, 12, 0, 0, 5)}  # noqa: DTZ001
     usage = {"event_type": "x", "event_properties": {"n": Decimal("0.1000"), "deep": [{"a": [None, True]}]}}
     client.create(USAGE_EVENTS, make_event(USAGE_EVENT, {"customer_event_id": "u1", **fields, **usage}))
-    client.create(USAGE_EVENTS, make_event(USAGE_EVENT, {"customer_event_id": "u2", **fields, "event_type": "x"}))
+    client.create(
+        USAGE_EVENTS, make_event(USAGE_EVENT, {"customer_event_id": "u2", **fields, "event_type": "x"})
+    )
     seats = {"seat_type": "admin", "total": 3}
     client.create(SEAT_EVENTS, make_event(SEAT_EVENT, {"customer_event_id": "s1", **fields, **seats}))
     assert server.violations() == []

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_sequence.hooks.warehouse import get_engine
+from tests.integration.support.databases import Warehouse
+
+
+@pytest.fixture
+def engine(warehouse: Warehouse) -> Iterator[sa.Engine]:
+    """The engine that the operators use for the connection ``warehouse``."""
+    engine = get_engine(warehouse.conn_id)
+    yield engine
+    engine.dispose()

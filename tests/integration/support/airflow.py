@@ -1,0 +1,140 @@
+"""DAGs that run from end to end in this process: ``dag.test()`` with all that Airflow wants done before."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+Moment = dt.datetime | str
+
+_number = itertools.count()
+
+
+@dataclass
+class DagResult:
+    """How a run ended.
+
+    :param state: the run's state.
+    :param states: each task's state.
+    :param tries: how often each task was tried.
+    :param xcoms: what each task returned.
+    :param errors: what each task's tries ended with, in order, where they failed.
+    """
+
+    state: str
+    states: dict[str, str]
+    tries: dict[str, int]
+    xcoms: dict[str, Any]
+    errors: dict[str, list[BaseException]]
+
+    def error(self, task_id: str) -> BaseException:
+        """The one error that a task ended with."""
+        (error,) = self.errors[task_id]
+        return error
+
+
+def moment(value: Moment) -> dt.datetime:
+    """A time, UTC where it has no zone."""
+    time = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+
+
+def manual_dag(schedule: Any = None, **options: Any) -> Any:
+    """A DAG, with an id of its own, that nothing but a person starts; its runs have no data interval to speak of."""
+    from airflow.providers.common.compat.sdk import DAG
+
+    start_date = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    return DAG(f"dag_{next(_number)}", schedule=schedule, start_date=start_date, catchup=False, **options)
+
+
+def interval_dag(start: Moment, end: Moment, **options: Any) -> Any:
+    """A DAG whose run at ``end`` has the data interval from ``start`` to ``end``."""
+    from airflow.timetables.interval import DeltaDataIntervalTimetable
+
+    return manual_dag(DeltaDataIntervalTimetable(moment(end) - moment(start)), **options)
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> Iterator[None]:
+    """Airflow's own database, made once for each process."""
+    from airflow.utils.db import initdb
+
+    initdb()
+    yield
+    from airflow.settings import dispose_orm
+
+    dispose_orm()
+
+
+@pytest.fixture
+def run_dag(airflow_db: None) -> Callable[..., DagResult]:
+    """Run a DAG as ``dag.test()`` does; see :func:`run`."""
+    return run
+
+
+def run(
+    dag: Any,
+    logical_date: Moment | None,
+    *,
+    conf: dict[str, Any] | None = None,
+    between_tries: Callable[[], object] = lambda: None,
+) -> DagResult:
+    """Run a DAG once; a run of the same logical date is done again.
+
+    :param dag: the DAG; for :func:`interval_dag` the logical date is the interval's end.
+    :param logical_date: None is what a manual run of Airflow 3 has.
+    :param conf: the run's own parameters.
+    :param between_tries: called after a try that is followed by another.
+    """
+    errors: dict[str, list[BaseException]] = {}
+
+    def keep_error(context: Any) -> None:
+        errors.setdefault(context["ti"].task_id, []).append(context["exception"])
+
+    def before_retry(context: Any) -> None:
+        keep_error(context)
+        between_tries()
+
+    for task in dag.tasks:
+        task.on_failure_callback, task.on_retry_callback = [keep_error], [before_retry]
+        task.retry_delay = dt.timedelta(0)
+
+    _sync(dag)
+    date = None if logical_date is None else moment(logical_date)
+    takes_logical_date = (
+        "logical_date" in inspect.signature(dag.test).parameters
+    )  # Airflow 2 says execution_date
+    finished = dag.test(**{"logical_date" if takes_logical_date else "execution_date": date}, run_conf=conf)
+    instances = finished.get_task_instances()
+    return DagResult(
+        state=str(finished.state),
+        states={each.task_id: str(each.state) for each in instances},
+        tries={each.task_id: each.try_number for each in instances},
+        xcoms={each.task_id: each.xcom_pull(task_ids=each.task_id) for each in instances},
+        errors=errors,
+    )
+
+
+def _sync(dag: Any) -> None:
+    """Write a DAG that is in no file into the database; Airflow 3 runs none that is not there."""
+    try:
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+    except ImportError:
+        dag.sync_to_db()
+        return
+    from airflow.dag_processing.collection import update_dag_parsing_results_in_db
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        DagBundlesManager().sync_bundles_to_db(session=session)
+        session.commit()
+        update_dag_parsing_results_in_db(
+            "dags-folder", None, [LazyDeserializedDAG.from_dag(dag)], {}, None, set(), session
+        )

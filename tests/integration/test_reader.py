@@ -1,0 +1,312 @@
+"""Queries of real databases to rows: streamed, exact, and with errors that say nothing about the data."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import tracemalloc
+import uuid
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
+from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.hooks.warehouse import get_engine
+from airflow_provider_sequence.warehouse.reader import read_rows
+from tests.integration.support.databases import every_driver, on_postgres, on_sqlite
+from tests.integration.support.values import exact, said
+
+DIGITS = "1234567890123456789012345678.901234567890"
+
+
+def read(engine: Any, sql: str, parameters: Any = None) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    with read_rows(engine, sql, parameters) as result:
+        return result.columns, [tuple(row) for batch in result.batches for row in batch]
+
+
+def numbers(warehouse: Any, last: int) -> str:
+    """A FROM clause whose ``i`` counts from 1."""
+    if warehouse.is_postgres:
+        return f"generate_series(1, {last}) AS t(i)"
+    return f"(WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t WHERE i < {last}) SELECT i FROM t) AS t"
+
+
+def test_columns_and_rows_in_order(engine, warehouse):
+    warehouse.execute("CREATE TABLE u (id INTEGER, name TEXT)")
+    warehouse.execute("INSERT INTO u VALUES (2, 'b'), (1, NULL), (3, 'c')")
+
+    assert read(engine, "SELECT name, id AS number FROM u ORDER BY id DESC") == (
+        ("name", "number"),
+        [("c", 3), ("b", 2), (None, 1)],
+    )
+
+
+def test_no_rows(engine, warehouse):
+    assert read(engine, "SELECT 1 AS a, 2 AS b WHERE 1 = 0") == (("a", "b"), [])
+
+
+def test_query_may_end_and_begin_as_people_write_it(engine, warehouse):
+    assert read(engine, "\n-- all of it\nSELECT 1 AS a; \n") == (("a",), [(1,)])
+    assert read(engine, "WITH x AS (SELECT 1 AS a) SELECT * FROM x") == (("a",), [(1,)])
+    assert read(engine, "VALUES (1, 2)")[1] == [(1, 2)]
+
+
+@every_driver
+@pytest.mark.parametrize("number", [1, 999, 1000, 1001, 2500])
+def test_every_row_comes_once(engine, warehouse, number):
+    _, rows = read(engine, f"SELECT i FROM {numbers(warehouse, number)} ORDER BY i")
+
+    assert rows == [(i,) for i in range(1, number + 1)]
+
+
+def test_memory_does_not_grow_with_the_rows(engine, warehouse):
+    def peak(number: int) -> int:
+        wide = "x" * 100
+        sql = f"SELECT i, '{wide}' AS a, '{wide}' AS b FROM {numbers(warehouse, number)}"
+        tracemalloc.start()
+        try:
+            with read_rows(engine, sql) as result:
+                assert sum(len(batch) for batch in result.batches) == number
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2000)  # what is made once
+    assert peak(200_000) < 1.2 * peak(10_000) + 200_000
+
+
+@on_postgres
+def test_rows_come_before_the_query_is_at_its_end(engine, warehouse):
+    """A driver that gathers the whole result first, out of Python's sight, would meet the error before any row."""
+    seen = []
+
+    def count() -> None:
+        with read_rows(engine, f"SELECT 1 / (60000 - i) AS x FROM {numbers(warehouse, 100_000)}") as result:
+            seen.extend(len(batch) for batch in result.batches)
+
+    with pytest.raises(WarehouseError):
+        count()
+    assert 10_000 < sum(seen) < 60_000
+
+
+def test_others_may_write_while_rows_are_read(engine, warehouse):
+    """A delivery log in the same SQLite file, for one."""
+    warehouse.execute("CREATE TABLE u (id INTEGER)")
+    warehouse.execute("INSERT INTO u VALUES (:id)", *[{"id": number} for number in range(3000)])
+    with read_rows(engine, "SELECT id FROM u") as result:
+        first = next(result.batches)
+        warehouse.execute("DELETE FROM u WHERE id > 100")
+        assert len(first) + sum(len(batch) for batch in result.batches) == 3000
+
+
+def test_rest_of_a_query_may_be_left_unread(engine, warehouse):
+    for _ in range(20):
+        with read_rows(engine, f"SELECT i FROM {numbers(warehouse, 10_000)}") as result:
+            assert len(next(result.batches)) > 0
+    warehouse.execute("CREATE TABLE after_all (id INTEGER)")
+
+
+@every_driver
+def test_percent_signs_without_parameters_are_what_they_are(engine, warehouse):
+    assert read(engine, "SELECT '100%' AS a, 'a%sb%%' AS b, 10 % 3 AS c, 'abc' LIKE 'a%' AS d")[1] == [
+        ("100%", "a%sb%%", 1, True)
+    ]
+
+
+@every_driver
+def test_colons_are_what_they_are(engine, warehouse):
+    assert read(engine, "SELECT ':a ::b' AS a, '12:30:00' AS b -- :c")[1] == [(":a ::b", "12:30:00")]
+    if warehouse.is_postgres:
+        assert read(engine, "SELECT '1'::int AS a, (ARRAY[1, 2, 3])[1:2] AS b")[1] == [(1, [1, 2])]
+
+
+@on_sqlite
+def test_parameters_in_the_style_of_sqlite(engine, warehouse):
+    assert read(engine, "SELECT ? AS a, ? AS b", [1, "it's"])[1] == [(1, "it's")]
+    assert read(engine, "SELECT ? AS a", (None,))[1] == [(None,)]
+    assert read(engine, "SELECT :x AS a, :x AS b, '%' AS c", {"x": "é"})[1] == [("é", "é", "%")]
+
+
+@on_postgres
+def test_parameters_in_the_style_of_postgres(engine, warehouse):
+    assert read(engine, "SELECT %s::int AS a, %s::text AS b, '100%%' AS c", [1, "it's"])[1] == [
+        (1, "it's", "100%")
+    ]
+    assert read(engine, "SELECT %(x)s::text AS a, %(x)s::text AS b", {"x": "é"})[1] == [("é", "é")]
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    assert read(engine, "SELECT %s::timestamptz AS a, %s::numeric AS b", (day, Decimal(DIGITS)))[1] == [
+        (day, Decimal(DIGITS))
+    ]
+
+
+def test_parameter_is_never_sql(engine, warehouse):
+    warehouse.execute("CREATE TABLE victim (name TEXT)")
+    evil = "x'; DROP TABLE victim; --"
+    mark = "%s" if warehouse.is_postgres else "?"
+
+    assert read(engine, f"SELECT name FROM victim WHERE name = {mark}", [evil])[1] == []
+    assert warehouse.tables() == {"victim"}
+
+
+def event_of(engine: Any, sql: str) -> Any:
+    """The properties of the event that the query's only row becomes."""
+    full = f"SELECT 'e' AS customer_event_id, 'a' AS customer_alias, 't' AS event_type, '2026-01-01' AS event_timestamp, {sql}"
+    with read_rows(engine, full) as result:
+        ((row,),) = list(result.batches)
+        body = EventMapper(USAGE_EVENT, result.columns)(row).body
+    return exact(body)["eventProperties"], body.decode()
+
+
+@on_postgres
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+def test_json_of_postgres_keeps_every_digit(engine, warehouse, kind):
+    text = f'{{"n": {DIGITS}, "price": 1.10, "big": 12345678901234567890123, "deep": [0.1, {{"x": "é"}}], "no": null}}'
+    properties, body = event_of(engine, f"'{text}'::{kind} AS event_properties")
+
+    assert properties == exact(text)
+    assert DIGITS in body
+    assert "1.10" in body
+
+
+@on_postgres
+def test_json_of_postgres_as_a_property_of_its_own(engine, warehouse):
+    properties, _ = event_of(engine, f"""'{{"n": {DIGITS}}}'::jsonb AS facts, '[1.10]'::json AS list""")
+
+    assert properties == {"facts": {"n": Decimal(DIGITS)}, "list": [Decimal("1.10")]}
+
+
+def test_json_text_keeps_every_digit(engine, warehouse):
+    properties, body = event_of(engine, f"""'{{"n": {DIGITS}, "price": 1.10}}' AS event_properties""")
+
+    assert properties == {"n": Decimal(DIGITS), "price": Decimal("1.10")}
+    assert "1.10" in body
+
+
+@on_postgres
+def test_values_of_postgres_keep_what_they_are(engine, warehouse):
+    _, ((number, exact_time, plain_time, day, key, flag, nothing, array),) = read(
+        engine,
+        f"SELECT {DIGITS}::numeric, '2026-01-01 12:00:00.000001+02'::timestamptz, '2026-01-01 12:00'::timestamp,"
+        " '2026-01-01'::date, '0184421e-a9cc-711b-af93-bf0511d4d833'::uuid, true, NULL, ARRAY['a', 'b']",
+    )
+
+    assert str(number) == DIGITS
+    assert exact_time == dt.datetime(2026, 1, 1, 10, 0, 0, 1, tzinfo=dt.UTC)
+    assert plain_time == dt.datetime(2026, 1, 1, 12)  # noqa: DTZ001 - the column has no zone
+    assert (day, key, flag, nothing, array) == (
+        dt.date(2026, 1, 1),
+        uuid.UUID("0184421e-a9cc-711b-af93-bf0511d4d833"),
+        True,
+        None,
+        ["a", "b"],
+    )
+
+
+@every_driver
+@pytest.mark.parametrize(
+    "sql", ["CREATE TABLE made (id INTEGER)", "DELETE FROM kept", "UPDATE kept SET id = 2"]
+)
+def test_statement_that_gives_no_rows_is_refused(engine, warehouse, sql):
+    warehouse.execute("CREATE TABLE kept (id INTEGER)")
+    warehouse.execute("INSERT INTO kept VALUES (1)")
+    with pytest.raises(SequenceConfigurationError, match=r"(?i)quer|rows|select"):
+        read(engine, sql)
+
+    assert warehouse.rows("SELECT id FROM kept") == [(1,)]
+
+
+@every_driver
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELEC 1",
+        "SELECT nothing FROM kept WHERE name = 'ann@example.org'",
+        "SELECT * FROM no_such_table WHERE name = 'ann@example.org'",
+        "SELECT no_such_function('ann@example.org')",
+        "",
+        "-- nothing",
+    ],
+)
+def test_broken_query_is_a_permanent_error_without_data(engine, warehouse, sql):
+    warehouse.execute("CREATE TABLE kept (name TEXT)")
+    with pytest.raises((WarehouseError, SequenceConfigurationError)) as caught:
+        read(engine, sql)
+
+    assert getattr(caught.value, "permanent", True)
+    assert "ann@example.org" not in str(caught.value)
+
+
+@on_postgres
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT CAST(name AS integer) FROM kept",
+        "SELECT name::date FROM kept",
+        "SELECT name::jsonb FROM kept",
+        "SELECT name::uuid FROM kept",
+        "SELECT ('{\"' || name || '\": }')::jsonb FROM kept",
+        "SELECT to_timestamp(name, 'YYYY-MM-DD') FROM kept",
+        "SELECT name::numeric + %s FROM kept",
+    ],
+)
+def test_value_that_a_query_stumbles_over_is_in_no_error(engine, warehouse, sql):
+    warehouse.execute("CREATE TABLE kept (name TEXT)")
+    warehouse.execute("INSERT INTO kept VALUES ('ann@example.org')")
+    with pytest.raises(WarehouseError) as caught:
+        read(engine, sql, ["bob@example.org"] if "%s" in sql else None)
+
+    shown = said(caught.value)
+    assert "ann@example.org" not in shown
+    assert "bob@example.org" not in shown
+
+
+def test_wrong_parameters_are_an_error_without_data(engine, warehouse):
+    sql = "SELECT %s::text AS a, %s::text AS b" if warehouse.is_postgres else "SELECT ? AS a, ? AS b"
+    with pytest.raises((WarehouseError, SequenceConfigurationError)) as caught:
+        read(engine, sql, ["ann@example.org"])
+
+    assert getattr(caught.value, "permanent", True)
+    assert "ann@example.org" not in said(caught.value)
+
+
+@on_postgres
+def test_database_that_goes_away_is_an_error_that_may_pass(engine, warehouse):
+    def read_on() -> None:
+        with read_rows(engine, "SELECT pg_backend_pid() FROM generate_series(1, 50000)") as result:
+            ((pid, *_), *_) = next(result.batches)
+            warehouse.rows(f"SELECT pg_terminate_backend({pid})")
+            list(result.batches)
+
+    with pytest.raises(WarehouseError) as caught:
+        read_on()
+    assert not caught.value.permanent
+
+
+@on_postgres
+def test_database_that_is_not_there_is_an_error_that_may_pass(warehouse, monkeypatch):
+    connection = json.loads(os.environ["AIRFLOW_CONN_WAREHOUSE"])
+    away = connection | {"host": "127.0.0.1", "port": 1, "password": "p4ssw0rd"}
+    monkeypatch.setenv("AIRFLOW_CONN_AWAY", json.dumps(away))
+    with pytest.raises(WarehouseError) as caught:
+        read(get_engine("away"), "SELECT 1")
+
+    assert not caught.value.permanent
+    assert "p4ssw0rd" not in said(caught.value)
+
+
+def test_duplicate_column_names_are_kept(engine, warehouse):
+    assert read(engine, "SELECT 1 AS a, 2 AS a, 3 AS b") == (("a", "a", "b"), [(1, 2, 3)])
+
+
+def test_column_names_keep_their_case_and_characters(engine, warehouse):
+    assert read(engine, 'SELECT 1 AS "Größe %", 2 AS "a.b", 3 AS "x y:z"')[0] == ("Größe %", "a.b", "x y:z")
+
+
+@pytest.mark.parametrize("kind", ["sequence", "fs", "no-such-type"])
+def test_connection_that_is_no_database_is_named(monkeypatch, kind, airflow_db):
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": kind, "host": "x"}))
+    with pytest.raises(SequenceConfigurationError, match="other"):
+        get_engine("other")

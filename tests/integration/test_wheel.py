@@ -1,0 +1,108 @@
+"""The wheel: what is in it, and that what Sequence's side needs runs without Airflow."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import airflow_provider_sequence
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def run(*command: Any, **options: Any) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=120, check=False, **options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, "--no-isolation", CHECKOUT)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> set[str]:
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def read(wheel: Path, ending: str) -> str:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(ending)]
+    return archive.read(name).decode()
+
+
+def test_wheel_is_of_any_python_and_of_this_version(wheel):
+    assert wheel.name == f"airflow_provider_sequence-{airflow_provider_sequence.__version__}-py3-none-any.whl"
+
+
+def test_wheel_holds_every_module_and_nothing_else(names):
+    here = {
+        str(path.relative_to(CHECKOUT))
+        for path in (CHECKOUT / "airflow_provider_sequence").rglob("*.py")
+    }  # fmt: skip
+    packed = {name for name in names if ".dist-info/" not in name}
+
+    assert here <= packed
+    assert "airflow_provider_sequence/py.typed" in packed
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
+        "airflow_provider_sequence"
+    }
+    assert not [name for name in names if re.search(r"test|conftest|__pycache__|\.pyc|\.cache", name)]
+
+
+def test_wheel_holds_the_licence(wheel):
+    assert read(wheel, "licenses/LICENSE") == (CHECKOUT / "LICENSE").read_text()
+    assert "License-Expression: Apache-2.0" in read(wheel, "METADATA")
+
+
+def test_wheel_declares_the_provider(wheel):
+    lines = read(wheel, "entry_points.txt").split("\n")
+
+    assert lines[0] == "[apache_airflow_provider]"
+    assert lines[1] == "provider_info = airflow_provider_sequence.get_provider_info:get_provider_info"
+
+
+def test_wheel_asks_for_what_the_package_imports(wheel):
+    required = re.findall(r"^Requires-Dist: ([A-Za-z0-9._-]+)[^;\n]*$", read(wheel, "METADATA"), re.MULTILINE)
+
+    assert {"apache-airflow", "msgspec", "requests", "sqlalchemy", "tenacity"} <= set(required)
+    assert not {"pytest", "fastapi", "uvicorn"} & set(required)
+
+
+def test_wheel_runs_where_it_is_installed(wheel, tmp_path):
+    """In an empty environment that sees other people's packages, but neither Airflow nor this checkout."""
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=True, symlinks=True)
+    python = home / "bin/python"
+    (site,) = home.glob("lib/python*/site-packages")
+    run(python, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", wheel)
+
+    package = run(
+        python, "-c", "import airflow_provider_sequence as a; print(a.__file__)", cwd=tmp_path
+    ).strip()
+    assert package == str(site / "airflow_provider_sequence/__init__.py")
+    metadata = "from airflow_provider_sequence.get_provider_info import get_provider_info as g; print(g()['versions'])"
+    assert run(python, "-c", metadata, cwd=tmp_path).strip() == str([airflow_provider_sequence.__version__])
+
+    others = Path(importlib.util.find_spec("requests").origin).parents[1]
+    (site / "others.pth").write_text(f"{others}\n")
+    code = (
+        "import sys; sys.modules['airflow'] = None\n"
+        "import airflow_provider_sequence.api.client, airflow_provider_sequence.pipelines.push\n"
+        "import airflow_provider_sequence.pipelines.pull\n"
+        "print(airflow_provider_sequence.__file__)"
+    )
+    assert str(site) in run(python, "-c", code, cwd=tmp_path)

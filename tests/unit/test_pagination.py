@@ -1,0 +1,217 @@
+"""Cursors to pages: every form of an end, and no walk without one."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import weakref
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sequence.api.pagination import CursorRepeatedError, Page, parse_page, walk
+
+ITEM = {"id": msgspec.Raw(b'"1"')}
+
+
+def body(items, pagination=None) -> bytes:
+    return json.dumps({"items": items} | ({} if pagination is None else {"pagination": pagination})).encode()
+
+
+class TestPage:
+    def test_items_cursor_and_total(self):
+        page = parse_page(
+            body([{"id": "1", "n": 1.10}, {"id": "2"}], {"after": "c", "before": "b", "totalResultSize": 10})
+        )
+        assert [bytes(item["id"]) for item in page.items] == [b'"1"', b'"2"']
+        assert (page.after, page.total) == ("c", 10)
+
+    @pytest.mark.parametrize(
+        "number", [b"1.10", b"1E400", b"12345678901234567890.12345678901234567890", b"-0"]
+    )
+    def test_values_stay_as_they_came(self, number):
+        page = parse_page(b'{"items":[{"id":"1","new":{"n": ' + number + b"}}]}")
+        assert bytes(page.items[0]["new"]) == b'{"n": ' + number + b"}"
+
+    @pytest.mark.parametrize(
+        "pagination",
+        [
+            None,
+            {},
+            {"after": None},
+            {"after": ""},
+            {"after": None, "before": None, "totalResultSize": None},
+            {"before": "b"},
+        ],
+        ids=repr,
+    )
+    def test_every_form_of_no_next_page(self, pagination):
+        page = parse_page(body([{"id": "1"}], pagination))
+        assert not page.after
+        assert list(walk(lambda cursor: page)) == [page]
+
+    def test_no_total(self):
+        assert parse_page(body([{"id": "1"}], {})).total is None
+        assert parse_page(body([{"id": "1"}], {"totalResultSize": 0})).total == 0
+
+    def test_totals_of_64_bits(self):
+        assert parse_page(body([], {"totalResultSize": 2**63 - 1})).total == 2**63 - 1
+
+    def test_fields_that_nobody_documented_do_no_harm(self):
+        text = b'{"new":[1],"items":[{"id":"1","x":null}],"pagination":{"after":"c","new":{"a":1}}}'
+        page = parse_page(text)
+        assert page.after == "c"
+        assert bytes(page.items[0]["x"]) == b"null"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b"",
+            b"null",
+            b"[]",
+            b"{}",
+            b'{"items":null}',
+            b'{"items":{}}',
+            b'{"items":[1]}',
+            b'{"items":[null]}',
+            b'{"items":[{}',
+        ],
+        ids=repr,
+    )
+    def test_what_is_no_list(self, text):
+        with pytest.raises(msgspec.MsgspecError):
+            parse_page(text)
+
+    def test_a_page_nested_too_deeply_is_no_list_either(self):
+        with pytest.raises(msgspec.MsgspecError):
+            parse_page(b'{"items":[{"a":' + b"[" * 200_000)
+
+
+def page_of(items: list[int], pagination: dict[str, object] | None = None) -> Page:
+    """A page as it comes out of an answer."""
+    return parse_page(body([{"id": number} for number in items], pagination))
+
+
+def numbers_in(pages: Iterable[Page]) -> list[int]:
+    return [int(bytes(item["id"])) for page in pages for item in page.items]
+
+
+class Server:
+    """Pages under cursors."""
+
+    def __init__(self, pages: list[Page], cursors: list[str]) -> None:
+        self.pages = dict(zip([None, *cursors], pages, strict=True))
+        self.asked: list[str | None] = []
+
+    def __call__(self, cursor: str | None) -> Page:
+        self.asked.append(cursor)
+        return self.pages[cursor]
+
+
+CURSORS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True, max_size=8)
+ENDS = {"left out": {}, "null": {"after": None}, "empty text": {"after": ""}, "no pagination": None}
+
+
+class TestWalk:
+    @given(CURSORS, st.sampled_from([*ENDS, "empty page"]), st.data())
+    def test_every_page_once_and_in_order(self, cursors, end, data):
+        """The end may be no cursor, an empty one, or one that leads to an empty page."""
+        count = itertools.count()
+        contents = [[next(count) for _ in range(data.draw(st.integers(1, 3)))] for _ in [None, *cursors]]
+        followed = [{"after": cursor} for cursor in cursors]
+        if end == "empty page":
+            followed.append({"after": "\x00beyond"})
+            data_pages = [
+                *map(page_of, contents, followed),
+                page_of([], data.draw(st.sampled_from([*ENDS.values()]))),
+            ]
+            cursors = [*cursors, "\x00beyond"]
+        else:
+            data_pages = [*map(page_of, contents, [*followed, ENDS[end]])]
+        server = Server(data_pages, cursors)
+        assert numbers_in(walk(server)) == [number for content in contents for number in content]
+        assert server.asked == [None, *cursors]
+
+    @pytest.mark.parametrize("own", ["b", "a"])
+    def test_an_empty_page_s_own_cursor_is_not_followed(self, own):
+        server = Server([page_of([1], {"after": "a"}), page_of([], {"after": own})], ["a"])
+        assert numbers_in(walk(server)) == [1]
+        assert server.asked == [None, "a"]
+
+    def test_an_empty_list(self):
+        server = Server([Page([], None, 0)], [])
+        assert [page for page in walk(server) if page.items] == []
+        assert server.asked == [None]
+
+    @given(st.lists(st.text(min_size=1), unique=True, min_size=1, max_size=6), st.data())
+    def test_a_cursor_that_comes_again_is_an_error_and_no_loop(self, cursors, data):
+        again = data.draw(st.sampled_from(cursors))
+        pages = [Page([ITEM], after, None) for after in [*cursors, again]]
+        server = Server(pages, cursors)
+        with pytest.raises(CursorRepeatedError):
+            for _ in itertools.islice(walk(server), 50):
+                pass
+        assert server.asked == [None, *cursors]
+
+    def test_a_page_that_leads_to_itself(self):
+        asked = []
+
+        def fetch(cursor: str | None) -> Page:
+            asked.append(cursor)
+            return Page([ITEM], "same", None)
+
+        with pytest.raises(CursorRepeatedError):
+            list(itertools.islice(walk(fetch), 50))
+        assert asked == [None, "same"]
+
+    def test_the_message_does_not_hold_the_cursor(self):
+        """A cursor is opaque: nobody knows what it is made of."""
+        with pytest.raises(CursorRepeatedError) as caught:
+            list(itertools.islice(walk(lambda _: Page([ITEM], "Y3Vyc29y", None)), 50))
+        assert "Y3Vyc29y" not in str(caught.value)
+
+    def test_pages_are_fetched_when_they_are_asked_for(self):
+        server = Server(
+            [Page([ITEM], "a", None), Page([ITEM], "b", None), Page([ITEM], None, None)], ["a", "b"]
+        )
+        pages = walk(server)
+        assert server.asked == []
+        next(pages)
+        assert server.asked == [None]
+        next(pages)
+        assert server.asked == [None, "a"]
+
+    def test_one_page_is_held_at_a_time(self):
+        alive: weakref.WeakSet[Held] = weakref.WeakSet()
+
+        class Held(list):
+            __hash__ = object.__hash__
+
+        def fetch(cursor: str | None) -> Page:
+            gc.collect()
+            assert len(alive) <= 1, "the pages before are still in memory"
+            items = Held([ITEM])
+            alive.add(items)
+            number = int(cursor or 0) + 1
+            return Page(items, str(number) if number < 8 else None, None)
+
+        count = 0
+        for page in walk(fetch):
+            count += len(page.items)
+            del page
+        assert count == 8
+
+    def test_errors_on_the_way_come_through(self):
+        def fetch(cursor: str | None) -> Page:
+            if cursor:
+                raise ConnectionError("gone")
+            return Page([ITEM], "a", None)
+
+        pages = walk(fetch)
+        next(pages)
+        with pytest.raises(ConnectionError, match="gone"):
+            next(pages)

@@ -1,0 +1,296 @@
+"""The account's limit is kept before it is hit, by all threads together; a 429 slows all of them."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_sequence.api.rate_limit import RateLimiter
+from tests.unit.virtual_time import Clock, World
+
+MINUTE = 60.0
+A_HAIR = 1e-6
+
+
+def busiest_minute(turns: list[float]) -> int:
+    """The most turns within any 60 seconds. The first of a window that starts at a turn is in it."""
+    turns = sorted(turns)
+    return max((bisect_left(turns, turn + MINUTE - A_HAIR) - i for i, turn in enumerate(turns)), default=0)
+
+
+def busiest_minute_of_the_clock(turns: list[float], offset: float) -> int:
+    minutes = [int((turn - offset) // MINUTE) for turn in turns]
+    return max((minutes.count(minute) for minute in set(minutes)), default=0)
+
+
+def take(limiter: RateLimiter, clock: Clock | World, count: int, turns: list[float]) -> None:
+    """So many turns one after the other, each noted when it really came."""
+    for _ in range(count):
+        turn = limiter.acquire()
+        assert turn <= clock() + A_HAIR, "the turn was given before its time"
+        turns.append(clock())
+
+
+class TestLimit:
+    @pytest.mark.parametrize("per_minute", [1, 2, 5, 60, 100, 1500, 12_000])
+    def test_one_thread_that_never_rests(self, per_minute):
+        clock = Clock()
+        limiter = RateLimiter(per_minute, wait=clock.wait, clock=clock)
+        turns: list[float] = []
+        take(limiter, clock, per_minute * 3 + 5, turns)
+        assert busiest_minute(turns) <= per_minute
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.sampled_from([1, 3, 20, 100, 600]),
+        st.lists(
+            st.tuples(st.floats(0, 200) | st.sampled_from([0.0, 59.9, 60.0, 120.0]), st.integers(1, 150)),
+            min_size=1,
+            max_size=8,
+        ),
+    )
+    def test_any_pattern_of_arrivals(self, per_minute, bursts):
+        """Rests and bursts: nothing is saved up that could break the limit afterwards."""
+        clock = Clock()
+        limiter = RateLimiter(per_minute, wait=clock.wait, clock=clock)
+        turns: list[float] = []
+        for rest, count in bursts:
+            clock.now += rest
+            take(limiter, clock, min(count, per_minute * 3), turns)
+        assert busiest_minute(turns) <= per_minute
+        assert all(
+            busiest_minute_of_the_clock(turns, offset) <= per_minute for offset in (0, 13.7, 30, 59.99)
+        )
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.sampled_from([1, 5, 60, 600]), st.integers(2, 12), st.integers(0, 2**32))
+    def test_all_threads_together(self, per_minute, threads, seed):
+        world = World()
+        limiter = RateLimiter(per_minute, wait=world.wait, clock=world)
+        turns: list[float] = []
+
+        def live(dice: random.Random) -> None:
+            for _ in range(max(2, per_minute * 3 // threads)):
+                if dice.random() < 0.1:
+                    world.wait(dice.uniform(0, 100 / per_minute))
+                take(limiter, world, 1, turns)
+
+        world.run(*[partial(live, random.Random(seed + n)) for n in range(threads)])
+        assert busiest_minute(turns) <= per_minute
+        assert all(busiest_minute_of_the_clock(turns, offset) <= per_minute for offset in (0, 30))
+
+    @pytest.mark.parametrize(
+        ("per_minute", "threads"), [(60, 1), (60, 16), (1500, 16), (12_000, 1), (12_000, 4)]
+    )
+    def test_nearly_all_of_the_limit_is_used(self, per_minute, threads):
+        world = World()
+        limiter = RateLimiter(per_minute, wait=world.wait, clock=world)
+        turns: list[float] = []
+        count = per_minute * 3 // threads
+        world.run(*[lambda: take(limiter, world, count, turns) for _ in range(threads)])
+        minutes = (max(turns) - min(turns)) / MINUTE
+        assert len(turns) / minutes >= 0.97 * per_minute
+
+    @pytest.mark.parametrize("threads", [4, 64])
+    def test_nearly_all_of_the_limit_is_used_by_threads_that_are_busy_in_between(self, threads):
+        """Each request takes a while; the threads together could go twice as fast as they may."""
+        world = World()
+        limiter = RateLimiter(1500, wait=world.wait, clock=world)
+        turns: list[float] = []
+
+        def live() -> None:
+            for _ in range(4500 // threads):
+                take(limiter, world, 1, turns)
+                world.wait(threads / 50)
+
+        world.run(*[live] * threads)
+        turns.sort()
+        assert len(turns) / ((turns[-1] - turns[0]) / MINUTE) >= 0.97 * 1500
+        assert busiest_minute(turns) <= 1500
+
+    def test_turns_are_spread_over_the_minute(self):
+        """A token bucket with a small burst, or a limit a second, must not be run into either."""
+        clock = Clock()
+        limiter = RateLimiter(600, wait=clock.wait, clock=clock)
+        clock.now += 3600
+        turns: list[float] = []
+        take(limiter, clock, 600, turns)
+        seconds = [bisect_left(turns, turn + 1 - A_HAIR) - i for i, turn in enumerate(turns)]
+        assert max(seconds) <= 20
+
+    def test_a_single_request_does_not_wait(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        before = clock.now
+        limiter.acquire()
+        assert clock.now - before <= MINUTE / 1500
+
+    def test_what_wait_raises_ends_the_wait(self):
+        class StopError(Exception):
+            pass
+
+        def wait(seconds: float) -> None:
+            raise StopError
+
+        clock = Clock()
+        limiter = RateLimiter(1, wait=wait, clock=clock)
+        limiter.acquire()
+        with pytest.raises(StopError):
+            limiter.acquire()
+
+
+class TestThrottled:
+    @staticmethod
+    def saturate(limiter: RateLimiter, count: int = 50) -> float:
+        for _ in range(count):
+            turn = limiter.acquire()
+            limiter.passed(turn)
+        return turn
+
+    @settings(deadline=None)
+    @given(st.floats(0, 300), st.sampled_from([60, 1500, 12_000]))
+    def test_the_next_turn_comes_no_sooner_than_the_answer_asked(self, retry_after, per_minute):
+        clock = Clock()
+        limiter = RateLimiter(per_minute, wait=clock.wait, clock=clock)
+        turn = self.saturate(limiter)
+        limiter.throttled(turn, retry_after)
+        until = clock.now + retry_after
+        limiter.acquire()
+        assert clock.now >= until - A_HAIR
+
+    def test_threads_that_already_wait_wait_longer(self):
+        """Their turns were given before the 429 came; they stop all the same."""
+        world = World()
+        limiter = RateLimiter(60, wait=world.wait, clock=world)
+        turns: list[float] = []
+        throttled: list[float] = []
+
+        def culprit() -> None:
+            turn = limiter.acquire()
+            world.wait(0.3)
+            throttled.append(world.now)
+            limiter.throttled(turn, 20)
+            take(limiter, world, 3, turns)
+
+        world.run(culprit, *[lambda: take(limiter, world, 3, turns)] * 8)
+        after = [turn for turn in turns if turn > throttled[0]]
+        assert len(after) >= 20
+        assert min(after) >= throttled[0] + 20 - A_HAIR
+        assert busiest_minute(after) <= 60
+
+    def test_a_shorter_wish_does_not_shorten_a_longer_one(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        one, other = limiter.acquire(), limiter.acquire()
+        limiter.throttled(one, 30)
+        limiter.throttled(other, 1)
+        until = clock.now + 30
+        limiter.acquire()
+        assert clock.now >= until - A_HAIR
+
+    def test_without_a_wish_there_is_a_pause_too(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        turn = self.saturate(limiter)
+        limiter.throttled(turn)
+        before = clock.now
+        limiter.acquire()
+        assert clock.now - before >= 0.5
+
+    def test_pauses_grow_while_nothing_gets_through_and_stay_bounded(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        pauses = []
+        for _ in range(12):
+            turn = limiter.acquire()
+            limiter.throttled(turn)
+            before = clock.now
+            limiter.acquire()
+            pauses.append(clock.now - before)
+        assert pauses[3] > pauses[0]
+        assert max(pauses) <= 60
+
+    def test_the_rate_falls_and_grows_back(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        full = limiter.per_second
+        assert 0.97 * 25 <= full <= 25
+        turn = self.saturate(limiter)
+        limiter.throttled(turn, 1)
+        fallen = limiter.per_second
+        assert fallen < 0.9 * full
+        self.saturate(limiter, 100)
+        assert fallen < limiter.per_second <= full
+        self.saturate(limiter, 20_000)
+        assert limiter.per_second == pytest.approx(full)
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.lists(st.tuples(st.booleans(), st.none() | st.floats(0, 5)), max_size=300))
+    def test_the_rate_never_leaves_its_bounds(self, answers):
+        clock = Clock()
+        limiter = RateLimiter(600, wait=clock.wait, clock=clock)
+        full = limiter.per_second
+        for is_throttled, retry_after in answers:
+            turn = limiter.acquire()
+            if is_throttled:
+                limiter.throttled(turn, retry_after)
+            else:
+                limiter.passed(turn)
+            assert 0 < limiter.per_second <= full + A_HAIR
+        before = clock.now
+        limiter.acquire()
+        assert clock.now - before < 120, "it comes to a standstill"
+        assert limiter.throttled_requests == sum(is_throttled for is_throttled, _ in answers)
+
+    def test_one_wave_of_429s_slows_down_once(self):
+        """Requests that left before the rate was lowered say nothing about the new rate."""
+        rates = []
+        for late in (1, 40):
+            clock = Clock()
+            limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+            turns = [limiter.acquire() for _ in range(40)]
+            clock.now += 0.1  # the answers take a while
+            for turn in turns[:late]:
+                limiter.throttled(turn, 1)
+            rates.append(limiter.per_second)
+        assert rates[0] == rates[1]
+
+    def test_429s_after_the_rate_was_lowered_lower_it_further(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        limiter.throttled(self.saturate(limiter), 1)
+        once = limiter.per_second
+        limiter.throttled(limiter.acquire(), 1)
+        assert limiter.per_second < once
+
+    def test_it_learns_a_limit_that_is_lower_than_it_was_told(self):
+        """12,000 a minute as documented, 100 a minute in truth: the time is not spent on being refused."""
+        clock = Clock()
+        limiter = RateLimiter(12_000, wait=clock.wait, clock=clock)
+        accepted: list[float] = []
+        refused = 0
+        while clock.now < 1000 + 20 * MINUTE:
+            turn = limiter.acquire()
+            recent = [at for at in accepted[-100:] if at > clock.now - MINUTE]
+            if len(recent) < 100:
+                accepted.append(clock.now)
+                limiter.passed(turn)
+            else:
+                refused += 1
+                limiter.throttled(turn, None)
+        assert len(accepted) >= 0.5 * 20 * 100
+        assert refused <= len(accepted)
+
+    def test_429s_are_counted(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        assert limiter.throttled_requests == 0
+        turns = [limiter.acquire() for _ in range(3)]
+        for turn in turns:
+            limiter.throttled(turn, 1)
+        assert limiter.throttled_requests == 3
