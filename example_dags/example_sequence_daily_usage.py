@@ -32,9 +32,8 @@ with DAG(
             SELECT usage_id AS customer_event_id, customer AS customer_alias, kind AS event_type,
                    used_at AS event_timestamp, quantity, region, note
             FROM usage
-            WHERE used_at >= :start AND used_at < :end
+            WHERE used_at >= '{{ data_interval_start | ts }}' AND used_at < '{{ data_interval_end | ts }}'
         """,
-        parameters={"start": "{{ data_interval_start | ts }}", "end": "{{ data_interval_end | ts }}"},
         # What was delivered is not sent again, whatever is run twice.
         delivery_log_table="sequence_delivery_log",
         max_rejected=0.01,

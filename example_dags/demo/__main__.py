@@ -107,7 +107,7 @@ def _sandbox(home: Path) -> Iterator[str]:
                 raise SystemExit(f"The sandbox did not start; see {_shown(home / 'sandbox.log')}")
             yield ready.split()[-1]
         finally:
-            process.terminate()
+            _stop(process)
 
 
 def _port(home: Path) -> int:
@@ -157,7 +157,16 @@ def _airflow_runs(home: Path, api: str, warehouse: Path) -> Iterator[str]:
                 if line.startswith(MARK):
                     yield line.removeprefix(MARK).strip()
         finally:
-            process.terminate()
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _summary(api: str) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""The DAGs that users read first run as they stand: the README's and the example's, on both databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.support.values import utc
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FIRST, DAYS = dt.datetime(2026, 10, 1, tzinfo=dt.UTC), 3
+TICK = dt.timedelta(microseconds=1)
+
+CUSTOMERS = ["acme", "Åkerlund & Söner", "株式会社データ", 'O\'Reilly "x"', "🚀"]
+QUANTITIES = [Decimal("0.1"), Decimal("12345678.123456"), Decimal("3.000001"), Decimal(7)]
+
+
+def times() -> list[dt.datetime]:
+    """Times of the days and around their bounds, and one before and one after them all."""
+    bounds = [FIRST + dt.timedelta(days=day) for day in range(DAYS + 1)]
+    around = [bound + shift for bound in bounds for shift in (-TICK, 0 * TICK, TICK)]
+    return around + [FIRST + dt.timedelta(minutes=11 * n) for n in range(400)]
+
+
+def make_usage(warehouse: Any) -> dict[str, dict[str, Any]]:
+    """Fill the table that the example reads; return the rows of its days that are events, by their ids."""
+    time, number = ("timestamptz", "numeric(30, 6)") if warehouse.is_postgres else ("text", "decimal(30, 6)")
+    warehouse.execute(
+        f"CREATE TABLE usage (usage_id TEXT, customer TEXT, kind TEXT, used_at {time}, quantity {number},"
+        " region TEXT, note TEXT)"
+    )
+    rows = [
+        {
+            "id": f"u-{n}",
+            "customer": CUSTOMERS[n % len(CUSTOMERS)],
+            "kind": ("api_call", "message sent")[n % 2],
+            "at": at,
+            "quantity": QUANTITIES[n % len(QUANTITIES)],
+            "region": "Zürich" if n % 3 else None,
+            "note": "line\nbreak" if n % 5 == 0 else None,
+        }
+        for n, at in enumerate(times())
+    ]
+    bad = dict(rows[-1], id="bad", customer=None, at=FIRST + dt.timedelta(hours=1))
+    written = [
+        row
+        if warehouse.is_postgres
+        else row | {"at": row["at"].isoformat(), "quantity": float(row["quantity"])}
+        for row in [*rows, bad]
+    ]
+    warehouse.execute(
+        "INSERT INTO usage VALUES (:id, :customer, :kind, :at, :quantity, :region, :note)", *written
+    )
+    return {row["id"]: row for row in rows if FIRST <= row["at"] < FIRST + dt.timedelta(days=DAYS)}
+
+
+def staged(warehouse: Any) -> dict[str, dict[str, Any]]:
+    rows = warehouse.rows(
+        "SELECT customer_event_id, customer_alias, event_type, event_timestamp, event_properties"
+        " FROM sequence_usage_events"
+    )
+    assert len({event_id for event_id, *_ in rows}) == len(rows)
+    found = {}
+    for event_id, alias, kind, at, text in rows:
+        properties = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+        found[event_id] = {
+            "id": event_id,
+            "customer": alias,
+            "kind": kind,
+            "at": utc(at),
+            "quantity": properties.pop("quantity"),
+            "region": properties.pop("region", None),
+            "note": properties.pop("note", None),
+        }
+        assert properties == {}
+    return found
+
+
+def test_example_over_three_days_and_again(run_dag, sandbox, sequence_conn, warehouse):
+    events = make_usage(warehouse)
+    path = CHECKOUT / "example_dags" / "example_sequence_daily_usage.py"
+    spec = importlib.util.spec_from_file_location("example_under_test", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for task in module.dag.tasks:
+        task.poke_interval = 0.2
+    for again in (False, True):
+        delivered = 0
+        for day in range(DAYS):
+            result = run_dag(module.dag, FIRST + dt.timedelta(days=day + 1))
+            assert result.states == {"push": "success", "wait": "success", "pull": "success"}
+            delivered += result.xcoms["push"]["delivered"]
+            held = result.xcoms["push"]["delivered"] + result.xcoms["push"]["unchanged"]
+            assert result.xcoms["wait"]["count"] == result.xcoms["pull"]["loaded"] == held
+        assert delivered == (0 if again else len(events))
+        assert staged(warehouse) == events
+    summary = sandbox.summary()
+    assert summary["applied"] == summary["distinct_events"] == len(events)
+
+
+def readme_dag() -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    return code
+
+
+def test_readme_runs_as_it_stands(run_dag, sandbox, sequence_conn, warehouse):
+    kind = "timestamptz" if warehouse.is_postgres else "text"
+    warehouse.execute(f"CREATE TABLE usage (id TEXT, customer TEXT, used_at {kind}, quantity INTEGER)")
+    rows = [{"id": f"r-{n}", "at": (FIRST + dt.timedelta(hours=n)).isoformat(), "n": n} for n in range(30)]
+    warehouse.execute("INSERT INTO usage VALUES (:id, 'acme', :at, :n)", *rows)
+    scope: dict[str, Any] = {}
+    code = readme_dag().replace(", catchup=False):", ", catchup=False) as dag:")
+    assert "as dag" in code
+    exec(compile(code, "README.md", "exec"), scope)
+    result = run_dag(scope["dag"], FIRST + dt.timedelta(days=1))
+    assert result.states == {"push": "success", "pull": "success"}
+    found = warehouse.rows(
+        "SELECT customer_event_id, event_type, event_properties FROM sequence_usage_events"
+    )
+    expected = {(f"r-{n}", "api-call", n) for n in range(24)}
+    assert {(event_id, kind, json.loads(text)["quantity"]) for event_id, kind, text in found} == expected
+
+
+@pytest.mark.parametrize("row", ["| `usage_events` |", "| `seat_events` |"])
+def test_guide_names_every_filter(row):
+    from airflow_provider_sequence.api.resources import RESOURCES
+
+    guide = (CHECKOUT / "docs" / "sensors.md").read_text()
+    (line,) = [line for line in guide.splitlines() if line.startswith(row)]
+    for one in RESOURCES[row.strip("| `")].filters:
+        assert f"`{one.name}`" in line
