@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test test-matrix lint clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m example_dags.demo
@@ -33,6 +33,21 @@ $(VENV)/.ready: pyproject.toml Makefile
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
 		--editable '.[sandbox]' --group dev '$(AIRFLOW)'
 	@touch $@
+
+# Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests.
+# A pin stands beside a line that does not resolve, or does not start, with the packages of that day.
+MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
+PINS_3.0.6 := "fastapi<0.118"
+PINS_3.2.2 := "fastapi<0.137" "svcs<26"
+
+test-matrix: $(addprefix test-airflow-,$(MATRIX))
+
+test-airflow-%: $(VENV)/.ready
+	@echo "Airflow $*"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .cache/matrix/$*
+	@$(BIN)/uv pip install --quiet --python .cache/matrix/$*/bin/python --compile-bytecode \
+		--exclude-newer $(PACKAGES_AS_OF) 'apache-airflow==$*' $(PINS_$*) --editable '.[sandbox]' --group dev
+	@.cache/matrix/$*/bin/python -m pytest -n 2 tests/unit tests/integration $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .demo dist

@@ -65,6 +65,9 @@ def read_rows(
             if _NO_QUERY.match(sql):
                 raise SequenceConfigurationError(_NOT_A_QUERY) from None
             raise
+        except (IndexError, KeyError, TypeError, ValueError):
+            # What drivers raise that put parameters into the statement themselves.
+            raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None
         if not result.returns_rows:
             raise SequenceConfigurationError(_NOT_A_QUERY)
         columns = tuple(result.keys())

