@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 #: The part of the limit that is used. Requests that leave evenly spaced don't arrive so; without a little room
@@ -13,12 +14,16 @@ HEADROOM = 0.985
 #: Seconds of missed turns that may be made up for. With the headroom, no window of a minute then holds more than
 #: the limit: 0.985 * (60 + 0.5) / 60 < 1.
 SLACK = 0.5
-#: What a 429 leaves of the rate, and the least that is left of it, as a part of the configured rate.
-SLOW_DOWN, SLOWEST = 0.75, 0.005
-#: What comes back of a lowered rate with each second that passes, as a part of the configured rate.
-RECOVERY = 0.005
+#: What a 429 leaves of the rate at the most, and the least that is left, as a part of the configured rate.
+SLOW_DOWN, SLOWEST = 0.85, 0.002
+#: Seconds over which it is counted what got through, since that tells what the account really allows.
+MEMORY = 60
+#: How a lowered rate grows back: by this part of itself a second, more each second, up to the second number.
+GROWTH, FASTEST_GROWTH = 0.0005, 0.02
 #: Seconds to stop after a 429 that does not say how long: doubled each time in a row, up to the second number.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 16.0
+#: Seconds between requests while nothing gets through, and the longest that a thread sleeps before it looks again.
+PROBE_SPACING, PATIENCE = 1.0, 0.25
 
 
 class RateLimiter:
@@ -26,7 +31,10 @@ class RateLimiter:
     Spaces out the requests of all threads of a client, so that the limit a minute is kept and not run into.
 
     Even spacing is right whether the limit is counted by a moving window, a fixed one or a token bucket.
-    A 429 stops all threads until it is time to go on, and slows them all down; the rate then grows back.
+
+    A 429 stops all threads until it is time to go on. Then one request goes ahead alone, to see whether anything gets
+    through; when it does, all go on at the rate at which requests got through of late: what others who share the
+    account's limit leave to this client. That rate then grows, slowly at first, until the next 429.
 
     :param per_minute: requests a minute that the account allows.
     :param wait: sleeps for a number of seconds; what it raises ends the wait.
@@ -46,12 +54,17 @@ class RateLimiter:
         self._lock = threading.Lock()
         now = clock()
         self._rate = self._configured
-        self._rate_since = now
+        self._rate_since = self._growing_since = now
         self._next_turn = now
         self._stopped_until = now
+        self._stops = 0
         self._slowed_at = float("-inf")
+        self._probing = False
         self._in_a_row = 0
         self._throttled = 0
+        self._started = now
+        #: How many requests got through in each second of late: (second, number).
+        self._passed: deque[list[int]] = deque(maxlen=MEMORY + 1)
 
     @property
     def per_second(self) -> float:
@@ -75,27 +88,33 @@ class RateLimiter:
             with self._lock:
                 now = self._grow_back()
                 turn = max(self._next_turn, self._stopped_until, now - SLACK)
-                self._next_turn = turn + 1 / self._rate
-                stop = self._stopped_until
-            if turn > now:
-                self._wait(turn - now)
+                wait = turn - now
+                stops = self._stops
+                # Nobody lines up behind a request that goes ahead alone: the line would be much too slow after it.
+                mine = not self._probing or wait <= PATIENCE
+                if mine:
+                    self._next_turn = turn + (PROBE_SPACING if self._probing else 1 / self._rate)
+            if wait > 0:
+                self._wait(wait if mine else min(wait, PATIENCE))
             # A 429 that came meanwhile has put everybody's turn off: queue again.
-            if self._stopped_until == stop:
+            if mine and stops == self._stops:
                 return max(turn, now)
 
     def throttled(self, turn: float, retry_after: float | None = None) -> None:
         """
         Learn from a 429: stop all threads, then go on more slowly.
 
-        :param turn: when the request had its turn. Requests that left before the rate was last lowered say
-            nothing about the new rate.
+        :param turn: when the request had its turn. Requests that left before the threads were last stopped say
+            nothing new.
         :param retry_after: seconds that the answer asked to wait, or None where it did not say.
         """
         with self._lock:
             now = self._grow_back()
             self._throttled += 1
             if turn >= self._slowed_at:
-                self._rate = max(self._rate * SLOW_DOWN, self._configured * SLOWEST)
+                if not self._probing:
+                    self._rate = max(self._rate * SLOW_DOWN, self._configured * SLOWEST)
+                self._probing = True
                 self._slowed_at = now
                 self._in_a_row += 1
             if retry_after is None:
@@ -104,16 +123,33 @@ class RateLimiter:
                 retry_after = pause * random.uniform(0.75, 1.25)  # noqa: S311
             self._stopped_until = max(self._stopped_until, now + retry_after)
             self._next_turn = self._stopped_until
+            self._stops += 1
 
     def passed(self, turn: float) -> None:
-        """Note that a request was let through."""
-        if self._in_a_row and turn >= self._slowed_at:
-            self._in_a_row = 0
+        """
+        Note that a request was let through.
+
+        :param turn: when it had its turn.
+        """
+        with self._lock:
+            now = self._grow_back()
+            if self._passed and self._passed[-1][0] == int(now):
+                self._passed[-1][1] += 1
+            else:
+                self._passed.append([int(now), 1])
+            if self._probing and turn >= self._slowed_at:
+                self._probing = False
+                self._in_a_row = 0
+                lately = sum(number for second, number in self._passed if second > now - MEMORY)
+                learned = lately / min(MEMORY, max(now - self._started, 1.0))
+                self._rate = max(min(self._rate, learned * HEADROOM), self._configured * SLOWEST)
+                self._growing_since = self._rate_since = now
+                self._next_turn = now + 1 / self._rate
 
     def _grow_back(self) -> float:
         now = self._clock()
-        going = now - max(self._rate_since, self._stopped_until)
-        if going > 0:
-            self._rate = min(self._configured, self._rate + self._configured * RECOVERY * going)
+        if self._rate < self._configured and not self._probing:
+            growth = min(GROWTH * (now - self._growing_since), FASTEST_GROWTH) * (now - self._rate_since)
+            self._rate = min(self._configured, self._rate * (1 + growth))
         self._rate_since = now
         return now

@@ -222,6 +222,7 @@ class TestThrottled:
         assert 0.97 * 25 <= full <= 25
         turn = self.saturate(limiter)
         limiter.throttled(turn, 1)
+        limiter.passed(limiter.acquire())
         fallen = limiter.per_second
         assert fallen < 0.9 * full
         self.saturate(limiter, 100)
@@ -265,8 +266,39 @@ class TestThrottled:
         limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
         limiter.throttled(self.saturate(limiter), 1)
         once = limiter.per_second
+        limiter.passed(limiter.acquire())  # something gets through again, so the rate is in use
         limiter.throttled(limiter.acquire(), 1)
         assert limiter.per_second < once
+
+    def test_a_request_that_goes_ahead_alone_says_nothing_about_the_rate(self):
+        clock = Clock()
+        limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
+        limiter.throttled(self.saturate(limiter), 1)
+        once = limiter.per_second
+        for _ in range(5):
+            limiter.throttled(limiter.acquire(), 1)
+        assert limiter.per_second == once
+
+    def test_only_one_goes_ahead_until_something_gets_through(self):
+        world = World()
+        limiter = RateLimiter(12_000, wait=world.wait, clock=world)
+        refused_until = world.now + 30
+        turns: list[float] = []
+
+        def lane() -> None:
+            while world.now < refused_until + 1:
+                turn = limiter.acquire()
+                turns.append(turn)
+                world.wait(0.05)
+                if world.now < refused_until:
+                    limiter.throttled(turn, None)
+                else:
+                    limiter.passed(turn)
+
+        world.run(*[lane] * 16)
+        alone = [turn for turn in turns if 1001 <= turn < refused_until]
+        assert 1 <= len(alone) <= 12
+        assert sum(turn >= refused_until for turn in turns) > 3
 
     def test_it_learns_a_limit_that_is_lower_than_it_was_told(self):
         """12,000 a minute as documented, 100 a minute in truth: the time is not spent on being refused."""
