@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Self
+from urllib.parse import quote
 
 import msgspec
 
 from airflow_provider_sequence import __version__
+from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.api.defaults import (
     API_VERSION,
     DEADLINE,
@@ -20,11 +23,24 @@ from airflow_provider_sequence.api.defaults import (
     USAGE_EVENTS_PER_MINUTE,
 )
 from airflow_provider_sequence.api.events import Event
+from airflow_provider_sequence.api.lists import PAGE_LIMIT, Query, Resource, Selection
+from airflow_provider_sequence.api.metrics import (
+    ADDITIVE,
+    TooLongToAddError,
+    add_up,
+    aliases_to_ask,
+    period_texts,
+    read_calculation,
+)
 from airflow_provider_sequence.api.pagination import CursorRepeatedError, Item, Page, parse_page, walk
-from airflow_provider_sequence.api.resources import PAGE_LIMIT, USAGE_METRICS, Query, Resource
+from airflow_provider_sequence.api.resources import USAGE_METRICS
 from airflow_provider_sequence.api.transport import Transport
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
+from airflow_provider_sequence.exceptions import (
+    SequenceConfigurationError,
+    SequenceRejectedError,
+    SequenceResponseError,
+)
 
 
 class _Created(msgspec.Struct):
@@ -33,6 +49,15 @@ class _Created(msgspec.Struct):
 
 
 _read_created = msgspec.json.Decoder(_Created).decode
+_read_item: Callable[[bytes], Item] = msgspec.json.Decoder(Item).decode
+_read_items: Callable[[bytes], list[Item]] = msgspec.json.Decoder(list[Item]).decode
+
+
+def _read_page_or_array(body: bytes) -> Page:
+    """Read a list that the documents don't say to be in the envelope of the others."""
+    if body.lstrip().startswith(b"["):
+        return Page(_read_items(body), after=None, total=None)
+    return parse_page(body)
 
 
 class SequenceClient:
@@ -99,20 +124,31 @@ class SequenceClient:
         self.account = sha256(f"{self._transport.base_url} {client_id}".encode()).hexdigest()[:32]
 
     def pages(
-        self, resource: Resource, query: Query | None = None, *, page_size: int = PAGE_LIMIT
+        self,
+        resource: Resource,
+        query: Query | None = None,
+        *,
+        parent_id: str | None = None,
+        page_size: int = PAGE_LIMIT,
     ) -> Iterator[Page]:
         """
         List a resource page by page, newest first; one page is in memory at a time.
 
         :param query: what :meth:`Resource.query` wrote.
+        :param parent_id: whose list it is, for a list below an id.
         :param page_size: items a page, 1 to 100.
         :raises SequenceApiError: if Sequence refuses, can't be reached, or answers something else than a list.
         """
-        fixed = [*(query or []), ("limit", str(page_size))]
+        first = [*(query or []), ("limit", str(page_size))]
+        places = {one.parameter for one in resource.filters if one.places}
+        further = [
+            pair for pair in first if pair[0] not in places
+        ]  # else each page would leave items out anew
+        path = resource.path_below(parent_id)
 
         def fetch(cursor: str | None) -> Page:
-            asked = fixed if cursor is None else [*fixed, ("after", cursor)]
-            return self._transport.request("GET", resource.path, query=asked, read=parse_page)
+            asked = first if cursor is None else [*further, ("after", cursor)]
+            return self._transport.request("GET", path, query=asked, read=parse_page)
 
         try:
             yield from walk(fetch)
@@ -125,38 +161,68 @@ class SequenceClient:
         self, resource: Resource, filters: Mapping[str, Any] | None = None, window: Window | None = None
     ) -> Iterator[Item]:
         """
-        List a resource's items, newest first; those outside the window are left out.
+        List a resource's items, newest first, each once; those outside the window are left out.
+
+        A list below an id is read for each of its parents; filters and window are the parents'. Where filters
+        take several walks, their items come one walk after the other.
 
         :raises SequenceConfigurationError: if a filter is not known, or the resource knows no windows.
         """
-        query = resource.query(filters or {}, window.widened() if window else None)
-        for page in self.pages(resource, query):
-            for item in page.items:
-                if resource.belongs(item, window):
+        if resource.parent is not None:
+            # All ids before the first list below: nobody says how long the cursor to more of them can be used.
+            parent_ids = [
+                resource.parent.id_of(item) for item in self.items(resource.parent, filters, window)
+            ]
+            for parent_id in parent_ids:
+                for page in self.pages(resource, parent_id=parent_id):
+                    yield from (resource.below(parent_id, item) for item in page.items)
+            return
+        selection = resource.select(filters, window)
+        queries = selection.queries()
+        seen: set[str] = set()
+        for query in queries:
+            for page in self.pages(resource, query):
+                for item in page.items:
+                    if item not in selection:
+                        continue
+                    if len(queries) > 1:
+                        if (key := resource.id_of(item)) in seen:
+                            continue
+                        seen.add(key)
                     yield item
 
     def count(
         self, resource: Resource, filters: Mapping[str, Any] | None = None, window: Window | None = None
     ) -> int:
         """
-        Count a resource's items by Sequence's word where it gives one, else by reading them all.
+        Count a resource's items by Sequence's word where it gives one that can be used, else by reading them all.
 
         What fits on one page is counted there. Of more, the API is asked for a little more than the window; what
         lies in the margins is read, and taken off the total.
+
+        :raises SequenceConfigurationError: if a filter is not known or leaves items out by their place, or the
+            resource knows no windows.
         """
-        filters = filters or {}
-        query = resource.query(filters, window.widened() if window else None)
+        selection = resource.filtered.select(filters, window, whole=True)
+        by_dates = window is not None and resource.times is not None and resource.times.days
+        if resource.parent is not None or not selection.countable or by_dates:
+            return sum(1 for _ in self.items(resource, filters, window))
+        return sum(self._count_walk(selection, number) for number in range(len(selection.asked)))
+
+    def _count_walk(self, selection: Selection, number: int) -> int:
+        resource, window = selection.resource, selection.window
+        query = selection.queries()[number]
         first = next(self.pages(resource, query))
         if first.after is None:
-            return sum(resource.belongs(item, window) for item in first.items)
+            return sum(item in selection for item in first.items)
         if first.total is None:
-            return sum(1 for _ in self.items(resource, filters, window))
+            return sum(item in selection for page in self.pages(resource, query) for item in page.items)
         if window is None:
             return first.total
         earlier, later = (
             [
                 resource.time_of(item)
-                for page in self.pages(resource, resource.query(filters, bounds))
+                for page in self.pages(resource, selection.queries(bounds)[number])
                 for item in page.items
             ]
             for bounds in window.margins()
@@ -195,6 +261,103 @@ class SequenceClient:
         self._transport.request(
             "GET", USAGE_METRICS.path, query=[("limit", "1")], read=parse_page, retry=False
         )
+
+    def calculate_metric(
+        self, metric_id: str, customer_aliases: str | Iterable[str], period: Window
+    ) -> dict[str, Any]:
+        """
+        Ask what a usage metric counted for some aliases, their sum where there are several.
+
+        Each alias is asked for alone: how several are separated is not documented. It is taken to stand for its own
+        events. The API's period includes its end; ``period`` is half-open as every window, and what is asked for ends
+        a microsecond before. Whole days in UTC are right whether Sequence reads times or dates. Of a part of a day,
+        a Sequence that reads no more than dates would count the whole.
+
+        :param metric_id: the metric's id.
+        :param customer_aliases: one alias or several; several only of a metric that counts or sums.
+        :param period: the times that count.
+        :return: the answer's fields by the API's names; ``eventCount`` an int, ``value`` an int or a Decimal.
+        :raises SequenceConfigurationError: if there is no such metric, or its values don't add up.
+        """
+        first, *others = aliases_to_ask(customer_aliases)
+        answers = [self._calculate(metric_id, first, period)]
+        aggregation = answers[0].get("aggregationType")
+        if others and aggregation not in ADDITIVE:
+            raise SequenceConfigurationError(
+                f"metric {metric_id} aggregates by {aggregation}: what it counts for several aliases does not add "
+                "up to what it counts for all of them. Ask for one alias at a time"
+            )
+        answers += [self._calculate(metric_id, alias, period) for alias in others]
+        try:
+            return add_up(answers)
+        except TooLongToAddError:
+            raise SequenceResponseError(
+                "GET", "/usage-metrics/{id}/calculate", "the values have too many digits to add"
+            ) from None
+
+    def _calculate(self, metric_id: str, alias: str, period: Window) -> dict[str, Any]:
+        if not isinstance(metric_id, str) or not metric_id.strip(". "):
+            raise SequenceConfigurationError("metric_id is empty; it is the id of a usage metric")
+        path = f"{USAGE_METRICS.path}/{quote(metric_id, safe='')}/calculate"
+        refused: SequenceRejectedError | None = None
+        for start, end in period_texts(period):
+            query = [("customerAliases", alias), ("periodStart", start), ("periodEnd", end)]
+            try:
+                return self._transport.request("GET", path, query=query, read=read_calculation)
+            except SequenceRejectedError as e:
+                if e.status != 400:
+                    raise
+                refused = refused or e
+            except SequenceResponseError as e:
+                if e.status != 404:
+                    raise
+                raise SequenceConfigurationError(
+                    f"Sequence has no metric {metric_id}, or the connection's host is not the base URL of the API"
+                ) from e
+        raise refused or AssertionError("a period has at least one form")
+
+    def seat_balances(self) -> Iterator[Item]:
+        """List how many seats each customer has in use, one page in memory at a time."""
+        return self._all("/seat-balances", [], read=_read_page_or_array)
+
+    def customer_aliases(self, value: str | None = None) -> Iterator[Item]:
+        """
+        List customers' aliases, one page in memory at a time.
+
+        :param value: this alias only, to the character.
+        """
+        query = [] if value is None else [("value", value)]
+        for item in self._all("/customer-aliases", query, read=parse_page):
+            if value is None or exact_json.decode(item.get("value", b"null")) == value:
+                yield item
+
+    def create_customer_alias(self, alias: CustomerAlias) -> Item:
+        """
+        Give a customer an alias. A retry has the same ``Idempotency-Key``, so that it creates nothing twice.
+
+        :return: the answer's fields.
+        :raises SequenceRejectedError: if Sequence refuses it, because another customer has it, for example.
+        """
+        return self._transport.request(
+            "POST",
+            "/customer-aliases",
+            body=alias.body,
+            headers={"Idempotency-Key": alias.idempotency_key},
+            read=_read_item,
+        )
+
+    def _all(self, path: str, query: Query, read: Callable[[bytes], Page]) -> Iterator[Item]:
+        def fetch(cursor: str | None) -> Page:
+            asked = [*query, ("limit", str(PAGE_LIMIT)), *([] if cursor is None else [("after", cursor)])]
+            return self._transport.request("GET", path, query=asked, read=read)
+
+        try:
+            for page in walk(fetch):
+                yield from page.items
+        except CursorRepeatedError:
+            raise SequenceResponseError(
+                "GET", path, "a page's cursor leads back to a page that was read before"
+            ) from None
 
     @property
     def requests_sent(self) -> int:

@@ -2,199 +2,72 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-from urllib.parse import quote
+import re
+from collections.abc import Mapping
+from typing import cast
 
-from airflow_provider_sequence.api import exact_json
-from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, EventKind
-from airflow_provider_sequence.api.pagination import Item
-from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
-from airflow_provider_sequence.api.windows import Bounds, Window
-from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
-
-FieldType = Literal["text", "timestamp", "integer", "boolean", "json"]
-Query = list[tuple[str, str]]
-
-#: The most items a page may have, and the most ids ``customerIds`` takes, by the API's documents.
-PAGE_LIMIT, MOST_CUSTOMER_IDS = 100, 25
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """
-    One query parameter of a list.
-
-    :param name: what users call it.
-    :param parameter: what the API calls it.
-    :param write: turns a value into the parameter's values; more than one repeats the parameter.
-    """
-
-    name: str
-    parameter: str
-    write: Callable[[Any], list[str]]
+from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT
+from airflow_provider_sequence.api.filters import (
+    MOST_CUSTOMER_IDS,
+    may_be_encoded,
+    may_be_several,
+    write_comma_list,
+    write_customer_ids,
+    write_each,
+    write_encoded_list,
+    write_flag,
+    write_order,
+    write_text,
+    write_whole_number,
+)
+from airflow_provider_sequence.api.lists import Field, FieldType, Filter, Resource, TimeFilter
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """
-    One documented field of an item.
-
-    :param name: the API's name.
-    :param column: the staging table's column.
-    :param type: how it is stored. Fields that are not documented are kept together in a column of their own.
-    """
-
-    name: str
-    column: str
-    type: FieldType = "text"
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """
-    A list of the API.
-
-    :param name: what users call it.
-    :param path: path below the base URL.
-    :param fields: the documented fields; the first is the key, an item's unique ``id``.
-    :param filters: the documented filters, without those of the window and the paging.
-    :param time_field: name of the field that windows are about, where the list can be asked for a window.
-    :param event: what can be created here, where anything can.
-    :param create_budget: the rate budget that creating counts in.
-    """
-
-    name: str
-    path: str
-    fields: tuple[Field, ...]
-    filters: tuple[Filter, ...] = ()
-    time_field: str | None = None
-    event: EventKind | None = None
-    create_budget: str = "requests"
-
-    @property
-    def key(self) -> Field:
-        """The field that identifies an item."""
-        return self.fields[0]
-
-    def query(self, filters: Mapping[str, Any], bounds: Bounds | None = None) -> Query:
-        """
-        Write filters and the bounds of a window as the API wants them.
-
-        :param filters: values by the filters' names; None leaves a filter out.
-        :raises SequenceConfigurationError: if a filter is not known, or its value is of a wrong kind.
-        """
-        known = {f.name: f for f in self.filters}
-        if unknown := sorted(set(filters) - set(known)):
-            raise SequenceConfigurationError(
-                f"{self.name} has no filter {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
-            )
-        query: Query = []
-        for name, value in filters.items():
-            if value is None:
-                continue
-            try:
-                query += [(known[name].parameter, text) for text in known[name].write(value)]
-            except (TypeError, ValueError) as e:
-                raise SequenceConfigurationError(f"filter {name} of {self.name}: {e}") from None
-        if bounds is not None:
-            if self.time_field is None:
-                raise SequenceConfigurationError(
-                    f"{self.name} can't be asked for a window: the API has no filter on time for it. "
-                    "Leave window_start and window_end out."
-                )
-            after, before = map(utc_text, bounds)
-            query += [("eventTimestampAfter", after), ("eventTimestampBefore", before)]
-        return query
-
-    def time_of(self, item: Item) -> dt.datetime:
-        """
-        Find an item's time, the one that windows are about.
-
-        :raises SequenceResponseError: if it can't be read: it can't be told then where the item belongs.
-        """
-        try:
-            return parse_timestamp(exact_json.decode(item.get(self.time_field or "", b"null")))
-        except (TypeError, ValueError):
-            raise SequenceResponseError(
-                "GET", self.path, f"an item's {self.time_field} is no time in ISO 8601"
-            ) from None
-
-    def belongs(self, item: Item, window: Window | None) -> bool:
-        """Tell whether an item belongs to a window. What was asked for is a little wider."""
-        return window is None or self.time_of(item) in window
+def _fields(names: str) -> tuple[Field, ...]:
+    """Make fields of ``name`` and ``name:type``, each with its name in snake_case for a column."""
+    parts = (name.partition(":") for name in names.split())
+    return tuple(Field(name, _snake(name), cast(FieldType, kind or "text")) for name, _, kind in parts)
 
 
-def _text(value: Any) -> list[str]:
-    if not isinstance(value, (str, int)) or isinstance(value, bool):
-        raise TypeError(f"wants text, not {type(value).__name__}")
-    text = str(value)
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("holds half of a surrogate pair, which is no character")
-    return [text]
+def _texts(parameters: str) -> tuple[Filter, ...]:
+    """Make filters that take one text each."""
+    return tuple(Filter(_snake(parameter), parameter, write_text) for parameter in parameters.split())
 
 
-def _flag(value: Any) -> list[str]:
-    text = str(value).lower()
-    if text not in {"true", "false"}:
-        raise ValueError("wants true or false")
-    return [text]
-
-
-def _each(value: Any) -> list[str]:
-    """Repeat the parameter for each value, the OpenAPI default for an array in a query."""
-    return [text for item in _as_list(value) for text in _text(item)]
-
-
-def _encoded_list(value: Any) -> list[str]:
-    """Join values by commas, each percent-encoded on its own, so that a comma inside a value survives."""
-    return [",".join(quote(text, safe="") for text in _each(value))]
-
-
-def _comma_list(value: Any) -> list[str]:
-    texts = _each(value)
-    if any("," in text for text in texts):
-        raise ValueError("has a value with a comma, which the API takes for two")
-    return [",".join(texts)]
-
-
-def _customer_ids(value: Any) -> list[str]:
-    written = _comma_list(value)
-    if written[0].count(",") >= MOST_CUSTOMER_IDS:
-        raise ValueError(f"takes {MOST_CUSTOMER_IDS} ids at most")
-    return written
-
-
-def _as_list(value: Any) -> list[Any]:
-    if isinstance(value, (bytes, Mapping)) or not isinstance(value, (str, int, Iterable)):
-        raise TypeError(f"wants text or a list of texts, not {type(value).__name__}")
-    items = [value] if isinstance(value, (str, int)) else list(value)
-    if not items:
-        raise ValueError("wants at least one value")
-    return items
+_SORT_ORDER = Filter("sort_order", "sortOrder", write_order)
+_SORTED = (_SORT_ORDER, Filter("sort_by", "sortBy", write_text))
+_EVENT_TIMES = TimeFilter("eventTimestamp", "eventTimestampAfter", "eventTimestampBefore")
 
 
 USAGE_EVENTS = Resource(
     name="usage_events",
     path="/usage-events",
-    fields=(
-        Field("id", "id"),
-        Field("customerEventId", "customer_event_id"),
-        Field("customerAlias", "customer_alias"),
-        Field("eventType", "event_type"),
-        Field("sequenceAccountId", "sequence_account_id"),
-        Field("eventTimestamp", "event_timestamp", "timestamp"),
-        Field("eventProperties", "event_properties", "json"),
+    fields=_fields(
+        "id customerEventId customerAlias eventType sequenceAccountId eventTimestamp:timestamp eventProperties:json"
     ),
     filters=(
-        Filter("customer_alias", "customerAlias", _each),
-        Filter("unmapped_aliases_only", "unmappedAliasesOnly", _flag),
-        Filter("event_type", "eventType", _text),
-        Filter("event_id", "eventId", _text),
+        Filter(
+            "customer_alias",
+            "customerAlias",
+            write_each,
+            most=1,  # whether several are repeated or comma-separated is not documented
+            matches=("customerAlias",),
+            unclear=may_be_several,
+        ),
+        Filter("unmapped_aliases_only", "unmappedAliasesOnly", write_flag),
+        Filter("event_type", "eventType", write_text),
+        Filter(
+            "event_id", "eventId", write_text, matches=("id", "customerEventId")
+        ),  # which of them is not documented
+        *_SORTED,
+        Filter("offset", "offset", write_whole_number, places=True),
     ),
-    time_field="eventTimestamp",
+    times=_EVENT_TIMES,
     event=USAGE_EVENT,
     create_budget="usage_events",
 )
@@ -202,56 +75,226 @@ USAGE_EVENTS = Resource(
 SEAT_EVENTS = Resource(
     name="seat_events",
     path="/seat-events",
-    fields=(
-        Field("id", "id"),
-        Field("customerEventId", "customer_event_id"),
-        Field("customerAlias", "customer_alias"),
-        Field("seatType", "seat_type"),
-        Field("sequenceAccountId", "sequence_account_id"),
-        Field("eventTimestamp", "event_timestamp", "timestamp"),
-        Field("total", "total", "integer"),
+    fields=_fields(
+        "id customerEventId customerAlias seatType sequenceAccountId eventTimestamp:timestamp total:integer"
     ),
     filters=(
-        Filter("customer_alias", "customerAlias", _text),
-        Filter("customer_ids", "customerIds", _customer_ids),
-        Filter("seat_type", "seatType", _text),
-        Filter("customer_event_id", "customerEventId", _text),
+        Filter("customer_alias", "customerAlias", write_text),
+        Filter("customer_ids", "customerIds", write_customer_ids, most=MOST_CUSTOMER_IDS),
+        *_texts("seatType customerEventId"),
+        *_SORTED,
     ),
-    time_field="eventTimestamp",
+    times=_EVENT_TIMES,
     event=SEAT_EVENT,
 )
 
 USAGE_METRICS = Resource(
     name="usage_metrics",
     path="/usage-metrics",
-    fields=(
-        Field("id", "id"),
-        Field("sequenceAccountId", "sequence_account_id"),
-        Field("name", "name"),
-        Field("description", "description"),
-        Field("metricType", "metric_type"),
-        Field("eventType", "event_type"),
-        Field("aggregationType", "aggregation_type"),
-        Field("aggregationProperty", "aggregation_property"),
-        Field("groupingProperty", "grouping_property"),
-        Field("unit", "unit"),
-        Field("createdAt", "created_at", "timestamp"),
-        Field("deletedAt", "deleted_at", "timestamp"),
-        Field("propertyFilters", "property_filters", "json"),
-        Field("caseSensitive", "case_sensitive", "boolean"),
-        Field("propertiesToNegate", "properties_to_negate", "json"),
-        Field("parameters", "parameters", "json"),
+    fields=_fields(
+        "id sequenceAccountId name description metricType eventType aggregationType aggregationProperty "
+        "groupingProperty unit createdAt:timestamp deletedAt:timestamp propertyFilters:json caseSensitive:boolean "
+        "propertiesToNegate:json parameters:json"
     ),
     filters=(
-        Filter("name", "name", _text),
-        Filter("id", "id", _text),
-        Filter("event_type", "eventType", _encoded_list),
-        Filter("event_property", "eventProperty", _encoded_list),
-        Filter("aggregation_type", "aggregationType", _comma_list),
+        *_texts("name id"),
+        Filter("event_type", "eventType", write_encoded_list, matches=("eventType",), unclear=may_be_encoded),
+        Filter("event_property", "eventProperty", write_encoded_list),
+        Filter("aggregation_type", "aggregationType", write_comma_list, matches=("aggregationType",)),
     ),
 )
 
-RESOURCES: Mapping[str, Resource] = {r.name: r for r in (USAGE_EVENTS, SEAT_EVENTS, USAGE_METRICS)}
+INVOICES = Resource(
+    name="invoices",
+    path="/invoices",
+    fields=_fields(
+        "id sequenceAccountId status paymentStatus currency invoiceNumber dueDate purchaseOrderNumber reference "
+        "customerId customerLegalCompanyName customerEmails:json customerBillingAddress:json "
+        "customerShippingAddress:json memo paymentOptions:json billingPeriod:json netTotal totalTax grossTotal "
+        "metadata:json creditNoteIds:json linkedServices:json merchantDetails:json createdAt:timestamp"
+    ),
+    filters=(
+        *_texts("invoiceStatus invoicePaymentStatus invoiceCurrency customerId billingScheduleId"),
+        *_SORTED,
+    ),
+    times=TimeFilter("dueDate", "dueAfter", "dueBefore", days=True),
+)
+
+CREDIT_NOTES = Resource(
+    name="credit_notes",
+    path="/credit-notes",
+    fields=_fields(
+        "id sequenceAccountId status currency creditNoteNumber issueDate invoiceId invoiceNumber billingScheduleId "
+        "billingPeriodStart billingPeriodEnd purchaseOrderNumber customerId customerLegalCompanyName customerTaxId "
+        "customerEmails:json customerBillingAddress:json customerShippingAddress:json memo netTotal totalTax "
+        "grossTotal metadata:json linkedServices:json merchantDetails:json"
+    ),
+)
+
+_LINE_ITEM_GROUP = "title description index:integer netTotal totalTax grossTotal taxCategory:json"
+
+RESOURCES: Mapping[str, Resource] = {
+    resource.name: resource
+    for resource in (
+        USAGE_EVENTS,
+        SEAT_EVENTS,
+        USAGE_METRICS,
+        Resource("seat_metrics", "/seat-metrics", _fields("id")),
+        Resource(
+            "customers",
+            "/customers",
+            _fields(
+                "id legalName contactName label email telephone url domain taxStatus address:json "
+                "billingEmails:json integrationIds:json organizations:json customProperties:json "
+                "createdAt:timestamp archivedAt:timestamp"
+            ),
+            (
+                *_texts("alias legalName email"),
+                Filter("include_archived", "includeArchived", write_flag),
+                *_SORTED,
+            ),
+        ),
+        Resource(
+            "customer_aliases",
+            "/customer-aliases",
+            _fields("id sequenceAccountId customerId value label createdAt:timestamp"),
+            _texts("value"),
+        ),
+        Resource(
+            "products",
+            "/products",
+            _fields("id name label createdAt:timestamp updatedAt:timestamp"),
+            _texts("name"),
+        ),
+        Resource(
+            "prices",
+            "/prices",
+            _fields(
+                "id productId listPriceId name status currency billingFrequency billingType structure:json "
+                "integrationIds:json customMetricParameters:json createdAt:timestamp updatedAt:timestamp"
+            ),
+            _texts("currency name billingFrequency productId"),
+        ),
+        Resource(
+            "list_prices",
+            "/list-prices",
+            _fields(
+                "id productId name currency billingFrequency billingType usageCalculationPeriod:json structure:json "
+                "integrationIds:json customMetricParameters:json createdAt:timestamp updatedAt:timestamp"
+            ),
+        ),
+        Resource(
+            "billing_products",
+            "/billing-products",
+            _fields(
+                "id sequenceAccountId name label taxCategoryName recognitionMethod prices:json "
+                "createdAt:timestamp updatedAt:timestamp"
+            ),
+        ),
+        Resource(
+            "billing_schedules",
+            "/billing-schedules",
+            _fields(
+                "id customerId status label reference startDate endDate firstBillingDate "
+                "recurrenceDayOfMonth:integer autoIssueInvoices:boolean purchaseOrderNumber lastInvoiceId "
+                "taxRates:json prices:json phases:json createdAt:timestamp updatedAt:timestamp"
+            ),
+            (
+                *_texts("customerId billingScheduleStatus label"),
+                Filter("auto_send_invoices", "autoSendInvoices", write_flag),
+                Filter("include_archived_schedules", "includeArchivedSchedules", write_flag),
+                *_SORTED,
+            ),
+            TimeFilter("startDate", "startingAfter", "startingBefore", days=True),
+        ),
+        INVOICES,
+        Resource(
+            "invoice_line_items",
+            "/invoices/{id}/line-items",
+            _fields(
+                "id invoiceId groupId title description index:integer quantity rate rateDisplay netTotal totalTax "
+                "grossTotal taxRate"
+            ),
+            parent=INVOICES,
+            parent_field="invoiceId",
+        ),
+        Resource(
+            "invoice_line_item_groups",
+            "/invoices/{id}/line-item-groups",
+            _fields(f"id invoiceId {_LINE_ITEM_GROUP}"),
+            parent=INVOICES,
+            parent_field="invoiceId",
+        ),
+        CREDIT_NOTES,
+        Resource(
+            "credit_note_line_items",
+            "/credit-notes/{id}/line-items",
+            _fields("id creditNoteId"),
+            parent=CREDIT_NOTES,
+            parent_field="creditNoteId",
+        ),
+        Resource(
+            "credit_note_line_item_groups",
+            "/credit-notes/{id}/line-item-groups",
+            _fields("id creditNoteId"),
+            parent=CREDIT_NOTES,
+            parent_field="creditNoteId",
+        ),
+        Resource(
+            "credits",
+            "/credits",
+            _fields(
+                "id sequenceAccountId customerId name creditUnitType currency metricId amount:json costOfCredit:json "
+                "effectiveDate expiryDate integrationIds:json createdAt:timestamp"
+            ),
+        ),
+        Resource(
+            "discounts",
+            "/discounts",
+            _fields(
+                "id sequenceAccountId billingScheduleId phaseId discountCalculationType amount:json message "
+                "seatDiscountType separateLineItem:boolean priceIds:json validFrom validTo createdAt:timestamp "
+                "updatedAt:timestamp"
+            ),
+        ),
+        Resource("quotes", "/quotes", _fields("id")),
+        Resource(
+            "tax_rates",
+            "/tax-rates",
+            _fields(
+                "id versionId version:integer name description invoiceName invoiceShortName amount country region "
+                "taxCategoryId isPublished:boolean isArchived:boolean updatedAt:timestamp"
+            ),
+        ),
+        Resource("tax_registrations", "/tax-registrations", _fields("id")),
+        Resource(
+            "activity_logs",
+            "/activity-logs",
+            _fields(
+                "id sequenceAccountId activityType apiVersion origin traceId activityLogItems:json "
+                "createdAt:timestamp"
+            ),
+            (_SORT_ORDER,),
+        ),
+        Resource(
+            "notification_policies",
+            "/notifications/policies",
+            _fields(
+                "id sequenceAccountId name channel notificationTypes:json recipients:json createdAt:timestamp"
+            ),
+            secrets=("webhookSecret",),
+        ),
+        Resource("users", "/users", _fields("id")),
+        Resource(
+            "sequence_accounts",
+            "/sequence-accounts",
+            _fields(
+                "id sequenceOrganisationId companyName companyNumber country sendCustomerNotifications:boolean "
+                "alertEmailAddresses:json createdAt:timestamp"
+            ),
+        ),
+    )
+}
 
 
 def get_resource(name: str) -> Resource:

@@ -28,8 +28,8 @@ from airflow_provider_sequence.api.answers import (
     values_in_query,
 )
 from airflow_provider_sequence.api.defaults import CONNECT_TIMEOUT
+from airflow_provider_sequence.api.lists import Query
 from airflow_provider_sequence.api.rate_limit import RateLimiter
-from airflow_provider_sequence.api.resources import Query
 from airflow_provider_sequence.exceptions import (
     SequenceApiError,
     SequenceAuthenticationError,
@@ -206,6 +206,7 @@ class Transport:
         read: Callable[[bytes], T],
         query: Query | None = None,
         body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         budget: str = "requests",
         retry: bool = True,
     ) -> T:
@@ -216,6 +217,7 @@ class Transport:
         :param read: makes the answer's body into what is returned; raises msgspec.MsgspecError if it can't.
         :param query: names and values, not yet percent-encoded.
         :param body: JSON.
+        :param headers: headers of this request alone, the same at each try.
         :param budget: the rate budget that the request counts in.
         :param retry: whether to try more than once.
         :raises SequenceAuthenticationError: on 401 and 403.
@@ -224,7 +226,9 @@ class Transport:
         :raises SequenceUnavailableError: if no answer came before the deadline.
         :raises SequenceClientClosedError: if the client is closed meanwhile.
         """
-        call = _Call(self._prepare(method, path, query, body), method, path, self._limiters[budget], read)
+        prepared = self._prepare(method, path, query, body)
+        prepared.headers.update(headers or {})
+        call = _Call(prepared, method, path, self._limiters[budget], read)
         try:
             return cast("T", (self._retrying if retry else self._trying_once)(self._try, call))
         except _TryFailedError as e:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow import __version__ as airflow_version
@@ -11,10 +11,13 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Conn
 
 from airflow_provider_sequence import connection as conn_form
 from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
 from airflow_provider_sequence.api.events import EventKind, make_event
-from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, Resource, get_resource
+from airflow_provider_sequence.api.lists import Resource
+from airflow_provider_sequence.api.pagination import Item
+from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
     SequenceApiError,
@@ -117,7 +120,7 @@ class SequenceHook(BaseHook):
         :return: the items' fields by the API's names; numbers that are no integers are Decimals.
         """
         items = self.client.items(get_resource(resource), filters, _window(window_start, window_end))
-        return ({name: exact_json.decode(raw) for name, raw in item.items()} for item in items)
+        return map(_decoded, items)
 
     def count(
         self, resource: str, *, window_start: Any = None, window_end: Any = None, **filters: Any
@@ -139,7 +142,7 @@ class SequenceHook(BaseHook):
         customer_alias: str,
         event_type: str,
         event_timestamp: Any,
-        event_properties: Mapping[str, Any] | None = None,
+        event_properties: Mapping[str, Any] | str | None = None,
     ) -> str:
         """
         Create one usage event.
@@ -148,7 +151,7 @@ class SequenceHook(BaseHook):
         :param customer_alias: who used something.
         :param event_type: what was used.
         :param event_timestamp: when; a datetime or ISO 8601 text, UTC where it has no zone.
-        :param event_properties: further facts that metrics may refer to.
+        :param event_properties: further facts that metrics may refer to; text is JSON, and sent as it is written.
         :return: the id that Sequence gave it.
         :raises InvalidEventError: if a value can't be sent.
         :raises SequenceApiError: if Sequence refuses it or can't be reached.
@@ -185,6 +188,49 @@ class SequenceHook(BaseHook):
             "total": total,
         }
         return self._create(SEAT_EVENTS, fields)
+
+    def calculate_metric(
+        self, metric_id: str, customer_aliases: str | Iterable[str], period_start: Any, period_end: Any
+    ) -> dict[str, Any]:
+        """
+        Ask what a usage metric counted in the period ``[period_start, period_end)``.
+
+        See :meth:`~airflow_provider_sequence.api.client.SequenceClient.calculate_metric` for what is right under
+        which reading of the API's documents: whole days in UTC always are.
+
+        :param metric_id: the metric's id.
+        :param customer_aliases: one alias or several; several only of a metric that counts or sums.
+        :param period_start: first time of the period; a datetime, a date or ISO 8601 text.
+        :param period_end: first time after it.
+        :return: the answer's fields by the API's names; ``eventCount`` an int, ``value`` an int or a Decimal.
+        """
+        return self.client.calculate_metric(
+            metric_id, customer_aliases, parse_period(period_start, period_end)
+        )
+
+    def seat_balances(self) -> Iterator[dict[str, Any]]:
+        """List how many seats each customer has in use."""
+        return map(_decoded, self.client.seat_balances())
+
+    def customer_aliases(self, value: str | None = None) -> Iterator[dict[str, Any]]:
+        """
+        List customers' aliases.
+
+        :param value: this alias only, to the character.
+        """
+        return map(_decoded, self.client.customer_aliases(value))
+
+    def create_customer_alias(self, customer_id: str, value: str, label: str | None = None) -> dict[str, Any]:
+        """
+        Give a customer an alias; a second try within Sequence's memory for idempotency keys changes nothing.
+
+        :param customer_id: Sequence's id of the customer.
+        :param value: the alias, as events carry it.
+        :param label: what people call it.
+        :return: the answer's fields.
+        :raises SequenceRejectedError: if Sequence refuses it, because another customer has it, for example.
+        """
+        return _decoded(self.client.create_customer_alias(CustomerAlias(customer_id, value, label)))
 
     def _create(self, resource: Resource, fields: Mapping[str, Any]) -> str:
         if not isinstance(resource.event, EventKind):
@@ -230,3 +276,19 @@ def _extra(value: Any, name: str) -> Any:
 
 def _window(start: Any, end: Any) -> Window | None:
     return None if start is None and end is None else Window.parse(start, end)
+
+
+def parse_period(start: Any, end: Any) -> Window:
+    """
+    Make a window of a period's bounds.
+
+    :raises SequenceConfigurationError: if one is missing or no time, or the period is empty; it names them.
+    """
+    try:
+        return Window.parse(start, end)
+    except SequenceConfigurationError as e:
+        raise SequenceConfigurationError(str(e).replace("window_", "period_")) from None
+
+
+def _decoded(item: Item) -> dict[str, Any]:
+    return {name: exact_json.decode(raw) for name, raw in item.items()}

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.pagination import Item
-from airflow_provider_sequence.api.resources import Resource
 from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp
 from airflow_provider_sequence.exceptions import SequenceResponseError
 from airflow_provider_sequence.warehouse.staging import StagingColumn
@@ -61,6 +61,7 @@ class ItemMapper:
         self._fields = [(f.name, _CONVERTERS[f.type]) for f in resource.fields if f.column in there]
         self._loaded_at = loaded_at
         self._path = resource.path
+        self._secrets = resource.secrets
 
     def __call__(self, item: Item) -> tuple[Any, ...]:
         """
@@ -69,7 +70,9 @@ class ItemMapper:
         :raises SequenceResponseError: if the item has no id.
         """
         rest: dict[str, Any] = dict(item)
-        quoted = {} if self._holds_nul else {name: raw for name, raw in item.items() if _has_nul(name, raw)}
+        for name in self._secrets:
+            rest.pop(name, None)
+        quoted = {} if self._holds_nul else {name: raw for name, raw in rest.items() if _has_nul(name, raw)}
         for name in quoted:
             del rest[name]
         row: list[Any] = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import Event
-from airflow_provider_sequence.api.resources import Resource
+from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.exceptions import (
     InvalidEventError,
     RejectedRowsError,

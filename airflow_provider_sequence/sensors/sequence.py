@@ -3,22 +3,172 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from itertools import count
 from typing import Any, ClassVar, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    BaseSensorOperator,
+    Context,
+    PokeReturnValue,
+    conf,
+)
 
-from airflow_provider_sequence.api.resources import get_resource
+from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.metrics import aliases_to_ask
+from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
+from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.conditions import (
+    HOPELESS,
+    LOOK_DEADLINE,
+    MOST_FAILURES,
+    Condition,
+    EnoughEvents,
+    Look,
+    MetricReached,
+    NoUnmappedAliases,
+)
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
-from airflow_provider_sequence.exceptions import SequenceError
-from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.exceptions import (
+    SequenceConfigurationError,
+    SequenceError,
+    SequenceUnavailableError,
+)
+from airflow_provider_sequence.hooks.sequence import SequenceHook, parse_period
 from airflow_provider_sequence.intervals import window_of_run
-from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
-from airflow_provider_sequence.triggers.sequence import SequenceEventsTrigger
+from airflow_provider_sequence.transfers.failures import whole_number
+from airflow_provider_sequence.triggers.sequence import (
+    SequenceEventsTrigger,
+    SequenceUnmappedAliasesTrigger,
+    SequenceUsageMetricTrigger,
+    _ConditionTrigger,
+)
+
+#: Most seconds between two looks while Sequence is out of reach.
+LONGEST_PAUSE = 60.0
 
 
-class SequenceEventsSensor(BaseSensorOperator):
+class _ConditionSensor(BaseSensorOperator):
+    """
+    Wait until a condition holds: here, in many short tries, or in the triggerer, with the same answer.
+
+    While Sequence is out of reach the sensor keeps asking, ten times in a row at most, and then fails; where it is
+    skipped on its timeout (``soft_fail``), an outage is a failure all the same.
+    """
+
+    ui_color = "#fdf3d8"
+    trigger_type: ClassVar[type[_ConditionTrigger]]
+
+    def __init__(
+        self,
+        *,
+        sequence_conn_id: str = DEFAULT_CONN_ID,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sequence_conn_id = sequence_conn_id
+        self.deferrable = deferrable
+
+    @cached_property
+    def hook(self) -> SequenceHook:
+        """The hook of the connection to Sequence."""
+        return SequenceHook(self.sequence_conn_id, deadline=LOOK_DEADLINE)
+
+    def _condition(self, context: Context) -> Condition:
+        """Read the settings, which may have been rendered to text."""
+        raise NotImplementedError
+
+    def _look(self, context: Context) -> Look:
+        try:
+            look = self._condition(context).look(self.hook.client)
+        except HOPELESS as e:
+            raise AirflowFailException(str(e)) from e
+        self.log.info("%s", look.said)
+        return look
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; again while Sequence is out of reach, for a count of failures would not outlive a reschedule."""
+        pause = min(self.poke_interval, LONGEST_PAUSE)
+        until = time.monotonic() + self.timeout - pause
+        for failures in count(1):
+            try:
+                look = self._look(context)
+            except SequenceUnavailableError as e:
+                if failures >= MOST_FAILURES:
+                    raise
+                self.log.warning("Failure %d of at most %d in a row: %s", failures, MOST_FAILURES, e)
+            else:
+                return PokeReturnValue(is_done=look.done, xcom_value=look.result)
+            if time.monotonic() > until:
+                break
+            time.sleep(pause)
+        return PokeReturnValue(is_done=False)
+
+    def execute(self, context: Context) -> Any:
+        """Wait here or in the triggerer."""
+        if not self.deferrable:
+            return super().execute(context)
+        try:
+            look = self._look(context)
+        except SequenceUnavailableError as e:
+            self.log.warning("Failure 1 in a row: %s", e)
+        except (SequenceError, AirflowFailException) as e:
+            if not self.silent_fail or isinstance(e, AirflowFailException):
+                self._end_as_poking_would(e)
+            self.log.warning("Failure 1 in a row: %s", e)
+        else:
+            if look.done:
+                return look.result
+        return self._defer(context)
+
+    def _defer(self, context: Context) -> NoReturn:
+        self.defer(
+            trigger=self.trigger_type(
+                sequence_conn_id=self.sequence_conn_id,
+                poke_interval=self.poke_interval,
+                silent_fail=self.silent_fail,
+                **asdict(self._condition(context)),
+            ),
+            method_name="execute_complete",
+            timeout=dt.timedelta(seconds=self.timeout),
+        )
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """
+        Take in what the trigger found.
+
+        :raises AirflowFailException: if the trigger met with what no retry can mend.
+        :raises SequenceError: if the trigger gave up, or said nothing that is understood.
+        """
+        status = (event or {}).get("status")
+        if event is not None and status == "error":
+            kind = AirflowFailException if event.get("hopeless") else SequenceError
+            self._end_as_poking_would(kind(str(event.get("message"))))
+        if event is None or status != "success" or not isinstance(event.get("result"), Mapping):
+            raise SequenceError(f"the trigger sent no event that is understood (status {status!r})")
+        result = dict(event["result"])
+        self.log.info("The wait is over: %s", result)
+        return result
+
+    def _end_as_poking_would(self, error: Exception) -> NoReturn:
+        """End as the base class does where :meth:`poke` raises this."""
+        if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
+            raise AirflowSkipException(f"Skipping instead of failing: {error}") from error
+        raise error
+
+    def on_kill(self) -> None:
+        """Stop asking."""
+        self.hook.close()
+
+
+class SequenceEventsSensor(_ConditionSensor):
     """
     Wait until Sequence has at least so many events of a window.
 
@@ -43,7 +193,7 @@ class SequenceEventsSensor(BaseSensorOperator):
         "sequence_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
-    ui_color = "#fdf3d8"
+    trigger_type = SequenceEventsTrigger
 
     def __init__(
         self,
@@ -53,8 +203,6 @@ class SequenceEventsSensor(BaseSensorOperator):
         filters: Mapping[str, Any] | None = None,
         window_start: Any = None,
         window_end: Any = None,
-        sequence_conn_id: str = DEFAULT_CONN_ID,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,59 +211,137 @@ class SequenceEventsSensor(BaseSensorOperator):
         self.filters = filters
         self.window_start = window_start
         self.window_end = window_end
-        self.sequence_conn_id = sequence_conn_id
-        self.deferrable = deferrable
 
-    @cached_property
-    def hook(self) -> SequenceHook:
-        """The hook of the connection to Sequence."""
-        return SequenceHook(self.sequence_conn_id)
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Count the events once."""
-        with no_retry_where_useless():
-            resource = get_resource(self.resource)
-            wanted = whole_number("min_count", self.min_count, least=0)
-            window = window_of_run(resource, context, self.window_start, self.window_end)
-            count = self.hook.client.count(resource, self.filters, window)
-        self.log.info("Sequence has %d of %d %s", count, wanted, resource.name)
-        return PokeReturnValue(is_done=count >= wanted, xcom_value={"count": count})
-
-    def execute(self, context: Context) -> Any:
-        """Wait here or in the triggerer."""
-        if not self.deferrable:
-            return super().execute(context)
-        result = self.poke(context)
-        if not result.is_done:
-            self._defer(context)
-        return result.xcom_value
-
-    def _defer(self, context: Context) -> NoReturn:
-        window = window_of_run(get_resource(self.resource), context, self.window_start, self.window_end)
-        self.defer(
-            trigger=SequenceEventsTrigger(
-                sequence_conn_id=self.sequence_conn_id,
-                resource=self.resource,
-                min_count=int(self.min_count),
-                filters=dict(self.filters or {}),
-                window_start=window.start.isoformat() if window else None,
-                window_end=window.end.isoformat() if window else None,
-                poke_interval=self.poke_interval,
-            ),
-            method_name="execute_complete",
-            timeout=dt.timedelta(seconds=self.timeout),
+    def _condition(self, context: Context) -> EnoughEvents:
+        resource = get_resource(self.resource)
+        min_count = whole_number("min_count", self.min_count, least=0)
+        window = window_of_run(resource, context, self.window_start, self.window_end)
+        return EnoughEvents(
+            resource=resource.name,
+            min_count=min_count,
+            filters=dict(self.filters or {}),
+            window_start=window.start.isoformat() if window else None,
+            window_end=window.end.isoformat() if window else None,
         )
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """
-        Take in what the trigger found.
 
-        :raises SequenceError: if the trigger gave up, or said nothing that is understood.
-        """
-        status = (event or {}).get("status")
-        if event is None or status not in {"success", "error"}:
-            raise SequenceError(f"the trigger sent no event that is understood (status {status!r})")
-        if status == "error":
-            raise SequenceError(str(event.get("message")))
-        self.log.info("Sequence has %d %s", event["count"], self.resource)
-        return {"count": event["count"]}
+class SequenceUsageMetricSensor(_ConditionSensor):
+    """
+    Wait until a usage metric has counted so many events, or reached a value: what Sequence will bill by.
+
+    The period is half-open as every window, ``[period_start, period_end)``, although the API's own includes its
+    end. Whole days in UTC are right whichever way Sequence reads the period.
+
+    :param metric_id: the metric's id. (templated)
+    :param customer_aliases: one alias or several; several only of a metric that counts or sums, whose results are
+        added up. (templated)
+    :param min_event_count: how many events to wait for. (templated)
+    :param min_value: which value to wait for; give one of the two. (templated)
+    :param period_start: first time of the period; the start of the run's data interval by default. (templated)
+    :param period_end: first time after the period; the end of the run's data interval by default. (templated)
+    :param sequence_conn_id: connection to Sequence. (templated)
+    :param deferrable: whether to wait in the triggerer, without holding a worker.
+    :return: ``{"event_count", "value"}``, the value as text with every digit.
+    """
+
+    template_fields: Sequence[str] = (
+        "metric_id",
+        "customer_aliases",
+        "min_event_count",
+        "min_value",
+        "period_start",
+        "period_end",
+        "sequence_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"customer_aliases": "json"}
+    trigger_type = SequenceUsageMetricTrigger
+
+    def __init__(
+        self,
+        *,
+        metric_id: str,
+        customer_aliases: str | Sequence[str],
+        min_event_count: int | str | None = None,
+        min_value: float | Decimal | str | None = None,
+        period_start: Any = None,
+        period_end: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.metric_id = metric_id
+        self.customer_aliases = customer_aliases
+        self.min_event_count = min_event_count
+        self.min_value = min_value
+        self.period_start = period_start
+        self.period_end = period_end
+
+    def _condition(self, context: Context) -> MetricReached:
+        if (self.min_event_count is None) == (self.min_value is None):
+            raise SequenceConfigurationError("give min_event_count or min_value, one of the two")
+        start, end = (
+            context.get(f"data_interval_{name}") if given is None else given
+            for name, given in (("start", self.period_start), ("end", self.period_end))
+        )
+        period = parse_period(start, end)
+        return MetricReached(
+            metric_id=self.metric_id,
+            customer_aliases=aliases_to_ask(self.customer_aliases),
+            period_start=period.start.isoformat(),
+            period_end=period.end.isoformat(),
+            min_event_count=None
+            if self.min_event_count is None
+            else whole_number("min_event_count", self.min_event_count, least=0),
+            min_value=None if self.min_value is None else _exact_number("min_value", self.min_value),
+        )
+
+
+class SequenceUnmappedAliasesSensor(_ConditionSensor):
+    """
+    Wait until no usage event of a window has an alias that no customer has: until all of them can be billed.
+
+    Events that were voided, or sent again with another alias, don't count. Aliases are customers' data, and neither
+    logged nor returned; ``SequenceHook.list("usage_events", unmapped_aliases_only=True)`` has them.
+
+    :param max_unmapped: how many such events there may be. (templated)
+    :param window_start: first time of the window; the start of the run's data interval by default. (templated)
+    :param window_end: first time after the window; the end of the run's data interval by default. (templated)
+    :param sequence_conn_id: connection to Sequence. (templated)
+    :param deferrable: whether to wait in the triggerer, without holding a worker.
+    :return: ``{"count", "aliases"}``: how many such events there were in the end, and of how many aliases.
+    """
+
+    template_fields: Sequence[str] = ("max_unmapped", "window_start", "window_end", "sequence_conn_id")
+    trigger_type = SequenceUnmappedAliasesTrigger
+
+    def __init__(
+        self, *, max_unmapped: int | str = 0, window_start: Any = None, window_end: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_unmapped = max_unmapped
+        self.window_start = window_start
+        self.window_end = window_end
+
+    def _condition(self, context: Context) -> NoUnmappedAliases:
+        window = window_of_run(USAGE_EVENTS, context, self.window_start, self.window_end)
+        if not isinstance(window, Window):
+            raise NotImplementedError("usage events have windows")
+        return NoUnmappedAliases(
+            window_start=window.start.isoformat(),
+            window_end=window.end.isoformat(),
+            max_unmapped=whole_number("max_unmapped", self.max_unmapped, least=0),
+        )
+
+
+def _exact_number(name: str, value: object) -> str:
+    """
+    Read a number that may have been rendered to text, with every digit.
+
+    :raises SequenceConfigurationError: if it is none.
+    """
+    try:
+        number = Decimal("NaN" if isinstance(value, bool) else str(value).strip())
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise SequenceConfigurationError(f"{name}={value!r} is no number")
+    return exact_json.plain_number(number)

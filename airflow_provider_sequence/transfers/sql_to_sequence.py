@@ -11,7 +11,8 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import EventMapper
-from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, Resource
+from airflow_provider_sequence.api.lists import Resource
+from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine

@@ -4,57 +4,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import asdict
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_sequence.api.resources import get_resource
-from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import (
-    SequenceError,
-    SequenceUnavailableError,
+from airflow_provider_sequence.conditions import (
+    HOPELESS,
+    LOOK_DEADLINE,
+    MOST_FAILURES,
+    Condition,
+    EnoughEvents,
+    Look,
+    MetricReached,
+    NoUnmappedAliases,
 )
+from airflow_provider_sequence.exceptions import SequenceError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.sequence import make_client
 
-#: How often in a row Sequence may be out of reach before a trigger gives up.
-MOST_FAILURES = 10
 
-
-class SequenceEventsTrigger(BaseTrigger):
+class _ConditionTrigger(BaseTrigger):
     """
-    Fire once Sequence has at least so many events of a window.
-
-    Arguments are JSON; see :class:`~airflow_provider_sequence.sensors.sequence.SequenceEventsSensor`.
+    Fire once a condition holds.
 
     :param sequence_conn_id: connection to Sequence.
-    :param resource: ``usage_events`` or ``seat_events``.
-    :param min_count: how many events to wait for.
-    :param filters: filters of the resource.
-    :param window_start: first time of the window, ISO 8601, or None.
-    :param window_end: first time after the window, ISO 8601, or None.
     :param poke_interval: seconds between two looks.
+    :param silent_fail: whether to go on after whatever another look may mend, as the sensors' option of that name.
+    :param condition: the fields of the condition; JSON.
     """
 
+    condition_type: ClassVar[type[Condition]]
+
     def __init__(
-        self,
-        *,
-        sequence_conn_id: str,
-        resource: str,
-        min_count: int,
-        filters: dict[str, Any],
-        window_start: str | None,
-        window_end: str | None,
-        poke_interval: float,
+        self, *, sequence_conn_id: str, poke_interval: float, silent_fail: bool = False, **condition: Any
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.sequence_conn_id = sequence_conn_id
-        self.resource = resource
-        self.min_count = min_count
-        self.filters = filters
-        self.window_start = window_start
-        self.window_end = window_end
         self.poke_interval = poke_interval
+        self.silent_fail = silent_fail
+        self.condition: Condition = self.condition_type(**condition)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments that make the trigger again."""
@@ -62,43 +52,77 @@ class SequenceEventsTrigger(BaseTrigger):
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
                 "sequence_conn_id": self.sequence_conn_id,
-                "resource": self.resource,
-                "min_count": self.min_count,
-                "filters": self.filters,
-                "window_start": self.window_start,
-                "window_end": self.window_end,
                 "poke_interval": self.poke_interval,
+                "silent_fail": self.silent_fail,
+                **asdict(self.condition),
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, and look again; sleep in between, whatever came of it."""
+        event: dict[str, Any]
         try:
-            yield TriggerEvent(await self._wait())
-        except SequenceError as e:
-            yield TriggerEvent({"status": "error", "message": str(e)})
+            event = {"status": "success", "result": (await self._wait()).result}
+        except (SequenceError, AirflowException) as e:
+            event = {"status": "error", "message": str(e), "hopeless": isinstance(e, HOPELESS)}
+        yield TriggerEvent(event)
 
-    async def _wait(self) -> dict[str, Any]:
-        resource = get_resource(self.resource)
-        window = None if self.window_start is None else Window.parse(self.window_start, self.window_end)
+    async def _wait(self) -> Look:
         connection = await get_async_connection(self.sequence_conn_id)
-        client = make_client(connection)
+        client = make_client(connection, deadline=LOOK_DEADLINE)
         failures = 0
         try:
             while True:
                 try:
                     # The client's requests block, so they run beside the loop and not in it.
-                    count = await asyncio.to_thread(client.count, resource, self.filters, window)
-                except SequenceUnavailableError as e:
+                    look = await asyncio.to_thread(self.condition.look, client)
+                except HOPELESS:
+                    raise
+                except SequenceError as e:
                     failures += 1
-                    self.log.warning("Failure %d of at most %d: %s", failures, MOST_FAILURES, e)
-                    if failures >= MOST_FAILURES:
+                    passing = isinstance(e, SequenceUnavailableError) and failures < MOST_FAILURES
+                    if not passing and not self.silent_fail:
                         raise
+                    self.log.warning("Failure %d in a row: %s", failures, e)
                 else:
                     failures = 0
-                    if count >= self.min_count:
-                        return {"status": "success", "count": count}
-                    self.log.info("Sequence has %d of %d %s", count, self.min_count, resource.name)
+                    self.log.info("%s", look.said)
+                    if look.done:
+                        return look
                 await asyncio.sleep(self.poke_interval)
         finally:
             client.close()
+
+
+class SequenceEventsTrigger(_ConditionTrigger):
+    """
+    Fire once Sequence has at least so many events of a window.
+
+    The arguments are JSON: those of every trigger here, ``sequence_conn_id``, ``poke_interval`` and ``silent_fail``, and
+    ``resource``, ``min_count``, ``filters``, ``window_start``, ``window_end`` of
+    :class:`~airflow_provider_sequence.conditions.EnoughEvents`.
+    """
+
+    condition_type = EnoughEvents
+
+
+class SequenceUsageMetricTrigger(_ConditionTrigger):
+    """
+    Fire once a usage metric has counted so many events, or reached a value.
+
+    Beside the arguments of every trigger here, it has those of
+    :class:`~airflow_provider_sequence.conditions.MetricReached`.
+    """
+
+    condition_type = MetricReached
+
+
+class SequenceUnmappedAliasesTrigger(_ConditionTrigger):
+    """
+    Fire once no more than so many usage events of a window have an alias without a customer.
+
+    Beside the arguments of every trigger here, it has those of
+    :class:`~airflow_provider_sequence.conditions.NoUnmappedAliases`.
+    """
+
+    condition_type = NoUnmappedAliases

@@ -15,7 +15,8 @@ from airflow_provider_sequence.api.windows import Window
 
 WINDOW = Window(dt.datetime(2024, 3, 1, tzinfo=dt.UTC), dt.datetime(2024, 4, 1, 0, 0, 0, 1, tzinfo=dt.UTC))
 
-#: Values to try for each filter; each is tried alone and with every other one.
+#: Values to try for each filter; each is tried alone and with every other one. All but ``offset``, which makes
+#: sense together with a cursor only, as far as one can tell, and so not from the first page on.
 VALUES = {
     "customer_alias": "acme, Söhne & co",
     "unmapped_aliases_only": True,
@@ -28,6 +29,25 @@ VALUES = {
     "id": "0184",
     "event_property": ["length", "a,b"],
     "aggregation_type": ["COUNT", "SUM"],
+    "sort_order": "ASC",
+    "sort_by": "createdAt",
+    "alias": "acme, Söhne & co",
+    "value": "acme, Söhne & co",
+    "legal_name": "Söhne",
+    "email": "a+b@example.com",
+    "include_archived": True,
+    "include_archived_schedules": False,
+    "currency": "GBP",
+    "billing_frequency": "MONTHLY",
+    "product_id": "p1",
+    "customer_id": "c1",
+    "billing_schedule_id": "b1",
+    "billing_schedule_status": "ACTIVE",
+    "label": "größe",
+    "auto_send_invoices": True,
+    "invoice_status": "SENT",
+    "invoice_payment_status": "PAID",
+    "invoice_currency": "EUR",
 }
 
 
@@ -41,9 +61,12 @@ def client(server):
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES.keys())
 def test_lists_with_every_filter(world, client, resource):
-    pairs = itertools.combinations_with_replacement(resource.filters, 2)
+    filters_to_try = [f for f in resource.filtered.filters if not f.places]
+    pairs = itertools.combinations_with_replacement(filters_to_try, 2)
     asked = [{f.name: VALUES[f.name] for f in pair} for pair in pairs]
-    window = WINDOW if resource.time_field else None
+    window = WINDOW if resource.filtered.times else None
+    for parent in ("invoices", "credit-notes"):
+        world.server.add(parent, [{"id": "p 1"}])
     before = world.server.findings()["checked_requests"]
     for filters in [{}, *asked]:
         list(client.items(resource, filters, window))

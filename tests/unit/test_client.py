@@ -174,10 +174,11 @@ class TestWhatIsSent:
 
     def test_filters_and_window(self, loopback, connect):
         window = Window.parse("2024-01-01", "2024-01-02")
-        filters = {"customer_alias": ["a & b", "c,d", "ü/?=+%"], "event_type": "sent"}
+        filters = {"customer_alias": ["a & b", "ü/?=+"], "event_type": "sent"}
         list(connect(loopback).items(USAGE_EVENTS, filters, window))
         query = loopback.requests[0].query
-        assert [value for name, value in query if name == "customerAlias"] == ["a & b", "c,d", "ü/?=+%"]
+        asked = [[v for name, v in request.query if name == "customerAlias"] for request in loopback.requests]
+        assert asked == [["a & b"], ["ü/?=+"]]
         assert ("eventType", "sent") in query
         low, high = (dict(query)[name] for name in ["eventTimestampAfter", "eventTimestampBefore"])
         assert low.endswith("Z")
@@ -561,7 +562,7 @@ class TestLists:
             for n, cursor in enumerate([*cursors, None])
         ]
         loopback.answers = [Reply(200, page) for page in pages]
-        items = connect(loopback).items(USAGE_EVENTS, {"customer_alias": ["a", "b"], "event_type": "t"})
+        items = connect(loopback).items(USAGE_EVENTS, {"unmapped_aliases_only": True, "event_type": "t"})
         assert texts(items, "id") == ["0", "1", "2", "3"]
         queries = [request.query for request in loopback.requests]
         assert [dict(query).get("after") for query in queries] == [None, *cursors]

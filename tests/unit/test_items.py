@@ -11,14 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.pagination import parse_page
-from airflow_provider_sequence.api.resources import (
-    RESOURCES,
-    SEAT_EVENTS,
-    USAGE_EVENTS,
-    USAGE_METRICS,
-    Resource,
-)
+from airflow_provider_sequence.api.resources import RESOURCES, SEAT_EVENTS, USAGE_EVENTS, USAGE_METRICS
 from airflow_provider_sequence.exceptions import SequenceResponseError
 from airflow_provider_sequence.pipelines.items import (
     EXTRA_COLUMN,
@@ -166,3 +161,11 @@ class TestRows:
                 assert exact(row[by_field[name].column]) == value
             else:
                 assert row[by_field[name].column] == value
+
+
+def test_secrets_do_not_reach_the_warehouse():
+    policies = RESOURCES["notification_policies"]
+    row = mapped(policies, {"id": '"p"', "webhookSecret": '"s3cr3t"', "events": '["a"]', "newField": "1.10"})
+    assert "s3cr3t" not in str(row)
+    assert "webhookSecret" not in str(row)
+    assert "1.10" in str(row)

@@ -24,11 +24,56 @@ from airflow_provider_sequence.api.resources import (
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
 
-#: The documented parameters of each list, without those of paging, sorting and time.
-DOCUMENTED = {
-    "usage_events": {"customerAlias", "unmappedAliasesOnly", "eventType", "eventId"},
-    "seat_events": {"customerAlias", "customerIds", "seatType", "customerEventId"},
+SORT = {"sortOrder", "sortBy"}
+#: The documented parameters of each list, without those of its pages and of time.
+DOCUMENTED: dict[str, set[str]] = {
+    "usage_events": {"customerAlias", "unmappedAliasesOnly", "eventType", "eventId", "offset"} | SORT,
+    "seat_events": {"customerAlias", "customerIds", "seatType", "customerEventId"} | SORT,
     "usage_metrics": {"name", "id", "eventType", "eventProperty", "aggregationType"},
+    "seat_metrics": set(),
+    "customers": {"alias", "legalName", "email", "includeArchived"} | SORT,
+    "customer_aliases": {"value"},
+    "products": {"name"},
+    "prices": {"currency", "name", "billingFrequency", "productId"},
+    "list_prices": set(),
+    "billing_products": set(),
+    "billing_schedules": {
+        "customerId",
+        "billingScheduleStatus",
+        "label",
+        "autoSendInvoices",
+        "includeArchivedSchedules",
+    }
+    | SORT,
+    "invoices": {
+        "invoiceStatus",
+        "invoicePaymentStatus",
+        "invoiceCurrency",
+        "customerId",
+        "billingScheduleId",
+    }
+    | SORT,
+    "invoice_line_items": set(),
+    "invoice_line_item_groups": set(),
+    "credit_notes": set(),
+    "credit_note_line_items": set(),
+    "credit_note_line_item_groups": set(),
+    "credits": set(),
+    "discounts": set(),
+    "quotes": set(),
+    "tax_rates": set(),
+    "tax_registrations": set(),
+    "activity_logs": {"sortOrder"},
+    "notification_policies": set(),
+    "users": set(),
+    "sequence_accounts": set(),
+}
+#: Parents by the lists below them.
+BELOW = {
+    "invoice_line_items": ("invoices", "invoiceId"),
+    "invoice_line_item_groups": ("invoices", "invoiceId"),
+    "credit_note_line_items": ("credit_notes", "creditNoteId"),
+    "credit_note_line_item_groups": ("credit_notes", "creditNoteId"),
 }
 FIELDS = {
     "usage_events": "id customerEventId customerAlias eventType sequenceAccountId eventTimestamp eventProperties",
@@ -41,6 +86,9 @@ DAY = (dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime(2024, 1, 2, tzinfo=dt
 
 
 class TestCatalogue:
+    def test_every_list_is_there(self):
+        assert set(RESOURCES) == set(DOCUMENTED)
+
     @pytest.mark.parametrize("name", DOCUMENTED)
     def test_every_documented_filter_is_there_under_its_python_name(self, name):
         resource = get_resource(name)
@@ -62,10 +110,53 @@ class TestCatalogue:
             ("usage_events", "/usage-events"),
             ("seat_events", "/seat-events"),
             ("usage_metrics", "/usage-metrics"),
+            ("customer_aliases", "/customer-aliases"),
+            ("notification_policies", "/notifications/policies"),
+            ("invoice_line_item_groups", "/invoices/{id}/line-item-groups"),
+            ("credit_note_line_items", "/credit-notes/{id}/line-items"),
         ],
     )
     def test_paths(self, name, path):
         assert get_resource(name).path == path
+
+    @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda r: r.name)
+    def test_each_row_is_sound(self, resource):
+        columns = [field.column for field in resource.fields]
+        assert len(set(columns)) == len(columns)
+        assert all(re.fullmatch("[a-z][a-z0-9_]*", column) for column in columns)
+        assert resource.key.name == "id"
+        assert {field.type for field in resource.fields} <= {
+            "text",
+            "timestamp",
+            "integer",
+            "boolean",
+            "json",
+        }
+        if resource.times is not None:
+            assert resource.times.field in {field.name for field in resource.fields}
+        assert "{id}" not in resource.path or resource.name in BELOW
+        if resource.name in BELOW:
+            assert (resource.parent.name, resource.parent_field) == BELOW[resource.name]
+            assert resource.parent_field in {field.name for field in resource.fields}
+            assert resource.path == resource.parent.path + resource.path[len(resource.parent.path) :]
+            assert not resource.filters
+
+    @pytest.mark.parametrize("name", ["invoices", "credit_notes", "invoice_line_items"])
+    def test_money_is_text(self, name):
+        types = {field.name: field.type for field in get_resource(name).fields}
+        assert {types[field] for field in ("netTotal", "totalTax", "grossTotal")} == {"text"}
+
+    def test_windows(self):
+        assert {name: (r.times.field, r.times.days) for name, r in RESOURCES.items() if r.times} == {
+            "usage_events": ("eventTimestamp", False),
+            "seat_events": ("eventTimestamp", False),
+            "invoices": ("dueDate", True),
+            "billing_schedules": ("startDate", True),
+        }
+
+    def test_the_id_of_a_parent_is_one_piece_of_the_path(self):
+        below = get_resource("invoice_line_items")
+        assert below.path_below("a/b?c d") == "/invoices/a%2Fb%3Fc%20d/line-items"
 
     def test_what_can_be_created(self):
         assert {name: r.event for name, r in RESOURCES.items() if r.event} == {
@@ -198,7 +289,7 @@ class TestFilters:
     @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda r: r.name)
     @pytest.mark.parametrize(
         "unknown",
-        ["customerAlias", "limit", "after", "before", "offset", "event_timestamp_after", "nope", ""],
+        ["customerAlias", "limit", "after", "before", "event_timestamp_after", "nope", ""],
     )
     def test_an_unknown_filter_is_told_the_known_ones(self, resource, unknown):
         with pytest.raises(SequenceConfigurationError, match=resource.name) as caught:
@@ -206,6 +297,26 @@ class TestFilters:
         assert unknown in str(caught.value)
         assert all(f.name in str(caught.value) for f in resource.filters)
         assert "Hunter2" not in str(caught.value)
+
+    @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda r: r.name)
+    @pytest.mark.parametrize("name", ["offset", "sort_by", "sort_order"])
+    def test_order_and_offset_only_where_they_are_documented(self, resource, name):
+        if name in {f.name for f in resource.filters}:
+            assert resource.query({name: "1" if name == "offset" else "ASC"})
+            assert name != "offset" or resource is USAGE_EVENTS
+            return
+        with pytest.raises(SequenceConfigurationError, match=name):
+            resource.query({name: "1"})
+
+    @pytest.mark.parametrize("value", ["asc", "", "ASC ", 1, True, ["ASC"], {"ASC": 1}, b"ASC"], ids=repr)
+    def test_what_is_no_order(self, value):
+        with pytest.raises(SequenceConfigurationError, match="sort_order"):
+            USAGE_EVENTS.query({"sort_order": value})
+
+    @pytest.mark.parametrize("value", [-1, "x", "", 1.5, True, "1.0", " 1", "١", [1]], ids=repr)
+    def test_what_is_no_offset(self, value):
+        with pytest.raises(SequenceConfigurationError, match="offset"):
+            USAGE_EVENTS.query({"offset": value})
 
     def test_none_leaves_a_filter_out(self):
         assert USAGE_EVENTS.query({"event_type": None, "event_id": "e", "customer_alias": None}) == [
@@ -240,6 +351,138 @@ class TestFilters:
         ]
 
 
+def asked(resource, filters, window=None) -> list[list[tuple[str, str]]]:
+    return resource.select(filters, window).queries()
+
+
+def item(**fields: object) -> dict[str, msgspec.Raw]:
+    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
+
+
+class TestSelections:
+    def test_nothing_said_is_one_walk_of_all(self):
+        for resource in RESOURCES.values():
+            assert asked(resource, {}) == asked(resource, None) == [[]]
+            assert item(id="1") in resource.select()
+
+    def test_a_walk_for_each_alias(self):
+        assert asked(USAGE_EVENTS, {"customer_alias": ["b", "a", "b"], "event_type": "t"}) == [
+            [("customerAlias", "b"), ("eventType", "t")],
+            [("customerAlias", "a"), ("eventType", "t")],
+        ]
+        assert asked(USAGE_EVENTS, {"customer_alias": iter("ab")}) == [
+            [("customerAlias", "a")],
+            [("customerAlias", "b")],
+        ]
+
+    @pytest.mark.parametrize("alias", ["a,b", "100%", ","])
+    def test_an_alias_that_can_be_read_in_two_ways_is_not_asked_for(self, alias):
+        selection = USAGE_EVENTS.select({"customer_alias": [alias, "c"], "event_type": "t"})
+        assert selection.queries() == [[("eventType", "t")]]
+        assert not selection.countable
+        assert item(id="1", customerAlias=alias) in selection
+        assert item(id="1", customerAlias="c") in selection
+        assert item(id="1", customerAlias="a") not in selection
+
+    def test_what_comes_is_compared(self):
+        selection = USAGE_EVENTS.select({"customer_alias": "acme", "event_id": "e"})
+        assert item(id="1", customerAlias="acme", customerEventId="e") in selection
+        assert item(id="e", customerAlias="acme", customerEventId="2") in selection
+        assert item(id="1", customerAlias="acme", customerEventId="2") not in selection
+        assert item(id="e", customerAlias="Acme") not in selection
+        assert item(id="e", customerAlias=None) not in selection
+        assert item(id="e", customerAlias=["acme"]) not in selection
+        assert item(id="e") not in selection
+
+    @pytest.mark.parametrize("number", [1, 25, 26, 50, 51])
+    def test_customer_ids_by_25(self, number):
+        ids = [f"c{n}" for n in range(number)]
+        queries = asked(SEAT_EVENTS, {"customer_ids": ids + ids, "seat_type": "s"})
+        parts = [dict(query)["customerIds"].split(",") for query in queries]
+        assert [each for part in parts for each in part] == ids
+        assert max(map(len, parts)) <= 25
+        assert len(parts) == -(-number // 25)
+        assert all(("seatType", "s") in query for query in queries)
+
+    def test_totals_count_only_what_is_sure_to_be_counted_once(self):
+        assert USAGE_EVENTS.select({"customer_alias": ["a", "b"], "event_id": "e"}).countable
+        assert SEAT_EVENTS.select({"customer_ids": ["a"]}).countable
+        assert not SEAT_EVENTS.select({"customer_ids": [f"c{n}" for n in range(26)]}).countable
+        assert not USAGE_METRICS.select({"event_type": ["a b"]}).countable
+
+    def test_metrics_are_compared_where_their_texts_are_hard_to_write(self):
+        selection = USAGE_METRICS.select({"event_type": ["a,b", "c"], "aggregation_type": "SUM"})
+        assert selection.queries() == [[("aggregationType", "SUM")]]
+        assert item(id="1", eventType="a,b", aggregationType="SUM") in selection
+        assert item(id="1", eventType="b", aggregationType="SUM") not in selection
+        assert item(id="1", eventType="c", aggregationType="COUNT") not in selection
+        assert asked(USAGE_METRICS, {"event_type": ["c", "d"]}) == [[("eventType", "c,d")]]
+
+    def test_an_offset_is_never_the_whole(self):
+        assert asked(USAGE_EVENTS, {"offset": 5}) == [[("offset", "5")]]
+        with pytest.raises(SequenceConfigurationError, match="offset"):
+            USAGE_EVENTS.select({"offset": 5}, whole=True)
+        assert USAGE_EVENTS.select({"offset": None, "sort_order": "ASC"}, whole=True).queries() == [
+            [("sortOrder", "ASC")]
+        ]
+
+    @pytest.mark.parametrize(
+        ("filters", "word"),
+        [
+            ({"customer_alias": ["ok", b"Hunter2"]}, "customer_alias"),
+            ({"customer_alias": 1.5}, "customer_alias"),
+            ({"customer_alias": []}, "customer_alias"),
+            ({"event_id": ["Hunter2"]}, "event_id"),
+            ({"nope": "Hunter2"}, "nope"),
+        ],
+    )
+    def test_what_can_not_be_asked_is_told_at_once(self, filters, word):
+        with pytest.raises(SequenceConfigurationError, match=word) as caught:
+            USAGE_EVENTS.select(filters)
+        assert "Hunter2" not in str(caught.value)
+        with pytest.raises(SequenceConfigurationError, match="usage_metrics"):
+            USAGE_METRICS.select({}, Window(*DAY))
+
+
+class TestDates:
+    INVOICES = get_resource("invoices")
+
+    @pytest.mark.parametrize(
+        ("start", "end", "after", "before"),
+        [
+            ("2024-03-01", "2024-04-01", "2024-02-29", "2024-04-02"),
+            ("2024-03-01T12:00:00+02:00", "2024-03-31T23:00:00-02:00", "2024-02-29", "2024-04-02"),
+            ("2024-03-01T00:00:00.000001", "2024-03-02", "2024-02-29", "2024-03-03"),
+            ("0001-01-01", "9999-12-31T23:59:59", "0001-01-01", "9999-12-31"),
+        ],
+    )
+    def test_a_day_more_is_asked_for(self, start, end, after, before):
+        assert asked(self.INVOICES, {}, Window.parse(start, end)) == [
+            [("dueAfter", after), ("dueBefore", before)]
+        ]
+
+    @given(
+        st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 9), timezones=st.just(dt.UTC)),  # noqa: DTZ001
+        st.timedeltas(dt.timedelta(microseconds=1), dt.timedelta(days=5)),
+        st.dates(dt.date(2023, 12, 28), dt.date(2024, 1, 18)),
+        st.booleans(),
+    )
+    def test_no_date_of_a_window_is_left_out_however_bounds_are_read(self, start, length, day, inclusive):
+        window = Window(start, start + length)
+        selection = self.INVOICES.select({}, window)
+        [[(_, after), (_, before)]] = selection.queries()
+        first, last = dt.date.fromisoformat(after), dt.date.fromisoformat(before)
+        given = first <= day <= last if inclusive else first < day < last
+        midnight = dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
+        belongs = item(id="1", dueDate=day.isoformat()) in selection
+        assert belongs == (window.start <= midnight < window.end)
+        assert given or not belongs
+
+    def test_an_invoice_without_the_date_is_not_dropped_in_silence(self):
+        with pytest.raises(SequenceResponseError):
+            assert item(id="1") in self.INVOICES.select({}, Window(*DAY))
+
+
 class TestBounds:
     @pytest.mark.parametrize("resource", [USAGE_EVENTS, SEAT_EVENTS], ids=lambda r: r.name)
     def test_are_written_in_utc(self, resource):
@@ -270,17 +513,17 @@ class TestBounds:
         ids=str,
     )
     def test_what_belongs_to_a_window(self, text, inside):
-        item = {"id": msgspec.Raw(b'"1"'), "eventTimestamp": msgspec.Raw(text)}
-        assert USAGE_EVENTS.belongs(item, Window(*DAY)) == inside
-        assert USAGE_EVENTS.belongs(item, None)
+        event = {"id": msgspec.Raw(b'"1"'), "eventTimestamp": msgspec.Raw(text)}
+        assert USAGE_EVENTS.belongs(event, Window(*DAY)) == inside
+        assert USAGE_EVENTS.belongs(event, None)
 
     @pytest.mark.parametrize("text", [b"null", b"5", b'"soon"', b"{}", b'""', None], ids=str)
     def test_an_item_whose_time_can_not_be_read_is_not_dropped_in_silence(self, text):
-        item = {"id": msgspec.Raw(b'"1"')} | ({} if text is None else {"eventTimestamp": msgspec.Raw(text)})
+        event = {"id": msgspec.Raw(b'"1"')} | ({} if text is None else {"eventTimestamp": msgspec.Raw(text)})
         with pytest.raises(SequenceResponseError):
-            USAGE_EVENTS.time_of(item)
+            USAGE_EVENTS.time_of(event)
         with pytest.raises(SequenceResponseError):
-            USAGE_EVENTS.belongs(item, Window(*DAY))
+            USAGE_EVENTS.belongs(event, Window(*DAY))
 
     def test_numbers_are_no_text_of_a_filter_by_accident(self):
         with pytest.raises(SequenceConfigurationError):

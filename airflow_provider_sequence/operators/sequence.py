@@ -1,0 +1,305 @@
+"""Operators that write to Sequence one thing at a time; rows by the thousand are for the transfers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
+
+from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.aliases import CustomerAlias
+from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.connection import DEFAULT_CONN_ID
+from airflow_provider_sequence.exceptions import (
+    InvalidEventError,
+    SequenceConfigurationError,
+    SequenceRejectedError,
+    SequenceResponseError,
+)
+from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.hooks.warehouse import get_engine
+from airflow_provider_sequence.pipelines.outcomes import Outcome, Status
+from airflow_provider_sequence.pipelines.push import REASONS_SHOWN, PushSummary, RejectionLimit
+from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
+from airflow_provider_sequence.warehouse.reader import Row, read_rows
+
+
+class _SequenceOperator(BaseOperator):
+    """What the operators here have in common."""
+
+    ui_color = "#d6f0e4"
+
+    def __init__(self, *, sequence_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sequence_conn_id = sequence_conn_id
+
+    @cached_property
+    def hook(self) -> SequenceHook:
+        """The hook of the connection to Sequence."""
+        return SequenceHook(self.sequence_conn_id)
+
+    def on_kill(self) -> None:
+        """Stop sending."""
+        self.hook.close()
+
+
+class _CreateEventOperator(_SequenceOperator):
+    """What creating a usage event and creating a seat event have in common."""
+
+    def _create(self) -> str:
+        """Send the event; return the id that Sequence gave it."""
+        raise NotImplementedError
+
+    def _text(self, name: str) -> Any:
+        """Return a field's value, unless a template made it of nothing."""
+        value = getattr(self, name)
+        if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
+            raise InvalidEventError(name, "is empty; every event needs it")
+        return value
+
+    def execute(self, context: Context) -> dict[str, str]:
+        """Create the event; return its ids."""
+        try:
+            with no_retry_where_useless():
+                sequence_id = self._create()
+        except (InvalidEventError, SequenceRejectedError) as e:
+            raise AirflowFailException(str(e)) from e
+        event_id = str(self._text("customer_event_id"))
+        self.log.info("Sequence has event %s as %s", event_id, sequence_id)
+        return {"id": sequence_id, "customer_event_id": event_id}
+
+
+class SequenceCreateUsageEventOperator(_CreateEventOperator):
+    """
+    Create one usage event.
+
+    A retry sends the same id, and so supersedes what an earlier try may have sent; nothing is counted twice. What a
+    retry can't mend, a value that can't be sent or an event that Sequence refuses, fails the task at once.
+
+    :param customer_event_id: its id; another event with the same id supersedes this one. (templated)
+    :param customer_alias: who used something. (templated)
+    :param event_type: what was used. (templated)
+    :param event_timestamp: when; a datetime or ISO 8601 text, UTC where it has no zone. (templated)
+    :param event_properties: further facts that metrics may refer to, as a dict, or as the text of a JSON object. A
+        template in a dict gives text, in JSON text it may give a number. (templated)
+    :param sequence_conn_id: connection to Sequence. (templated)
+    :return: ``{"id", "customer_event_id"}``, the first the id that Sequence gave it.
+    """
+
+    template_fields: Sequence[str] = (
+        "customer_event_id",
+        "customer_alias",
+        "event_type",
+        "event_timestamp",
+        "event_properties",
+        "sequence_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"event_properties": "json"}
+
+    def __init__(
+        self,
+        *,
+        customer_event_id: str,
+        customer_alias: str,
+        event_type: str,
+        event_timestamp: Any,
+        event_properties: Mapping[str, Any] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.customer_event_id = customer_event_id
+        self.customer_alias = customer_alias
+        self.event_type = event_type
+        self.event_timestamp = event_timestamp
+        self.event_properties = event_properties
+
+    def _create(self) -> str:
+        return self.hook.create_usage_event(
+            customer_event_id=self._text("customer_event_id"),
+            customer_alias=self._text("customer_alias"),
+            event_type=self._text("event_type"),
+            event_timestamp=self._text("event_timestamp"),
+            event_properties=self.event_properties,
+        )
+
+
+class SequenceCreateSeatEventOperator(_CreateEventOperator):
+    """
+    Create one seat event: how many seats a customer has in use from a time on.
+
+    :param customer_event_id: its id; another event with the same id supersedes this one. (templated)
+    :param customer_alias: whose seats. (templated)
+    :param seat_type: which seats. (templated)
+    :param event_timestamp: since when; a datetime or ISO 8601 text, UTC where it has no zone. (templated)
+    :param total: how many seats are in use; not a change. (templated)
+    :param sequence_conn_id: connection to Sequence. (templated)
+    :return: ``{"id", "customer_event_id"}``, the first the id that Sequence gave it.
+    """
+
+    template_fields: Sequence[str] = (
+        "customer_event_id",
+        "customer_alias",
+        "seat_type",
+        "event_timestamp",
+        "total",
+        "sequence_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        customer_event_id: str,
+        customer_alias: str,
+        seat_type: str,
+        event_timestamp: Any,
+        total: int | str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.customer_event_id = customer_event_id
+        self.customer_alias = customer_alias
+        self.seat_type = seat_type
+        self.event_timestamp = event_timestamp
+        self.total = total
+
+    def _create(self) -> str:
+        return self.hook.create_seat_event(
+            customer_event_id=self._text("customer_event_id"),
+            customer_alias=self._text("customer_alias"),
+            seat_type=self._text("seat_type"),
+            event_timestamp=self._text("event_timestamp"),
+            total=whole_number("total", self.total, least=0),
+        )
+
+
+class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
+    """
+    Give customers the aliases that a query's rows name, so that events with these aliases are theirs.
+
+    Columns are found by their names: ``customer_id`` (Sequence's id of the customer), ``value`` (the alias, as events
+    carry it) and ``label``, which may be missing or NULL. Each row ends created, unchanged (the customer has the
+    alias already) or rejected, because the alias is another customer's, for example. Rejected rows don't stop the
+    others; if there are more of them than ``max_rejected`` the task fails in the end.
+
+    An alias is looked up before it is created, and created under an ``Idempotency-Key`` that is the same for the same
+    row for ever: a retry or a rerun creates nothing twice.
+
+    :param sql: the query, or the path of a ``.sql`` file. (templated)
+    :param sql_conn_id: connection to the warehouse. (templated)
+    :param parameters: the query's parameters, in the style of the database's driver. (templated)
+    :param max_rejected: how many rows may be rejected: a number (``10``) or a part (``0.01``). (templated)
+    :param sequence_conn_id: connection to Sequence. (templated)
+    :return: ``{"rows", "created", "unchanged", "rejected", "requests", "throttled", "seconds", "rejected_rows"}``,
+        the last with number and reason of the first rejected rows.
+    """
+
+    template_fields: Sequence[str] = ("sql", "parameters", "sql_conn_id", "max_rejected", "sequence_conn_id")
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json"}
+
+    def __init__(
+        self,
+        *,
+        sql: str,
+        sql_conn_id: str,
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        max_rejected: float | str = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
+        self.max_rejected = max_rejected
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Create what is missing; return the summary."""
+        started = time.monotonic()
+        summary = PushSummary()
+        with no_retry_where_useless():
+            limit = RejectionLimit.parse(self.max_rejected)
+            engine = get_engine(self.sql_conn_id)
+            with self.hook.client as client, read_rows(engine, self.sql, self.parameters) as rows:
+                for fields in _fields_of(rows.columns, rows.batches):
+                    summary.rows += 1
+                    outcome = _create_alias(client, summary.rows, fields)
+                    summary.counts[outcome.status] += 1
+                    if outcome.status is Status.REJECTED and len(summary.first_rejected) < REASONS_SHOWN:
+                        summary.first_rejected.append(outcome)
+                summary.requests, summary.throttled = client.requests_sent, client.requests_throttled
+        summary.seconds = time.monotonic() - started
+        result = _as_dict(summary)
+        self.log.info(
+            "%(rows)d rows: %(created)d aliases created, %(unchanged)d unchanged, %(rejected)d rejected",
+            result,
+        )
+        for outcome in summary.first_rejected:
+            self.log.warning("Row %d rejected: %s", outcome.row, outcome.reason)
+        limit.check(summary)
+        return result
+
+
+_COLUMNS = ("customer_id", "value", "label")
+
+
+def _fields_of(columns: Sequence[str], batches: Iterator[list[Row]]) -> Iterator[dict[str, Any]]:
+    # Snowflake and Oracle give unquoted names in capitals.
+    places = {name: columns.index(n) for name in _COLUMNS for n in (name.upper(), name) if n in columns}
+    missing = [name for name in _COLUMNS[:2] if name not in places]
+    if missing:
+        raise SequenceConfigurationError(
+            f"the query does not give {' and '.join(missing)}; it gives {', '.join(columns)}"
+        )
+    return ({name: row[place] for name, place in places.items()} for rows in batches for row in rows)
+
+
+def _create_alias(client: SequenceClient, row: int, fields: Mapping[str, Any]) -> Outcome:
+    try:
+        alias = CustomerAlias(**fields)
+        return _look_up(client, row, alias) or _post(client, row, alias)
+    except InvalidEventError as e:
+        return Outcome(row, Status.REJECTED, reason=str(e))
+    except SequenceRejectedError as e:
+        reason = ": ".join(filter(None, [e.error_type, e.message]))
+        return Outcome(row, Status.REJECTED, http_status=e.status, reason=f"{e.status} {reason}")
+
+
+def _look_up(client: SequenceClient, row: int, alias: CustomerAlias) -> Outcome | None:
+    """Tell what becomes of a row whose alias exists already; None where it does not."""
+    for item in client.customer_aliases(alias.value):
+        if exact_json.decode(item.get("customerId", b"null")) == alias.customer_id:
+            return Outcome(row, Status.UNCHANGED)
+        return Outcome(row, Status.REJECTED, reason="value: is the alias of another customer already")
+    return None
+
+
+def _post(client: SequenceClient, row: int, alias: CustomerAlias) -> Outcome:
+    try:
+        client.create_customer_alias(alias)
+    except SequenceResponseError as e:
+        # The list below the same base URL was there just now: what is missing is the customer.
+        if e.status != 404:
+            raise
+        return Outcome(
+            row, Status.REJECTED, http_status=404, reason="404 customer_id: Sequence has no such customer"
+        )
+    except SequenceRejectedError as e:
+        # It may have come into being since it was looked up.
+        found = _look_up(client, row, alias) if e.status == 409 else None
+        if found is None:
+            raise
+        return found
+    return Outcome(row, Status.DELIVERED)
+
+
+def _as_dict(summary: PushSummary) -> dict[str, Any]:
+    pushed = summary.as_dict()
+    return {
+        "rows": summary.rows,
+        "created": summary.counts[Status.DELIVERED],
+        **{name: pushed[name] for name in ("unchanged", "rejected", "requests", "throttled", "seconds")},
+        "rejected_rows": [{"row": o.row, "reason": o.reason} for o in summary.first_rejected],
+    }

@@ -1,0 +1,531 @@
+"""Every list that Sequence has, pulled over HTTP into a table: filters, dates, lists below an id, in each reading."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_sequence.api.resources import RESOURCES, get_resource
+from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
+from tests.integration.support.airflow import interval_dag
+from tests.integration.support.databases import Warehouse
+from tests.integration.support.values import exact
+
+DAY = (dt.datetime(2024, 3, 2, tzinfo=dt.UTC), dt.datetime(2024, 3, 3, tzinfo=dt.UTC))
+MARCH = {"window_start": "2024-03-01", "window_end": "2024-04-01"}
+EVENTS = {"usage_events", "seat_events"}
+BOUNDS = [
+    {"after_bound": after, "before_bound": before}
+    for after in ("inclusive", "exclusive")
+    for before in ("inclusive", "exclusive")
+]
+#: What a sandbox wants of an item before it takes it.
+NEEDED = {
+    "customer_aliases": {"customerId": "c-1", "value": "alias"},
+    "invoice_line_items": {"invoiceId": "i-1"},
+    "invoice_line_item_groups": {"invoiceId": "i-1"},
+    "credit_note_line_items": {"creditNoteId": "n-1"},
+    "credit_note_line_item_groups": {"creditNoteId": "n-1"},
+}
+TYPED = {
+    "timestamp": "2024-03-02T12:00:00Z",
+    "integer": 7,
+    "boolean": True,
+    "json": {"deep": ["x", 1.10]},
+    "text": "text, of ‘any’ kind",
+}
+
+
+@pytest.fixture
+def warehouse(monkeypatch, tmp_path):
+    """An SQLite file. What each database makes of a row is tested elsewhere; here it is about what comes."""
+    path = tmp_path / "warehouse.db"
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+    engine = sa.create_engine(f"sqlite:///{path}")
+    yield Warehouse("warehouse", engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def hook(sequence_conn):
+    hook = SequenceHook(deadline=5)
+    yield hook
+    hook.close()
+
+
+@pytest.fixture
+def pull(run_dag, sequence_conn, warehouse):
+    """Pull a resource as a task over the day does; rows by id, as dicts, and what the task returned."""
+
+    def pull(resource: str, table: str = "", fails: str = "", **options: Any) -> Any:
+        with interval_dag(*DAY) as dag:
+            SequenceToSqlOperator(
+                task_id="pull",
+                resource=resource,
+                table=table or resource,
+                sql_conn_id="warehouse",
+                retries=0,
+                **options,
+            )
+        result = run_dag(dag, DAY[1])
+        if fails:
+            assert result.states["pull"] == "failed"
+            assert fails in str(result.error("pull"))
+            return None
+        assert result.states["pull"] == "success", result.errors
+        return result.xcoms["pull"]
+
+    return pull
+
+
+def rows(warehouse: Any, table: str) -> dict[str, dict[str, Any]]:
+    columns = [name for _, name, *_ in warehouse.rows(f"PRAGMA table_info({table})")]
+    return {
+        row[columns.index("id")]: dict(zip(columns, row, strict=True))
+        for row in warehouse.rows(f"SELECT * FROM {table}")
+    }
+
+
+def table_of(resource: str) -> str:
+    """The sandbox's name of a list."""
+    return get_resource(resource).path.strip("/").replace("/{id}", "")
+
+
+def fill(sandbox: Any, resource: str, items: list[dict[str, Any]]) -> None:
+    sandbox._admin("POST", f"/_sandbox/{table_of(resource)}", items)
+
+
+def send(sandbox: Any, path: str, *bodies: dict[str, Any]) -> None:
+    for body in bodies:
+        assert sandbox.call("POST", path, json=body).status_code == 201
+
+
+def usage(
+    key: str, alias: str = "acme", at: str = "2024-03-02T12:00:00Z", kind: str = "call"
+) -> dict[str, Any]:
+    return {"customerEventId": key, "customerAlias": alias, "eventType": kind, "eventTimestamp": at}
+
+
+def seats(key: str, alias: str, at: str = "2024-03-02T12:00:00Z") -> dict[str, Any]:
+    return {
+        "customerEventId": key,
+        "customerAlias": alias,
+        "seatType": "admin",
+        "eventTimestamp": at,
+        "total": 3,
+    }
+
+
+@pytest.mark.contract(off=True)
+@pytest.mark.parametrize("name", sorted(set(RESOURCES) - EVENTS))
+def test_every_list(name, sandbox, pull, warehouse):
+    resource = get_resource(name)
+    for parent, identifier in (("invoices", "i-1"), ("credit_notes", "n-1")):
+        if resource.parent is not None and resource.parent.name == parent:
+            fill(sandbox, parent, [{"id": identifier}])
+    documented = {field.name: TYPED[field.type] for field in resource.fields}
+    sent = {
+        f"id-{n}": documented
+        | NEEDED.get(name, {})
+        | {"id": f"id-{n}", "notDocumented": {"n": n}}
+        | ({"value": f"alias-{n}"} if name == "customer_aliases" else {})
+        for n in range(105)
+    }
+    fill(sandbox, name, list(sent.values()))
+
+    result = pull(name)
+
+    assert (result["announced"], result["read"], result["loaded"]) == (105, 105, 105)
+    found = rows(warehouse, name)
+    assert set(found) == set(sent)
+    for identifier, row in found.items():
+        rest = exact(row["_extra"])
+        assert rest["notDocumented"] == {"n": int(identifier[3:])}
+        for field in resource.fields:
+            value = row[field.column]
+            if field.type == "json":
+                assert exact(value) == {"deep": ["x", Decimal("1.1")]}
+            elif field.type == "timestamp":
+                assert value.startswith("2024-03-02 12:00:00")
+            else:
+                assert value == sent[identifier][field.name]
+
+
+def test_every_list_that_is_empty(sandbox, hook, pull, warehouse):
+    for name in RESOURCES:
+        assert list(hook.list(name)) == []
+        assert hook.count(name) == 0
+    assert pull("invoice_line_items")["loaded"] == 0
+    assert rows(warehouse, "invoice_line_items") == {}
+
+
+MONEY = ["0.10", "12345678901234567890.123456789", "-0.00", "1e2", "100"]
+
+
+def test_money_keeps_every_character(sandbox, pull, warehouse):
+    fill(
+        sandbox,
+        "invoices",
+        [{"id": f"i{n}", "netTotal": text, "grossTotal": text} for n, text in enumerate(MONEY)],
+    )
+    pull("invoices")
+    assert {key: row["gross_total"] for key, row in rows(warehouse, "invoices").items()} == {
+        f"i{n}": text for n, text in enumerate(MONEY)
+    }
+
+
+@pytest.mark.parametrize("total", ["exact", "absent"])
+@pytest.mark.parametrize("reading", BOUNDS, ids=lambda reading: "-".join(reading.values()))
+@pytest.mark.parametrize(("name", "field"), [("invoices", "dueDate"), ("billing_schedules", "startDate")])
+def test_windows_of_dates(name, field, reading, total, sandbox, pull, warehouse, hook):
+    sandbox.settings(**reading, total=total)
+    days = ["2024-02-28", "2024-02-29", "2024-03-01", "2024-03-15", "2024-03-31", "2024-04-01", "2024-04-02"]
+    fill(sandbox, name, [{"id": day, field: day} for day in days])
+    fill(sandbox, name, [{"id": "never"}])
+
+    assert pull(name, **MARCH)["loaded"] == 3
+    assert set(rows(warehouse, name)) == {"2024-03-01", "2024-03-15", "2024-03-31"}
+    assert hook.count(name, **MARCH) == 3
+    pull(name, "next", window_start="2024-04-01", window_end="2024-05-01")
+    assert set(rows(warehouse, "next")) == {"2024-04-01", "2024-04-02"}
+    # Without a window, a run reads the whole list, and not what falls due in its data interval.
+    assert pull(name, "whole")["loaded"] == 8
+
+
+def test_lookback_of_a_list_of_dates_is_of_the_data_interval(sandbox, pull, warehouse):
+    fill(sandbox, "invoices", [{"id": f"{day:02}", "dueDate": f"2024-03-{day:02}"} for day in range(1, 6)])
+    pull("invoices", lookback=dt.timedelta(days=1))
+    assert set(rows(warehouse, "invoices")) == {"01", "02"}
+
+
+def line_items(sandbox: Any) -> None:
+    """Invoices of which the second has many line items, and the third none."""
+    fill(
+        sandbox,
+        "invoices",
+        [{"id": f"i{n}", "dueDate": f"2024-0{n}-10", "customerId": f"c{n % 2}"} for n in range(1, 5)],
+    )
+    fill(
+        sandbox,
+        "invoice_line_items",
+        [
+            {"id": f"{invoice}-{n}", "invoiceId": invoice, "netTotal": "1.10"}
+            for invoice, count in (("i1", 3), ("i2", 205), ("i4", 1))
+            for n in range(count)
+        ],
+    )
+
+
+@pytest.mark.parametrize("total", ["exact", "absent", "estimate_low"])
+def test_lists_below_an_id(total, sandbox, pull, warehouse, hook):
+    line_items(sandbox)
+    sandbox.settings(total=total)
+    result = pull("invoice_line_items")
+
+    assert result["read"] == result["loaded"] == 209
+    assert result["announced"] == {"exact": 209, "absent": None}.get(total, result["announced"])
+    found = rows(warehouse, "invoice_line_items")
+    assert len(found) == 209
+    assert all(row["invoice_id"] == key.partition("-")[0] for key, row in found.items())
+    assert {row["net_total"] for row in found.values()} == {"1.10"}
+    assert hook.count("invoice_line_items") == len(list(hook.list("invoice_line_items"))) == 209
+
+
+def test_window_and_filters_of_a_list_below_an_id_are_the_parents(sandbox, pull, warehouse, hook):
+    line_items(sandbox)
+    assert pull("invoice_line_items", **MARCH)["loaded"] == 0
+    february = {"window_start": "2024-02-01", "window_end": "2024-03-01"}
+    assert pull("invoice_line_items", **february)["loaded"] == 205
+    assert {row["invoice_id"] for row in rows(warehouse, "invoice_line_items").values()} == {"i2"}
+    assert pull("invoice_line_items", "of_c1", filters={"customer_id": "c1"})["loaded"] == 3
+    assert {row["invoice_id"] for row in rows(warehouse, "of_c1").values()} == {"i1"}
+    assert hook.count("invoice_line_items", customer_id="c1") == 3
+    pull("invoice_line_items", "none", filters={"nope": 1}, fails="nope")
+    pull("credit_note_line_items", "none", window_start="2024-01-01", fails="credit_note")
+    assert "none" not in warehouse.tables()
+
+
+def test_the_id_of_the_parent_is_there_where_the_api_leaves_it_out(loopback, warehouse, airflow_db):
+    from tests.unit.loopback import Reply
+
+    def answer(request: Any) -> Reply:
+        items = {
+            "/api/credit-notes": [{"id": "n/1"}, {"id": "n 2"}],
+            "/api/credit-notes/n%2F1/line-items": [{"id": "a"}, {"id": "b", "creditNoteId": None}],
+            "/api/credit-notes/n%202/line-items": [{"id": "c", "creditNoteId": "n 2"}],
+        }[request.path]
+        return Reply(200, {"items": items, "pagination": {"totalResultSize": len(items)}})
+
+    loopback.answers = [answer]
+    with client_of(loopback) as client, warehouse.engine.connect() as connection:
+        from airflow_provider_sequence.pipelines.pull import pull
+
+        summary = pull(client, get_resource("credit_note_line_items"), connection, "lines")
+    assert summary.loaded == summary.announced == 3
+    assert {key: row["credit_note_id"] for key, row in rows(warehouse, "lines").items()} == {
+        "a": "n/1",
+        "b": "n/1",
+        "c": "n 2",
+    }
+
+
+@pytest.mark.parametrize("short", ["/api/invoices", "/api/invoices/i2/line-items"])
+def test_one_list_that_is_too_short_fails_it_all(short, loopback, warehouse, airflow_db):
+    from airflow_provider_sequence.exceptions import IncompletePullError
+    from airflow_provider_sequence.pipelines.pull import pull
+    from tests.unit.loopback import Reply
+
+    def answer(request: Any) -> Reply:
+        number = request.path.split("/")[3] if "line-items" in request.path else ""
+        items = [{"id": f"{number}-1"}] if number else [{"id": "i1"}, {"id": "i2"}, {"id": "i3"}]
+        total = len(items) + (request.path == short)
+        return Reply(200, {"items": items, "pagination": {"totalResultSize": total}})
+
+    warehouse.execute(
+        "CREATE TABLE lines (id TEXT PRIMARY KEY, invoice_id TEXT, _extra TEXT, _loaded_at TEXT)"
+    )
+    warehouse.execute("INSERT INTO lines VALUES ('old', 'i0', NULL, NULL)")
+    loopback.answers = [answer]
+    with (
+        client_of(loopback) as client,
+        warehouse.engine.connect() as connection,
+        pytest.raises(IncompletePullError),
+    ):
+        pull(client, get_resource("invoice_line_items"), connection, "lines")
+    assert set(rows(warehouse, "lines")) == {"old"}
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_walk_is_repeated_for_what_it_missed_and_not_for_what_others_found(
+    arrives, loopback, warehouse, airflow_db
+):
+    from airflow_provider_sequence.exceptions import IncompletePullError
+    from airflow_provider_sequence.pipelines.pull import pull
+    from tests.unit.loopback import Reply
+
+    readings: dict[str, int] = {}
+
+    def answer(request: Any) -> Reply:
+        alias = dict(request.query)["customerAlias"]
+        readings[alias] = readings.get(alias, 0) + 1
+        whole = alias == "a" or (arrives and readings[alias] > 1)
+        items = [{"id": f"{alias}{n}", "customerAlias": alias} for n in range(3 if whole else 2)]
+        return Reply(200, {"items": items, "pagination": {"totalResultSize": 3}})
+
+    loopback.answers = [answer]
+    filters = {"customer_alias": ["a", "b", "c"]}
+    with client_of(loopback) as client, warehouse.engine.connect() as connection:
+        if not arrives:
+            with pytest.raises(IncompletePullError):
+                pull(client, get_resource("usage_events"), connection, "events", filters=filters)
+            assert warehouse.tables() == set()
+            return
+        seen: list[Any] = []
+        summary = pull(
+            client,
+            get_resource("usage_events"),
+            connection,
+            "events",
+            filters=filters,
+            on_progress=lambda *numbers: seen.append(numbers),
+        )
+    assert (summary.announced, summary.read, summary.loaded) == (9, 9, 9)
+    assert readings == {"a": 1, "b": 2, "c": 2}
+    assert seen == [(3, 3), (5, 6), (8, 6), (10, 9), (13, 9)]
+
+
+@pytest.fixture
+def loopback():
+    from tests.unit.loopback import Loopback
+
+    with Loopback() as double:
+        yield double
+
+
+def client_of(loopback: Any) -> Any:
+    from airflow_provider_sequence.api.client import SequenceClient
+
+    return SequenceClient(loopback.api_url, "key", "secret", requests_per_minute=10**6, deadline=5)
+
+
+ALIASES = ["acme", "a", "b", "a,b", "100%", "%61", "Acme", "ü & ö", "株式会社"]
+
+
+@pytest.mark.parametrize("separator", ["repeated", "comma", "both"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ["acme"],
+        ["a", "b"],
+        ["a,b"],
+        ["b", "a,b", "acme"],
+        ["100%", "ü & ö"],
+        ["株式会社", "Acme", "acme"],
+        ["nobody"],
+    ],
+    ids=str,
+)
+def test_aliases_whichever_way_the_api_reads_several(wanted, separator, sandbox, pull, warehouse, hook):
+    sandbox.settings(customer_alias_parameter=separator)
+    events = [usage(f"{alias}-{n}", alias) for alias in ALIASES for n in range(2)]
+    send(sandbox, "/usage-events", *events, usage("late", wanted[0], "2024-03-03T00:00:00Z"))
+    expected = {event["customerEventId"] for event in events if event["customerAlias"] in wanted}
+
+    result = pull("usage_events", filters={"customer_alias": wanted + wanted})
+
+    assert result["loaded"] == len(expected)
+    assert {row["customer_event_id"] for row in rows(warehouse, "usage_events").values()} == expected
+    window = {"window_start": DAY[0], "window_end": DAY[1], "customer_alias": wanted}
+    listed = [item["customerEventId"] for item in hook.list("usage_events", **window)]
+    assert sorted(listed) == sorted(expected)
+    assert hook.count("usage_events", **window) == len(expected)
+
+
+@pytest.mark.parametrize("total", ["exact", "absent"])
+def test_many_events_of_several_aliases(total, sandbox, pull, hook):
+    sandbox.settings(total=total)
+    for alias in ("a", "b", "c"):
+        send(sandbox, "/usage-events", *(usage(f"{alias}-{n}", alias) for n in range(105)))
+    result = pull("usage_events", filters={"customer_alias": ["a", "c"]})
+    assert result["read"] == result["loaded"] == 210
+    assert result["announced"] == (210 if total == "exact" else None)
+    assert hook.count("usage_events", customer_alias=["a", "c"]) == 210
+
+
+@pytest.mark.contract(off=True)
+def test_a_walk_that_is_too_short_fails_though_the_others_are_not(sandbox, pull, warehouse):
+    send(sandbox, "/usage-events", usage("1", "a"), usage("2", "b"))
+    sandbox.settings(total="estimate_high")
+    pull("usage_events", filters={"customer_alias": ["a", "b"]}, fails="as it was before")
+    assert warehouse.tables() == set()
+
+
+def test_more_customers_than_a_request_takes(sandbox, pull, warehouse, hook):
+    customers = [f"c-{n}" for n in range(60)]
+    fill(sandbox, "customers", [{"id": customer} for customer in customers])
+    fill(sandbox, "customer_aliases", [{"customerId": c, "value": f"alias of {c}"} for c in customers])
+    send(
+        sandbox,
+        "/seat-events",
+        *(seats(f"s{n}", f"alias of {customer}") for n, customer in enumerate(customers)),
+    )
+    wanted = customers[3:55]
+
+    result = pull("seat_events", filters={"customer_ids": [*wanted, *wanted]})
+
+    assert result["announced"] == result["loaded"] == 52
+    expected = {f"s{n}" for n in range(3, 55)}
+    assert {row["customer_event_id"] for row in rows(warehouse, "seat_events").values()} == expected
+    listed = [item["customerEventId"] for item in hook.list("seat_events", customer_ids=wanted)]
+    assert set(listed) == expected
+    assert len(listed) == 52
+    assert hook.count("seat_events", customer_ids=wanted) == 52
+
+
+@pytest.mark.parametrize("reading", ["id", "customer_event_id"])
+def test_an_event_id_in_either_reading(reading, sandbox, pull, hook):
+    sandbox.settings(event_id_filter=reading)
+    send(sandbox, "/usage-events", usage("e-1"), usage("e-2"))
+    [event] = [item for item in hook.list("usage_events") if item["customerEventId"] == "e-1"]
+    wanted = event["id"] if reading == "id" else "e-1"
+    assert [item["id"] for item in hook.list("usage_events", event_id=wanted)] == [event["id"]]
+    assert hook.count("usage_events", event_id=wanted) == 1
+    assert pull("usage_events", filters={"event_id": wanted})["loaded"] == 1
+
+
+KINDS = ["a,b", "a", "b", "100%", "c d", "c%20d", "ü", "A"]
+
+
+@pytest.mark.contract(off=True)
+@pytest.mark.parametrize("reading", ["decoded_after_split", "split_before_decoding"])
+@pytest.mark.parametrize(
+    "wanted", [["a"], ["a", "b"], ["a,b"], ["100%", "c d", "b"], ["c%20d"], ["ü", "a"]], ids=str
+)
+def test_metrics_by_event_types_of_any_characters(wanted, reading, sandbox, pull, warehouse, hook):
+    sandbox.settings(listed_values=reading)
+    fill(sandbox, "usage_metrics", [{"id": kind, "name": "m", "eventType": kind} for kind in KINDS])
+    pull("usage_metrics", filters={"event_type": wanted})
+    assert set(rows(warehouse, "usage_metrics")) == set(wanted)
+    assert hook.count("usage_metrics", event_type=wanted) == len(wanted)
+
+
+def test_documented_filters_of_other_lists(sandbox, hook):
+    fill(sandbox, "customers", [{"id": "c-1"}, {"id": "c-2"}])
+    fill(
+        sandbox,
+        "customer_aliases",
+        [{"customerId": "c-1", "value": "a,b"}, {"customerId": "c-2", "value": "x"}],
+    )
+    assert [item["id"] for item in hook.list("customers", alias="a,b")] == ["c-1"]
+    assert [item["customerId"] for item in hook.list("customer_aliases", value="x")] == ["c-2"]
+    fill(sandbox, "invoices", [{"id": "i1", "status": "SENT"}, {"id": "i2", "status": "DRAFT"}])
+    assert [item["id"] for item in hook.list("invoices", invoice_status="SENT")] == ["i1"]
+
+
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+def test_order_changes_nothing_but_the_order(order, sandbox, pull, hook):
+    send(sandbox, "/usage-events", *(usage(f"e-{n:03}") for n in range(120)))
+    listed = [
+        item["customerEventId"] for item in hook.list("usage_events", sort_order=order, sort_by="createdAt")
+    ]
+    assert listed == sorted(listed, reverse=order == "DESC")
+    assert len(listed) == 120
+    assert pull("usage_events", filters={"sort_order": order})["loaded"] == 120
+
+
+@pytest.mark.contract(off=True)
+def test_an_offset_is_for_listing_only(sandbox, pull, warehouse, hook):
+    send(sandbox, "/usage-events", *(usage(f"e-{n:03}") for n in range(220)))
+    listed = [item["customerEventId"] for item in hook.list("usage_events", offset=15)]
+    assert listed == [f"e-{n:03}" for n in reversed(range(205))]
+    pull("usage_events", filters={"offset": 15}, fails="offset")
+    assert warehouse.tables() == set()
+    with pytest.raises(Exception, match="offset"):
+        hook.count("usage_events", offset=15)
+
+
+def test_what_is_not_seen_again_is_told_by_its_time(sandbox, pull, warehouse):
+    fill(sandbox, "products", [{"id": "p1", "name": "one"}, {"id": "p2", "name": "two"}])
+    pull("products")
+    first = rows(warehouse, "products")
+    sandbox.reset()
+    fill(sandbox, "products", [{"id": "p2", "name": "two, renamed"}, {"id": "p3", "name": "three"}])
+    time.sleep(0.01)
+    pull("products")
+    second = rows(warehouse, "products")
+    assert set(second) == {"p1", "p2", "p3"}
+    assert second["p1"] == first["p1"]
+    assert second["p2"]["name"] == "two, renamed"
+    latest = max(row["_loaded_at"] for row in second.values())
+    assert {key for key, row in second.items() if row["_loaded_at"] < latest} == {"p1"}
+
+
+def test_the_guide_names_every_list():
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "pull.md").read_text()
+    lines = [line for line in guide.splitlines() if line.startswith("| `")]
+    told = {}
+    for line in lines:
+        name, path, window, filters = (cell.strip() for cell in line.strip("|").split("|"))
+        told[name.strip("`")] = (path.strip("`"), window, filters)
+    assert told == {
+        name: (
+            resource.path,
+            f"of `{resource.parent.name}`"
+            if resource.parent
+            else f"`{resource.time_field}`"
+            if resource.times
+            else "",
+            f"of `{resource.parent.name}`"
+            if resource.parent
+            else ", ".join(f"`{one.name}`" for one in resource.filters),
+        )
+        for name, resource in RESOURCES.items()
+    }

@@ -1,0 +1,88 @@
+"""Customer aliases: what is sent, and what the API lists of them and of seats."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api.aliases import CustomerAlias
+from airflow_provider_sequence.exceptions import InvalidEventError, SequenceRejectedError
+from tests.unit.loopback import Loopback, Reply
+
+
+def test_idempotency_key_is_the_same_for_ever():
+    assert CustomerAlias("c-1", "acme").idempotency_key == "238ccf6d-0405-58d7-b375-4d740e8ccb5e"
+    assert uuid.UUID(CustomerAlias("c-1", "acme").idempotency_key).version == 5
+
+
+def test_idempotency_keys_of_different_aliases_differ():
+    aliases = [
+        ("c", "ab"),
+        ("ca", "b"),
+        ("c", "ab", "l"),
+        ("c", "ab", "m"),
+        ('c","value":"ab', "x"),
+        ("C", "ab"),
+    ]
+
+    assert len({CustomerAlias(*fields).idempotency_key for fields in aliases}) == len(aliases)
+
+
+def test_values_become_text():
+    ident = uuid.uuid4()
+    assert CustomerAlias(ident, 17).fields == {"customerId": str(ident), "value": "17"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ((None, "a"), "customer_id"),
+        (("c", None), "value"),
+        (("c", ""), "value"),
+        (("c", "\t"), "value"),
+        (("c", True), "value"),
+        (("c", 1.5), "value"),
+        (("c", b"a"), "value"),
+        (("c", "\ud800"), "value"),
+        (("c", "a", ""), "label"),
+    ],
+)
+def test_value_that_cannot_be_sent_is_named(fields, name):
+    with pytest.raises(InvalidEventError, match=name):
+        CustomerAlias(*fields)
+
+
+def test_alias_is_created_and_found_to_the_character(server, client):
+    server.add("customers", [{"id": "c-1"}])
+    created = client.create_customer_alias(CustomerAlias("c-1", "Zoë, Inc."))
+
+    assert exact_json.decode(created["value"]) == "Zoë, Inc."
+    assert [exact_json.decode(item["customerId"]) for item in client.customer_aliases("Zoë, Inc.")] == ["c-1"]
+    assert list(client.customer_aliases("zoë, inc.")) == []
+    with pytest.raises(SequenceRejectedError) as caught:
+        client.create_customer_alias(CustomerAlias("c-1", "Zoë, Inc.", "another key"))
+    assert caught.value.status == 409
+    assert "Zoë" not in str(caught.value)
+
+
+@pytest.mark.parametrize("last_page", ["omit", "null", "empty", "cursor"])
+def test_all_aliases_and_balances_are_listed(server, client, last_page):
+    server.settings(last_page=last_page)
+    server.add("customers", [{"id": f"c-{n}", "aliases": [f"a-{n}"]} for n in range(130)])
+    event = {"customerEventId": "s1", "customerAlias": "a-7", "seatType": "editor", "eventTimestamp": "2026-03-01T00:00:00Z"}  # fmt: skip
+    assert server.call("POST", "/seat-events", json=event | {"total": 4}).ok
+
+    assert {exact_json.decode(item["value"]) for item in client.customer_aliases()} == {
+        f"a-{n}" for n in range(130)
+    }
+    balances = {exact_json.decode(item["id"]): exact_json.decode(item["total"]) for item in client.seat_balances()}  # fmt: skip
+    assert len(balances) == 130
+    assert {customer: total for customer, total in balances.items() if total} == {"c-7": 4}
+
+
+def test_balances_without_an_envelope_are_read(loopback: Loopback, connect):
+    loopback.answers = [Reply(body=[{"id": "c-1", "total": 4}])]
+
+    assert [exact_json.decode(item["total"]) for item in connect(loopback).seat_balances()] == [4]
