@@ -10,8 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.integration.support.values import utc
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -128,13 +126,3 @@ def test_readme_runs_as_it_stands(run_dag, sandbox, sequence_conn, warehouse):
     )
     expected = {(f"r-{n}", "api-call", n) for n in range(24)}
     assert {(event_id, kind, json.loads(text)["quantity"]) for event_id, kind, text in found} == expected
-
-
-@pytest.mark.parametrize("row", ["| `usage_events` |", "| `seat_events` |"])
-def test_guide_names_every_filter(row):
-    from airflow_provider_sequence.api.resources import RESOURCES
-
-    guide = (CHECKOUT / "docs" / "sensors.md").read_text()
-    (line,) = [line for line in guide.splitlines() if line.startswith(row)]
-    for one in RESOURCES[row.strip("| `")].filters:
-        assert f"`{one.name}`" in line
