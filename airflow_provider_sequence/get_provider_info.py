@@ -26,6 +26,18 @@ def _transfer(source: str, target: str, module: str) -> dict[str, str]:
     }
 
 
+def _asset_uris() -> list[dict[str, Any]]:
+    module = "airflow_provider_sequence.assets.sequence"
+    return [
+        {
+            "schemes": ["sequence"],
+            "handler": f"{module}.sanitize_uri",
+            "factory": f"{module}.sequence_asset",
+            "to_openlineage_converter": f"{module}.convert_asset_to_openlineage",
+        }
+    ]
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata; this is the only place that declares it."""
     return {
@@ -48,6 +60,8 @@ def get_provider_info() -> dict[str, Any]:
             _transfer("SQL", _NAME, "sql_to_sequence"),
             _transfer(_NAME, "SQL", "sequence_to_sql"),
         ],
+        "asset-uris": _asset_uris(),
+        "dataset-uris": _asset_uris(),  # what Airflow 2 calls them
         "connection-types": [
             {
                 "connection-type": connection.CONN_TYPE,
