@@ -1,14 +1,18 @@
-"""The window of a run: explicit bounds, or the run's data interval."""
+"""The window of a run: explicit bounds, or what the run itself is about."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.partitions import window_of_partition
+from airflow_provider_sequence.transfers.failures import whole_number
 
 
 def window_of_run(
@@ -21,9 +25,11 @@ def window_of_run(
     """
     Find the window that a task works on.
 
+    What is not given is taken from the run: from the events that started it, where they tell of a window of this
+    resource; or its partition key; or its data interval. For a list that is asked by dates, something has to be given.
+
     :param resource: what is worked on; a list below an id has the window of its parents.
-    :param context: the task's context; its data interval stands in for bounds that are not given. For a list
-        that is asked by dates it does so only where something else is given.
+    :param context: the task's context.
     :param start: first time, or None.
     :param end: first time after the window, or None.
     :param lookback: how much earlier to begin.
@@ -42,8 +48,95 @@ def window_of_run(
         return None
     if times.days and not given:
         return None
-    window = Window.parse(
-        context.get("data_interval_start") if start is None else start,
-        context.get("data_interval_end") if end is None else end,
-    )
+    return parse_window(context, start, end, lookback, resource_name=resource.name)
+
+
+def parse_window(
+    context: Mapping[str, Any],
+    start: Any = None,
+    end: Any = None,
+    lookback: dt.timedelta | None = None,
+    *,
+    resource_name: str | None = None,
+) -> Window:
+    """
+    Find the window that a task works on; see :func:`window_of_run`.
+
+    :param resource_name: whose events may have started the run; None for any.
+    :raises SequenceConfigurationError: if the window is empty or backwards, or a bound is missing.
+    """
+    if start is None or end is None:
+        own_start, own_end = _bounds_of_run(context, resource_name)
+        start, end = (own_start if start is None else start), (own_end if end is None else end)
+    window = Window.parse(start, end)
     return window if lookback is None else Window(window.start - lookback, window.end)
+
+
+def period_of_run(context: Mapping[str, Any], start: Any = None, end: Any = None) -> Window:
+    """
+    Find the period that a task asks a metric about; as :func:`parse_window`, but errors name ``period_start``.
+
+    :raises SequenceConfigurationError: if the period is empty or backwards, or a bound is missing.
+    """
+    try:
+        return parse_window(context, start, end)
+    except SequenceConfigurationError as e:
+        raise SequenceConfigurationError(str(e).replace("window_", "period_")) from None
+
+
+def _bounds_of_run(context: Mapping[str, Any], resource_name: str | None) -> tuple[Any, Any]:
+    windows = list(_windows_of_events(context, resource_name))
+    if windows:
+        return min(window.start for window in windows), max(window.end for window in windows)
+    key = getattr(context.get("dag_run"), "partition_key", None)
+    if key is not None:
+        window = window_of_partition(key, getattr(context.get("dag"), "timetable", None))
+        return window.start, window.end
+    return context.get("data_interval_start"), context.get("data_interval_end")
+
+
+def _windows_of_events(context: Mapping[str, Any], resource_name: str | None) -> Iterator[Window]:
+    """Windows that the asset events tell of which started the run: ours do, those of triggers in their payload."""
+    events = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+    for of_one_asset in events.values():
+        for event in of_one_asset:
+            extra = event.extra or {}
+            told = extra.get("payload", extra)
+            if (
+                isinstance(told, Mapping)
+                and told.get("window_start")
+                and resource_name in {None, told.get("resource")}
+            ):
+                yield Window.parse(told["window_start"], told.get("window_end"))
+
+
+@task
+def split_window(
+    *,
+    parts: int | str | None = None,
+    every: dt.timedelta | None = None,
+    window_start: Any = None,
+    window_end: Any = None,
+    lookback: dt.timedelta | None = None,
+    **context: Any,
+) -> list[dict[str, str]]:
+    """
+    Cut a window into slices, to expand one task for each.
+
+    For example ``SequenceToSqlOperator.partial(…).expand_kwargs(split_window(every=timedelta(days=1)))``. A task of
+    Airflow's TaskFlow: ``split_window.override(task_id=…)(…)`` gives it another id.
+
+    :param parts: how many slices of the same length; fewer where the window has fewer microseconds.
+    :param every: how long a slice is; the last one may be shorter. Give one of the two.
+    :param window_start: first time of the window; by default what the run is about. (templated)
+    :param window_end: first time after it. (templated)
+    :param lookback: how much earlier to begin.
+    :return: the slices, ``{"window_start", "window_end"}`` each, in ISO 8601: neighbours that share no time and miss
+        none.
+    :raises SequenceConfigurationError: if the window is empty or backwards, or a bound is missing.
+    """
+    window = parse_window(context, window_start, window_end, lookback)
+    if (parts is None) == (every is None):
+        raise SequenceConfigurationError("give parts or every, one of the two")
+    slices = window.cut(every) if every is not None else window.split(whole_number("parts", parts))
+    return [{"window_start": each.start.isoformat(), "window_end": each.end.isoformat()} for each in slices]

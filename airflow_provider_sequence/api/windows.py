@@ -88,6 +88,14 @@ class Window:
         cuts = sorted({self.start + length * i // parts for i in range(parts)} | {self.end})
         return [Window(a, b) for a, b in pairwise(cuts)]
 
+    def cut(self, length: dt.timedelta) -> list[Window]:
+        """Cut into neighbouring windows of a length; the last one may be shorter."""
+        if length <= dt.timedelta(0):
+            raise SequenceConfigurationError(f"a slice of a window is longer than {length}")
+        count = -((self.start - self.end) // length)
+        cuts = [*(self.start + length * n for n in range(count)), self.end]
+        return [Window(a, b) for a, b in pairwise(cuts)]
+
 
 def _to_utc(name: str, time: dt.datetime) -> dt.datetime:
     if time.tzinfo is None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.conditions import (
     HOPELESS,
     LOOK_DEADLINE,
@@ -21,11 +23,20 @@ from airflow_provider_sequence.conditions import (
     MetricReached,
     NoUnmappedAliases,
 )
+from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.exceptions import SequenceError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.sequence import make_client
+from airflow_provider_sequence.new_events import Watermark, look
+from airflow_provider_sequence.triggers.memory import TriggerMemory
+
+#: Most seconds between two looks of a trigger that never ends, while looks fail.
+LONGEST_PAUSE = 300.0
+#: Seconds after which an announcement is in Airflow's database: the triggerer hands events on about once a second,
+#: and ends where it can't store them.
+SETTLED_AFTER = 5.0
 
 
-class _ConditionTrigger(BaseTrigger):
+class ConditionTrigger(BaseTrigger):
     """
     Fire once a condition holds.
 
@@ -94,7 +105,7 @@ class _ConditionTrigger(BaseTrigger):
             client.close()
 
 
-class SequenceEventsTrigger(_ConditionTrigger):
+class SequenceEventsTrigger(ConditionTrigger):
     """
     Fire once Sequence has at least so many events of a window.
 
@@ -106,7 +117,7 @@ class SequenceEventsTrigger(_ConditionTrigger):
     condition_type = EnoughEvents
 
 
-class SequenceUsageMetricTrigger(_ConditionTrigger):
+class SequenceUsageMetricTrigger(ConditionTrigger):
     """
     Fire once a usage metric has counted so many events, or reached a value.
 
@@ -117,7 +128,7 @@ class SequenceUsageMetricTrigger(_ConditionTrigger):
     condition_type = MetricReached
 
 
-class SequenceUnmappedAliasesTrigger(_ConditionTrigger):
+class SequenceUnmappedAliasesTrigger(ConditionTrigger):
     """
     Fire once no more than so many usage events of a window have an alias without a customer.
 
@@ -126,3 +137,88 @@ class SequenceUnmappedAliasesTrigger(_ConditionTrigger):
     """
 
     condition_type = NoUnmappedAliases
+
+
+class SequenceNewEventsTrigger(BaseEventTrigger):
+    """
+    Fire each time new events have arrived in Sequence; for an ``AssetWatcher``.
+
+    How far it has seen is kept in the asset's state store (Airflow 3.3), or else in an Airflow Variable
+    whose name starts with ``sequence_new_events_``: after a restart it goes on from there, and also announces what
+    arrived meanwhile. When it starts for the first time it announces nothing. An event is announced once; where the
+    triggerer is killed in the seconds in which an announcement is on its way into Airflow's database, the same
+    announcement, with the same ``newest_id``, is made again.
+
+    Failures never end it: it goes on, and waits longer after each failure in a row.
+
+    :param resource: ``usage_events`` or ``seat_events``.
+    :param sequence_conn_id: connection to Sequence.
+    :param filters: filters of the resource, such as ``{"event_type": "message-sent"}``; JSON.
+    :param poll_interval: seconds between two looks. A look costs as many requests as there are pages of new events,
+        and up to ten more.
+
+    The payload of its events has the fields of :class:`~airflow_provider_sequence.new_events.Arrival`.
+    """
+
+    def __init__(
+        self,
+        *,
+        resource: str = "usage_events",
+        sequence_conn_id: str = DEFAULT_CONN_ID,
+        filters: Mapping[str, Any] | None = None,
+        poll_interval: float = 60.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.resource = resource
+        self.sequence_conn_id = sequence_conn_id
+        self.filters = dict(filters or {})
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments that make the trigger again."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "resource": self.resource,
+                "sequence_conn_id": self.sequence_conn_id,
+                "filters": self.filters,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look, announce, and look again, for ever."""
+        memory = TriggerMemory(self, "sequence_new_events")
+        failures = 0
+        while True:
+            try:
+                state = await memory.load()
+                # An announcement that may not have got through goes first, as it was.
+                if "pending" not in state:
+                    state = await self._look(state)
+                    await memory.save(state)
+            except (SequenceError, AirflowException) as e:
+                failures += 1
+                pause = min(self.poll_interval * 2**failures, max(self.poll_interval, LONGEST_PAUSE))
+                self.log.error("Failure %d in a row, the next look is in %.0f s: %s", failures, pause, e)
+                await asyncio.sleep(pause)
+                continue
+            failures = 0
+            if "pending" in state:
+                yield TriggerEvent(state["pending"])
+                await asyncio.sleep(SETTLED_AFTER)
+                await memory.save({"seen": state["seen"]})
+            await asyncio.sleep(self.poll_interval)
+
+    async def _look(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        resource = get_resource(self.resource)
+        last = Watermark(seen=[tuple(each) for each in state["seen"]]) if "seen" in state else None
+        # Read anew each time: credentials may change.
+        connection = await get_async_connection(self.sequence_conn_id)
+        with make_client(connection, deadline=LOOK_DEADLINE) as client:
+            # The client's requests block, so they run beside the loop and not in it.
+            arrival, watermark = await asyncio.to_thread(look, client, resource, self.filters, last)
+        if arrival is None:
+            return {"seen": watermark.seen}
+        self.log.info("%d new %s", arrival.count, resource.name)
+        return {"seen": watermark.seen, "pending": arrival.as_dict()}
