@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,8 +10,9 @@ from typing import Any
 
 from airflow_provider_sequence.api import exact_json
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.pagination import Item
+from airflow_provider_sequence.api.events import VOID_ALIAS
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
+from airflow_provider_sequence.api.superseded import is_superseded, text_of
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
     SequenceAuthenticationError,
@@ -26,10 +26,6 @@ MOST_FAILURES = 10
 LOOK_DEADLINE = 60.0
 #: Errors that another look can't mend: the DAG, the connection or the account must change.
 HOPELESS = (SequenceConfigurationError, SequenceAuthenticationError, SequenceRejectedError)
-
-_TICK = dt.timedelta(microseconds=1)
-#: The alias of an event that withdraws an earlier one.
-_VOID = "VOID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,38 +136,17 @@ class NoUnmappedAliases:
         """Aliases of such events, once for each event."""
         seen: set[int] = set()
         for item in client.items(USAGE_EVENTS, {"unmapped_aliases_only": True}, window):
-            event_id, alias = _text(item, "customerEventId"), _text(item, "customerAlias")
+            event_id, alias = text_of(item, "customerEventId"), text_of(item, "customerAlias")
             # Newest first: a second copy of an id is one that was superseded.
-            if hash(event_id) in seen or alias == _VOID:
+            if hash(event_id) in seen or alias == VOID_ALIAS:
                 continue
             seen.add(hash(event_id))
-            if not _is_superseded(client, item, event_id):
+            if not is_superseded(
+                client, USAGE_EVENTS, event_id, USAGE_EVENTS.time_of(item), text_of(item, "id")
+            ):
                 yield alias
 
 
 #: Something to wait for. Its fields are JSON, so that another process can make it again; to look changes nothing,
 #: and may be done in any thread.
 Condition = EnoughEvents | MetricReached | NoUnmappedAliases
-
-
-def _is_superseded(client: SequenceClient, item: Item, event_id: str) -> bool:
-    """
-    Tell whether a later event has the same id, as one has that was voided or sent again with the right alias.
-
-    Whether lists show superseded events is not documented, nor which of the two ids the filter on ids means. So it
-    is asked for the id first, and then for the event's own time, at which a correction mostly is.
-    """
-    time = USAGE_EVENTS.time_of(item)
-    questions: list[tuple[dict[str, Any], Window | None]] = [
-        ({"event_id": event_id}, None),
-        ({}, Window(time, time + _TICK)),
-    ]
-    for filters, window in questions:
-        for other in client.items(USAGE_EVENTS, filters, window):
-            if _text(other, "customerEventId") == event_id:
-                return _text(other, "id") != _text(item, "id")
-    return False
-
-
-def _text(item: Item, name: str) -> str:
-    return str(exact_json.decode(item.get(name, b"null")))

@@ -100,6 +100,10 @@ class RejectedRowsError(SequenceError):
     """More rows were rejected than the task allows. All the others have been delivered."""
 
 
+class DifferencesError(SequenceError):
+    """The warehouse and Sequence differ by more than the task allows."""
+
+
 class IncompletePullError(SequenceError):
     """Sequence said that there are more items than it gave. The table is as it was before."""
 

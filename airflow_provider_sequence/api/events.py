@@ -29,10 +29,14 @@ class Event:
 
     :param id: its ``customerEventId``. Another event with the same id supersedes this one.
     :param body: its JSON, UTF-8, as it is sent.
+    :param time: its ``eventTimestamp`` as it is sent, but for the ``Z``: so, text is in the order of time.
+    :param lane: events of one lane are sent one after the other.
     """
 
     id: str
     body: bytes
+    time: str
+    lane: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,13 @@ class EventField:
     :param name: the API's name.
     :param column: the name of the column it is taken from, unless the user names another.
     :param check: turns a column's value into the field's JSON value; raises InvalidEventError.
+    :param optional: whether it may be missing, or NULL.
     """
 
     name: str
     column: str
     check: Callable[[Any, str, dt.tzinfo], Any]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,13 @@ class EventKind:
     :param name: the kind's name, as the resource's.
     :param fields: the required fields, in the order they are written. ``customerEventId`` comes before them.
     :param has_properties: whether the event carries ``eventProperties``.
+    :param ordered_within: events that are alike in these fields have to go out in the order of their times.
     """
 
     name: str
     fields: tuple[EventField, ...]
     has_properties: bool = False
+    ordered_within: tuple[str, ...] = ()
 
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that this kind of event knows."""
@@ -134,7 +142,8 @@ _TIMESTAMP = EventField("eventTimestamp", "event_timestamp", _timestamp)
 USAGE_EVENT = EventKind(
     "usage_events", (_ALIAS, EventField("eventType", "event_type", _text), _TIMESTAMP), has_properties=True
 )
-#: ``POST /seat-events``. ``total`` is the number of seats in use, not a change.
+#: ``POST /seat-events``. ``total`` is the number of seats in use, not a change, and what Sequence makes of totals that
+#: arrive out of order is not documented.
 SEAT_EVENT = EventKind(
     "seat_events",
     (
@@ -142,6 +151,19 @@ SEAT_EVENT = EventKind(
         EventField("seatType", "seat_type", _text),
         _TIMESTAMP,
         EventField("total", "total", _whole_number),
+    ),
+    ordered_within=("customerAlias", "seatType"),
+)
+
+#: The alias of an event that voids an earlier one with the same id. ``POST /usage-events``.
+VOID_ALIAS = "VOID"
+#: A usage event that voids another; what it says beside the alias does not matter.
+VOID_EVENT = EventKind(
+    "usage_events",
+    (
+        _ALIAS,
+        EventField("eventType", "event_type", _text),
+        EventField("eventTimestamp", "event_timestamp", _timestamp, optional=True),
     ),
 )
 
@@ -243,7 +265,11 @@ class EventMapper:
         self._id_index = id_index
         self._key = tuple((self._index[name], name) for name in key)
         self._fields = [(field, take(field.column)) for field in kind.fields]
-        missing = [f.column for f, index in self._fields if index is None and f.column not in self._constants]
+        missing = [
+            f.column
+            for f, index in self._fields
+            if index is None and not f.optional and f.column not in self._constants
+        ]
         if missing:
             raise SequenceConfigurationError(
                 f"a row of {kind.name} needs {_names(missing)}, {self._not_in_query()} Rename it in the query or "
@@ -263,7 +289,9 @@ class EventMapper:
         )
         # A constant is checked once, here, so that a mistake in it is one error and not one for each row.
         self._prepared = {
-            field.column: self._checked_constant(field) for field, index in self._fields if index is None
+            field.column: self._checked_constant(field)
+            for field, index in self._fields
+            if index is None and field.column in self._constants
         }
 
     def __call__(self, row: Sequence[Any]) -> Event:
@@ -284,7 +312,8 @@ class EventMapper:
             names = [name for _, name in self._key]
             event_id = event_id_from_key([row[index] for index, _ in self._key], names, zone)
         try:
-            return Event(event_id, exact_json.encode(self._body(event_id, row)))
+            body = self._body(event_id, row)
+            return _event(self._kind, body, exact_json.encode(body))
         except InvalidEventError as e:
             e.event_id = event_id
             raise
@@ -296,11 +325,11 @@ class EventMapper:
     def _body(self, event_id: str, row: Sequence[Any]) -> dict[str, Any]:
         body: dict[str, Any] = {"customerEventId": event_id}
         for field, index in self._fields:
-            body[field.name] = (
-                self._prepared[field.column]
-                if index is None
-                else field.check(row[index], field.name, self._zone)
-            )
+            if index is not None:
+                if row[index] is not None or not field.optional:
+                    body[field.name] = field.check(row[index], field.name, self._zone)
+            elif field.column in self._prepared:
+                body[field.name] = self._prepared[field.column]
         if self._properties_index is not None:
             properties: Any = _json_object(row[self._properties_index])
         else:
@@ -359,6 +388,23 @@ def make_event(kind: EventKind, fields: Mapping[str, Any], *, timezone: dt.tzinf
         if column != PROPERTIES and column not in given:
             raise InvalidEventError(column, "is missing; every event needs it")
     return EventMapper(kind, list(given), timezone=timezone)(list(given.values()))
+
+
+def event_of_body(kind: EventKind, body: bytes) -> Event:
+    """
+    Make an event of a body that was made before.
+
+    :param body: its JSON.
+    """
+    return _event(kind, exact_json.decode(body), body)
+
+
+def _event(kind: EventKind, fields: Mapping[str, Any], body: bytes) -> Event:
+    event_id: str = fields["customerEventId"]
+    within = kind.ordered_within
+    lane = exact_json.encode([fields[name] for name in within]).decode() if within else event_id
+    time = fields.get(_TIMESTAMP.name, "").removesuffix("Z")
+    return Event(event_id, body, time, lane)
 
 
 def parse_timezone(zone: dt.tzinfo | str) -> dt.tzinfo:

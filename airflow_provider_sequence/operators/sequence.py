@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
 
 from airflow_provider_sequence.api import exact_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.events import VOID_ALIAS, VOID_EVENT
+from airflow_provider_sequence.api.lists import Resource
+from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.exceptions import (
     InvalidEventError,
-    SequenceConfigurationError,
     SequenceRejectedError,
     SequenceResponseError,
 )
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
+from airflow_provider_sequence.lineage import Ends
+from airflow_provider_sequence.operators.reconcile import (
+    SequenceReconcileMetricOperator,
+    SequenceReconcileOperator,
+)
 from airflow_provider_sequence.pipelines.outcomes import Outcome, Status
 from airflow_provider_sequence.pipelines.push import REASONS_SHOWN, PushSummary, RejectionLimit
+from airflow_provider_sequence.stats import Tally, counted
 from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
-from airflow_provider_sequence.warehouse.reader import Row, read_rows
+from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceOperator
+from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+
+__all__ = [
+    "SequenceCreateCustomerAliasesOperator",
+    "SequenceCreateSeatEventOperator",
+    "SequenceCreateUsageEventOperator",
+    "SequenceReconcileMetricOperator",
+    "SequenceReconcileOperator",
+    "SequenceVoidUsageEventsOperator",
+]
 
 
 class _SequenceOperator(BaseOperator):
@@ -49,6 +71,8 @@ class _SequenceOperator(BaseOperator):
 class _CreateEventOperator(_SequenceOperator):
     """What creating a usage event and creating a seat event have in common."""
 
+    resource: ClassVar[Resource]
+
     def _create(self) -> str:
         """Send the event; return the id that Sequence gave it."""
         raise NotImplementedError
@@ -60,11 +84,22 @@ class _CreateEventOperator(_SequenceOperator):
             raise InvalidEventError(name, "is empty; every event needs it")
         return value
 
+    def _counted(self, tally: Tally) -> str:
+        """Send the event, and note how it ended."""
+        counts = tally.summary.counts
+        try:
+            sequence_id = self._create()
+        except (InvalidEventError, SequenceRejectedError):
+            counts[Status.REJECTED] += 1
+            raise
+        counts[Status.DELIVERED] += 1
+        return sequence_id
+
     def execute(self, context: Context) -> dict[str, str]:
         """Create the event; return its ids."""
         try:
-            with no_retry_where_useless():
-                sequence_id = self._create()
+            with no_retry_where_useless(), counted(self.hook.client, self.resource.name) as tally:
+                sequence_id = self._counted(tally)
         except (InvalidEventError, SequenceRejectedError) as e:
             raise AirflowFailException(str(e)) from e
         event_id = str(self._text("customer_event_id"))
@@ -98,6 +133,8 @@ class SequenceCreateUsageEventOperator(_CreateEventOperator):
         "sequence_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"event_properties": "json"}
+
+    resource = USAGE_EVENTS
 
     def __init__(
         self,
@@ -148,6 +185,8 @@ class SequenceCreateSeatEventOperator(_CreateEventOperator):
         "sequence_conn_id",
     )
 
+    resource = SEAT_EVENTS
+
     def __init__(
         self,
         *,
@@ -175,6 +214,37 @@ class SequenceCreateSeatEventOperator(_CreateEventOperator):
         )
 
 
+class SequenceVoidUsageEventsOperator(SqlToSequenceOperator):
+    """
+    Void usage events, so that they are billed no more: the ids that a query gives.
+
+    The query needs a column ``customer_event_id``; others are not looked at. Each event is sent again with its id and
+    the alias ``VOID``, as Sequence's documents say. With a delivery log, the log remembers that it is voided: a push
+    that finds the same row again leaves it voided, and one that finds another body for the id sends that, which is
+    what counts from then on.
+
+    Of the parameters of
+    :class:`~airflow_provider_sequence.transfers.sql_to_sequence.SqlToSequenceUsageEventsOperator` it takes ``sql``,
+    ``sql_conn_id``, ``parameters``, ``sequence_conn_id``, ``columns``, ``event_key``, ``timezone``, ``max_rejected``,
+    ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id`` and ``dry_run``; the result is the same.
+
+    :param event_type: the event type to write; what a voided event says is of no account. (templated)
+    """
+
+    template_fields: Sequence[str] = (*SqlToSequenceOperator.template_fields, "event_type")
+
+    resource = USAGE_EVENTS
+    kind = VOID_EVENT
+    voids = True
+
+    def __init__(self, *, event_type: str = VOID_ALIAS, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.event_type = event_type
+
+    def _constants(self) -> dict[str, str | None]:
+        return {"customer_alias": VOID_ALIAS, "event_type": self.event_type}
+
+
 class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
     """
     Give customers the aliases that a query's rows name, so that events with these aliases are theirs.
@@ -200,6 +270,10 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json"}
 
+    # What OpenLineage asks for when the task is over.
+    _ends: Ends | None = None
+    _tally = Tally()
+
     def __init__(
         self,
         *,
@@ -218,12 +292,17 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Create what is missing; return the summary."""
         started = time.monotonic()
-        summary = PushSummary()
         with no_retry_where_useless():
             limit = RejectionLimit.parse(self.max_rejected)
             engine = get_engine(self.sql_conn_id)
-            with self.hook.client as client, read_rows(engine, self.sql, self.parameters) as rows:
-                for fields in _fields_of(rows.columns, rows.batches):
+            self._ends = Ends.of(self, _ALIASES, engine)
+            with (
+                self.hook.client as client,
+                counted(client, _ALIASES) as self._tally,
+                read_rows(engine, self.sql, self.parameters) as rows,
+            ):
+                summary = self._tally.summary
+                for fields in named_rows(rows, ("customer_id", "value"), ("label",)):
                     summary.rows += 1
                     outcome = _create_alias(client, summary.rows, fields)
                     summary.counts[outcome.status] += 1
@@ -241,19 +320,15 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
         limit.check(summary)
         return result
 
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage's provider which tables the rows came from, and how many aliases were created."""
+        if self._ends is None:
+            return None
+        summary = self._tally.summary
+        return self._ends.pushed(self.sql, rows=summary.rows, delivered=summary.counts[Status.DELIVERED])
 
-_COLUMNS = ("customer_id", "value", "label")
 
-
-def _fields_of(columns: Sequence[str], batches: Iterator[list[Row]]) -> Iterator[dict[str, Any]]:
-    # Snowflake and Oracle give unquoted names in capitals.
-    places = {name: columns.index(n) for name in _COLUMNS for n in (name.upper(), name) if n in columns}
-    missing = [name for name in _COLUMNS[:2] if name not in places]
-    if missing:
-        raise SequenceConfigurationError(
-            f"the query does not give {' and '.join(missing)}; it gives {', '.join(columns)}"
-        )
-    return ({name: row[place] for name, place in places.items()} for rows in batches for row in rows)
+_ALIASES = "customer_aliases"
 
 
 def _create_alias(client: SequenceClient, row: int, fields: Mapping[str, Any]) -> Outcome:

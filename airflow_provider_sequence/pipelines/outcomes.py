@@ -1,13 +1,14 @@
-"""What becomes of a row: exactly one outcome."""
+"""What becomes of a row: exactly one outcome; and who remembers it."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, Known, LogEntry
 
 
 class Status(StrEnum):
@@ -16,6 +17,19 @@ class Status(StrEnum):
     DELIVERED = "delivered"
     UNCHANGED = "unchanged"
     REJECTED = "rejected"
+
+
+class Remark(StrEnum):
+    """What else there is to say of a row."""
+
+    #: It was delivered, and what it says replaces what an earlier run had delivered for the id.
+    CORRECTED = "corrected"
+    #: It was delivered, and its time lies far back.
+    LATE = "late"
+    #: An earlier row of the same query has the same id, and says something else.
+    CONFLICTING = "conflicting"
+    #: Its event was voided, and stays so.
+    VOIDED = "voided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,7 @@ class Outcome:
     :param http_status: the answer's status, where there was an answer.
     :param reason: why it was rejected.
     :param body: the event's JSON, where Sequence rejected it.
+    :param remarks: what else there is to say.
     """
 
     row: int
@@ -41,13 +56,14 @@ class Outcome:
     http_status: int | None = None
     reason: str | None = None
     body: bytes | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 class DeliveryMemory(Protocol):
     """What was delivered before, as far as somebody remembers."""
 
-    def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
-        """Find the hash of the body last delivered for each of these ids that has one."""
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Find what is known of each of these ids, where something is."""
 
     def doubt(self, event_ids: Sequence[str]) -> None:
         """Forget what was delivered for these ids: another body is about to be sent."""
@@ -60,18 +76,38 @@ class DeliveryMemory(Protocol):
         """
 
 
-class NoMemory:
-    """Remembers nothing from run to run."""
+class RunMemory:
+    """Remembers for one run, in a file that is gone with it."""
 
-    def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
-        """Find nothing."""
-        return {}
+    def __init__(self) -> None:
+        # A database without a name is a file that is gone when it is closed; small ones never reach the disk.
+        self._disk = sqlite3.connect("", isolation_level=None)
+        self._disk.execute(
+            "CREATE TABLE known (id TEXT PRIMARY KEY, hash TEXT, delivered BOOLEAN) WITHOUT ROWID"
+        )
+
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Find what this run made of these ids so far."""
+        places = ", ".join("?" * len(event_ids))
+        query = f"SELECT id, hash, delivered FROM known WHERE id IN ({places})"  # noqa: S608  placeholders only
+        return {
+            event_id: Known(body_hash, holds=bool(delivered), this_run=True)
+            for event_id, body_hash, delivered in self._disk.execute(query, event_ids)
+        }
 
     def doubt(self, event_ids: Sequence[str]) -> None:
-        """There is nothing to forget."""
+        """There is nothing to forget: the run knows what it sends."""
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
-        """Forget them."""
+        """Keep what became of each id last."""
+        self._disk.executemany(
+            "INSERT OR REPLACE INTO known VALUES (?, ?, ?)",
+            [
+                (outcome.event_id, outcome.body_hash, outcome.status is not Status.REJECTED)
+                for outcome in outcomes
+                if outcome.event_id is not None and outcome.body_hash is not None
+            ],
+        )
 
 
 class LoggedMemory:
@@ -84,9 +120,9 @@ class LoggedMemory:
     def __init__(self, log: DeliveryLog) -> None:
         self._log = log
 
-    def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
         """Look the ids up."""
-        return self._log.delivered_hashes(event_ids)
+        return self._log.known(event_ids)
 
     def doubt(self, event_ids: Sequence[str]) -> None:
         """Note that it is not known which body Sequence holds."""
@@ -111,3 +147,28 @@ class LoggedMemory:
         ]
         if entries:
             self._log.store(entries)
+
+
+class DryRunMemory(RunMemory):
+    """
+    Looks into a delivery log, and remembers for one run: nothing is written that outlasts it.
+
+    :param log: the log, or None where there is none.
+    """
+
+    def __init__(self, log: DeliveryLog | None) -> None:
+        super().__init__()
+        self._log = log
+
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Find what this run made of these ids so far, or else what the log says."""
+        return {**(self._log.known(event_ids) if self._log else {}), **super().known(event_ids)}
+
+
+class ResendMemory(LoggedMemory):
+    """Remembers in a delivery log, and has everything sent, whatever the log says."""
+
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Forget what the log says, and note that it is in doubt."""
+        self.doubt(event_ids)
+        return {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlalchemy.engine import Connection
 
@@ -14,13 +14,20 @@ from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.lists import Query, Resource, Selection
 from airflow_provider_sequence.api.pagination import Page
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import IncompletePullError
+from airflow_provider_sequence.exceptions import (
+    IncompletePullError,
+    SequenceConfigurationError,
+    SequenceResponseError,
+)
 from airflow_provider_sequence.pipelines.items import ItemMapper, staging_columns
 from airflow_provider_sequence.warehouse.staging import StagingLoad
 
 #: How often a list is walked before its total and its items are taken to contradict each other. Items that arrive
 #: while it is read raise the total; a further walk finds them on its first pages.
 MOST_WALKS = 3
+
+#: The column that copies of one event share.
+_EVENT_ID = "customer_event_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class PullSummary:
         say.
     :param read: different items that were read; what was asked for is a little wider than the window.
     :param loaded: items that belong to the window and are now in the table.
+    :param held: rows that the table holds now of the window, or in all where there is none; other pulls' rows count
+        too. None for a window of dates.
     :param requests: requests sent, each try counted.
     :param seconds: how long it took.
     """
@@ -39,8 +48,15 @@ class PullSummary:
     announced: int | None
     read: int
     loaded: int
+    held: int | None
     requests: int
     seconds: float
+
+    def as_table(self) -> str:
+        """Return what goes into the task's log."""
+        return "\n".join(
+            f"  {name:<10} {value:>12,}" for name, value in self.as_dict().items() if value is not None
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what goes into XCom."""
@@ -55,6 +71,7 @@ def pull(
     *,
     window: Window | None = None,
     filters: Mapping[str, Any] | None = None,
+    superseded: Literal["keep", "drop"] = "keep",
     on_progress: Callable[[int, int | None], None] = lambda *_: None,
 ) -> PullSummary:
     """
@@ -64,6 +81,8 @@ def pull(
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param window: the times to load, or None for the whole list.
     :param filters: filters of the resource. Filters and window of a list below an id are those of its parents.
+    :param superseded: what becomes of copies of an event that a later one with the same ``customerEventId`` supersedes,
+        where Sequence lists them: they are kept, or dropped, also from what is in the table already.
     :param on_progress: called after each page with the number of items read and announced so far.
     :raises IncompletePullError: if fewer items came than Sequence says there are, in any of the lists that were
         read; the table is as it was.
@@ -76,6 +95,8 @@ def pull(
     load = StagingLoad(connection, table, columns, optional={f.column for f in resource.fields[1:]})
     names = [column.name for column in load.columns]
     to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
+
+    drops = _drops(superseded, resource, names)
 
     announced: int | None = 0
     read = 0
@@ -92,18 +113,53 @@ def pull(
         # All ids before the first list below: nobody says how long the cursor to more of them can be used.
         ids = _parent_ids(client, resource.parent, selection, table)
         lists = (_ListBelow(client, resource, parent_id, load, to_row) for parent_id in ids)
+    walks = 0
     for each in lists:
         total, found = _read(each, resource, table, progress)
+        walks += each.walks
         announced = None if announced is None or total is None else announced + total
         read += found
-    loaded = load.merge()
+    # One list, read once, is newest first.
+    if drops and walks == 1 and load.contradictions(_EVENT_ID):
+        raise SequenceResponseError(
+            "GET",
+            resource.path,
+            "ids are not in the order of arrival, so that it can't be told which copies are superseded; nothing was "
+            "loaded. Use superseded='keep'",
+        )
+    loaded = load.merge(newest_of=_EVENT_ID if drops else None)
     return PullSummary(
-        announced, read, loaded, client.requests_sent - requests_before, time.monotonic() - started
+        announced,
+        read,
+        loaded,
+        _held(load, resource, window, names),
+        client.requests_sent - requests_before,
+        time.monotonic() - started,
     )
+
+
+def _drops(superseded: str, resource: Resource, names: Sequence[str]) -> bool:
+    if superseded not in {"keep", "drop"}:
+        raise SequenceConfigurationError(f"superseded={superseded!r} is neither 'keep' nor 'drop'")
+    if superseded == "drop" and (resource.event is None or _EVENT_ID not in names):
+        raise SequenceConfigurationError(
+            f"superseded='drop' is for events, in a table with a column {_EVENT_ID}"
+        )
+    return superseded == "drop"
+
+
+def _held(load: StagingLoad, resource: Resource, window: Window | None, names: Sequence[str]) -> int | None:
+    if window is None:
+        return load.held(None, None)
+    (column,) = (f.column for f in resource.filtered.fields if f.name == resource.filtered.time_field)
+    by_dates = resource.times is None or resource.times.days
+    return None if by_dates or column not in names else load.held(column, (window.start, window.end))
 
 
 class _List(Protocol):
     """A list on its way to somewhere."""
+
+    walks: int
 
     def pages(self) -> Iterator[Page]:
         """Read it from the start."""
@@ -158,8 +214,10 @@ class _OwnList:
     to_row: ItemMapper
     selection: Selection
     before: int
+    walks: int = 0
 
     def pages(self) -> Iterator[Page]:
+        self.walks += 1
         return self.client.pages(self.resource, self.query)
 
     def take(self, page: Page) -> None:
@@ -179,8 +237,10 @@ class _ListBelow:
     load: StagingLoad
     to_row: ItemMapper
     ids: set[str] = field(default_factory=set)
+    walks: int = 0
 
     def pages(self) -> Iterator[Page]:
+        self.walks += 1
         return self.client.pages(self.resource, parent_id=self.parent_id)
 
     def take(self, page: Page) -> None:
@@ -201,8 +261,10 @@ class _Parents:
     selection: Selection
     wanted: dict[str, None]
     ids: set[str] = field(default_factory=set)
+    walks: int = 0
 
     def pages(self) -> Iterator[Page]:
+        self.walks += 1
         return self.client.pages(self.selection.resource, self.query)
 
     def take(self, page: Page) -> None:

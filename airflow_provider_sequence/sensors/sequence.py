@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cached_property
 from itertools import count
 from typing import Any, ClassVar, NoReturn
@@ -40,14 +40,14 @@ from airflow_provider_sequence.exceptions import (
     SequenceError,
     SequenceUnavailableError,
 )
-from airflow_provider_sequence.hooks.sequence import SequenceHook, parse_period
-from airflow_provider_sequence.intervals import window_of_run
-from airflow_provider_sequence.transfers.failures import whole_number
+from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.intervals import period_of_run, window_of_run
+from airflow_provider_sequence.transfers.failures import exact_number, whole_number
 from airflow_provider_sequence.triggers.sequence import (
+    ConditionTrigger,
     SequenceEventsTrigger,
     SequenceUnmappedAliasesTrigger,
     SequenceUsageMetricTrigger,
-    _ConditionTrigger,
 )
 
 #: Most seconds between two looks while Sequence is out of reach.
@@ -63,7 +63,7 @@ class _ConditionSensor(BaseSensorOperator):
     """
 
     ui_color = "#fdf3d8"
-    trigger_type: ClassVar[type[_ConditionTrigger]]
+    trigger_type: ClassVar[type[ConditionTrigger]]
 
     def __init__(
         self,
@@ -278,11 +278,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
     def _condition(self, context: Context) -> MetricReached:
         if (self.min_event_count is None) == (self.min_value is None):
             raise SequenceConfigurationError("give min_event_count or min_value, one of the two")
-        start, end = (
-            context.get(f"data_interval_{name}") if given is None else given
-            for name, given in (("start", self.period_start), ("end", self.period_end))
-        )
-        period = parse_period(start, end)
+        period = period_of_run(context, self.period_start, self.period_end)
         return MetricReached(
             metric_id=self.metric_id,
             customer_aliases=aliases_to_ask(self.customer_aliases),
@@ -291,7 +287,9 @@ class SequenceUsageMetricSensor(_ConditionSensor):
             min_event_count=None
             if self.min_event_count is None
             else whole_number("min_event_count", self.min_event_count, least=0),
-            min_value=None if self.min_value is None else _exact_number("min_value", self.min_value),
+            min_value=None
+            if self.min_value is None
+            else exact_json.plain_number(exact_number("min_value", self.min_value)),
         )
 
 
@@ -330,18 +328,3 @@ class SequenceUnmappedAliasesSensor(_ConditionSensor):
             window_end=window.end.isoformat(),
             max_unmapped=whole_number("max_unmapped", self.max_unmapped, least=0),
         )
-
-
-def _exact_number(name: str, value: object) -> str:
-    """
-    Read a number that may have been rendered to text, with every digit.
-
-    :raises SequenceConfigurationError: if it is none.
-    """
-    try:
-        number = Decimal("NaN" if isinstance(value, bool) else str(value).strip())
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite():
-        raise SequenceConfigurationError(f"{name}={value!r} is no number")
-    return exact_json.plain_number(number)

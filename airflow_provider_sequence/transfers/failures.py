@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Context
 
 from airflow_provider_sequence.exceptions import (
     SequenceAuthenticationError,
@@ -40,3 +41,24 @@ def whole_number(name: str, value: object, *, least: int = 1) -> int:
     if number < least:
         raise SequenceConfigurationError(f"{name}={value!r} is no whole number of at least {least}")
     return number
+
+
+def exact_number(name: str, value: object) -> Decimal:
+    """
+    Read a number that may have been rendered to text, with every digit.
+
+    :raises SequenceConfigurationError: if it is none.
+    """
+    try:
+        number = Decimal("NaN" if isinstance(value, bool) else str(value).strip())
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise SequenceConfigurationError(f"{name} is no number")
+    return number
+
+
+def task_of(context: Context) -> dict[str, str | None]:
+    """Name the task that runs."""
+    instance = context["ti"]
+    return {"dag_id": instance.dag_id, "task_id": instance.task_id, "run_id": instance.run_id}

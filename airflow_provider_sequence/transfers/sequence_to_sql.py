@@ -5,18 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.resources import get_resource
+from airflow_provider_sequence.api.timestamps import utc_text
+from airflow_provider_sequence.assets.events import tell_events
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
 from airflow_provider_sequence.intervals import window_of_run
-from airflow_provider_sequence.pipelines.pull import pull
+from airflow_provider_sequence.lineage import Ends
+from airflow_provider_sequence.pipelines.pull import PullSummary, pull
+from airflow_provider_sequence.stats import counted
 from airflow_provider_sequence.transfers.failures import no_retry_where_useless
 from airflow_provider_sequence.warehouse.database import connect
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 
 class SequenceToSqlOperator(BaseOperator):
@@ -40,8 +47,11 @@ class SequenceToSqlOperator(BaseOperator):
         (templated)
     :param lookback: how much earlier than ``window_start`` to begin, for events that arrive late.
     :param filters: filters of the resource, such as ``{"customer_alias": ["acme"]}``. (templated)
-    :return: ``{"announced", "read", "loaded", "requests", "seconds"}``: how many items Sequence said there are,
-        how many were read, and how many of them belong to the window and are in the table.
+    :param superseded: what becomes of copies of an event that a later one with the same ``customer_event_id``
+        supersedes, where Sequence lists them: ``keep`` or ``drop``. (templated)
+    :return: ``{"announced", "read", "loaded", "held", "requests", "seconds"}``: how many items Sequence said there
+        are, how many were read, how many of them belong to the window and were put into the table, and how many rows
+        of the window (without one: in all) the table holds now.
     """
 
     template_fields: Sequence[str] = (
@@ -52,9 +62,14 @@ class SequenceToSqlOperator(BaseOperator):
         "window_start",
         "window_end",
         "filters",
+        "superseded",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
     ui_color = "#e4e0f7"
+
+    # What OpenLineage asks for when the task is over.
+    _ends: Ends | None = None
+    _summary: PullSummary | None = None
 
     def __init__(
         self,
@@ -67,6 +82,7 @@ class SequenceToSqlOperator(BaseOperator):
         window_end: Any = None,
         lookback: dt.timedelta | None = None,
         filters: Mapping[str, Any] | None = None,
+        superseded: Literal["keep", "drop"] = "keep",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -78,6 +94,7 @@ class SequenceToSqlOperator(BaseOperator):
         self.window_end = window_end
         self.lookback = lookback
         self.filters = filters
+        self.superseded = superseded
 
     @cached_property
     def hook(self) -> SequenceHook:
@@ -89,19 +106,41 @@ class SequenceToSqlOperator(BaseOperator):
         with no_retry_where_useless():
             resource = get_resource(self.resource)
             window = window_of_run(resource, context, self.window_start, self.window_end, self.lookback)
-            with self.hook.client as client, connect(get_engine(self.sql_conn_id)) as connection:
-                summary = pull(client, resource, connection, self.table, window=window, filters=self.filters)
-        self.log.info(
-            "%s into %s: Sequence announced %s, %d read, %d loaded; %d requests in %.1f s",
-            resource.name,
-            self.table,
-            summary.announced,
-            summary.read,
-            summary.loaded,
-            summary.requests,
-            summary.seconds,
-        )
+            engine = get_engine(self.sql_conn_id)
+            self._ends = Ends.of(self, resource.name, engine)
+            with (
+                self.hook.client as client,
+                counted(client, resource.name),
+                connect(engine) as connection,
+            ):
+                self._summary = summary = pull(
+                    client,
+                    resource,
+                    connection,
+                    self.table,
+                    window=window,
+                    filters=self.filters,
+                    superseded=self.superseded,
+                )
+        self.log.info("%s into %s\n%s", resource.name, self.table, summary.as_table())
+        start, end = (None, None) if window is None else (utc_text(window.start), utc_text(window.end))
+        facts = {
+            "resource": resource.name,
+            "announced": summary.announced,
+            "read": summary.read,
+            "loaded": summary.loaded,
+            "window_start": start,
+            "window_end": end,
+            "watermark": end,
+        }
+        tell_events(context, self.outlets, facts)
         return summary.as_dict()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage's provider what was read, and which table it went to; nothing of a pull that failed."""
+        if self._ends is None or self._summary is None:
+            return None
+        return self._ends.pulled(self.table, read=self._summary.read, loaded=self._summary.loaded)
 
     def on_kill(self) -> None:
         """Stop asking; the table stays as it was."""

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.events import EventMapper
+from airflow_provider_sequence.api.events import (
+    SEAT_EVENT,
+    USAGE_EVENT,
+    EventKind,
+    EventMapper,
+    event_of_body,
+)
 from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
+from airflow_provider_sequence.assets.events import tell_events
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
-from airflow_provider_sequence.pipelines.outcomes import DeliveryMemory, LoggedMemory, NoMemory
-from airflow_provider_sequence.pipelines.push import PushSummary, RejectionLimit, push
-from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
+from airflow_provider_sequence.lineage import Ends
+from airflow_provider_sequence.pipelines.guards import Guards
+from airflow_provider_sequence.pipelines.outcomes import (
+    DeliveryMemory,
+    DryRunMemory,
+    LoggedMemory,
+    RunMemory,
+    Status,
+)
+from airflow_provider_sequence.pipelines.push import (
+    NobodySends,
+    PushSummary,
+    RejectionLimit,
+    Sender,
+    make_events,
+    push,
+)
+from airflow_provider_sequence.pipelines.time_order import Made
+from airflow_provider_sequence.stats import Tally, counted
+from airflow_provider_sequence.transfers.failures import no_retry_where_useless, task_of, whole_number
 from airflow_provider_sequence.warehouse.database import connect
 from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog
 from airflow_provider_sequence.warehouse.reader import read_rows
 
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
-class _SqlToSequenceOperator(BaseOperator):
+
+class SqlToSequenceOperator(BaseOperator):
     """What pushing usage events and pushing seat events have in common."""
 
     template_fields: Sequence[str] = (
@@ -39,6 +68,7 @@ class _SqlToSequenceOperator(BaseOperator):
         "concurrency",
         "delivery_log_table",
         "delivery_log_conn_id",
+        "late",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -49,6 +79,13 @@ class _SqlToSequenceOperator(BaseOperator):
     ui_color = "#d6f0e4"
 
     resource: ClassVar[Resource]
+    kind: ClassVar[EventKind]
+    # Whether what is delivered voids events.
+    voids: ClassVar[bool] = False
+
+    # What OpenLineage asks for when the task is over.
+    _ends: Ends | None = None
+    _tally = Tally()
 
     def __init__(
         self,
@@ -64,6 +101,11 @@ class _SqlToSequenceOperator(BaseOperator):
         concurrency: int | str = 32,
         delivery_log_table: str | None = None,
         delivery_log_conn_id: str | None = None,
+        retry_rejected: bool = False,
+        max_future: dt.timedelta | None = dt.timedelta(minutes=5),
+        late_after: dt.timedelta | None = None,
+        late: Literal["report", "reject"] = "report",
+        dry_run: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -78,6 +120,12 @@ class _SqlToSequenceOperator(BaseOperator):
         self.concurrency = concurrency
         self.delivery_log_table = delivery_log_table
         self.delivery_log_conn_id = delivery_log_conn_id
+        self.retry_rejected = retry_rejected
+        self.max_future = max_future
+        self.late_after = late_after
+        self.late = late
+        # BaseOperator has a method of the name dry_run.
+        self.sends_nothing = dry_run
 
     @cached_property
     def hook(self) -> SequenceHook:
@@ -93,16 +141,15 @@ class _SqlToSequenceOperator(BaseOperator):
         with no_retry_where_useless():
             limit = RejectionLimit.parse(self.max_rejected)
             lanes = whole_number("concurrency", self.concurrency)
-            if self.resource.event is None:
-                raise NotImplementedError(self.resource.name)
+            guards = self._guards()
             engine = get_engine(self.sql_conn_id)
             with (
                 self.hook.client as client,
-                self._memory(client, context) as memory,
+                self._log(client, context) as log,
                 read_rows(engine, self.sql, self.parameters) as rows,
             ):
                 make_event = EventMapper(
-                    self.resource.event,
+                    self.kind,
                     rows.columns,
                     columns=self.columns,
                     constants=self._constants(),
@@ -113,48 +160,111 @@ class _SqlToSequenceOperator(BaseOperator):
                     self.log.warning(
                         "Columns of the query that go into no event: %s", ", ".join(make_event.unused)
                     )
-                summary = push(rows.batches, make_event, client, self.resource, lanes=lanes, memory=memory)
-            self._report(summary)
-            limit.check(summary)
-        return summary.as_dict()
+                made = make_events(rows.batches, make_event)
+                if self.sends_nothing:
+                    return self._dry_run(made, log, lanes, guards)
+                self._ends = Ends.of(self, self.resource.name, engine)
+                memory = RunMemory() if log is None else LoggedMemory(log)
+                with counted(client, self.resource.name) as self._tally:
+                    summary = self._push(made, client, lanes, memory, guards)
+                result = summary.as_dict()
+                if self.retry_rejected and log is not None:
+                    result["retried"] = self._retry(log, client, lanes, memory, guards)
+            limit.check(summary, log.query_for_rejected() if log is not None else "")
+        facts = {
+            "resource": self.resource.name,
+            "rows": summary.rows,
+            **{status.value: summary.counts[status] for status in Status},
+            "watermark": summary.watermark,
+        }
+        tell_events(context, self.outlets, facts)
+        return result
+
+    def _guards(self) -> Guards:
+        if self.late not in {"report", "reject"}:
+            raise SequenceConfigurationError(f"late={self.late!r} is neither 'report' nor 'reject'")
+        if self.retry_rejected and not self.delivery_log_table:
+            raise SequenceConfigurationError(
+                "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
+            )
+        return Guards(self.max_future, self.late_after, self.late == "reject")
+
+    def _push(
+        self, made: Iterable[Made], client: Sender, lanes: int, memory: DeliveryMemory, guards: Guards
+    ) -> PushSummary:
+        tally = Tally()
+        try:
+            return push(
+                made,
+                client,
+                self.resource,
+                lanes=lanes,
+                memory=memory,
+                guards=guards,
+                on_progress=tally.see,
+            )
+        finally:
+            # Also of a run that breaks off: how far it came.
+            self._tally.see(tally.summary)
+            self._report(tally.summary)
+
+    def _dry_run(
+        self, made: Iterable[Made], log: DeliveryLog | None, lanes: int, guards: Guards
+    ) -> dict[str, Any]:
+        self.log.info("Dry run: nothing is sent, and nothing is written")
+        summary = self._push(made, NobodySends(), lanes, DryRunMemory(log), guards)
+        return {**summary.as_dict(), "dry_run": True}
+
+    def _retry(
+        self, log: DeliveryLog, client: Sender, lanes: int, memory: DeliveryMemory, guards: Guards
+    ) -> dict[str, int]:
+        """Send what earlier runs left behind, from the bodies in the log."""
+        self.log.info("What earlier runs left behind:")
+        bodies = (body.encode() for _, body in log.rejected())
+        made = enumerate((event_of_body(self.kind, body) for body in bodies), 1)
+        summary = self._push(made, client, lanes, memory, guards)
+        return {"rows": summary.rows, **{status.value: summary.counts[status] for status in Status}}
 
     @contextmanager
-    def _memory(self, client: SequenceClient, context: Context) -> Iterator[DeliveryMemory]:
+    def _log(self, client: SequenceClient, context: Context) -> Iterator[DeliveryLog | None]:
         if not self.delivery_log_table:
-            yield NoMemory()
+            yield None
             return
-        instance = context["ti"]
-        task = {"dag_id": instance.dag_id, "task_id": instance.task_id, "run_id": instance.run_id}
         with connect(get_engine(self.delivery_log_conn_id or self.sql_conn_id)) as connection:
-            yield LoggedMemory(
-                DeliveryLog(
-                    connection,
-                    self.delivery_log_table,
-                    account=client.account,
-                    resource=self.resource.name,
-                    task=task,
-                )
+            yield DeliveryLog(
+                connection,
+                self.delivery_log_table,
+                account=client.account,
+                resource=self.resource.name,
+                task=task_of(context),
+                voiding=self.voids,
+                read_only=self.sends_nothing,
             )
 
     def _report(self, summary: PushSummary) -> None:
-        self.log.info(
-            "%s: %d rows; %s; %d requests in %.1f s",
-            self.resource.name,
-            summary.rows,
-            ", ".join(f"{count} {status.value}" for status, count in summary.counts.items())
-            or "nothing to do",
-            summary.requests,
-            summary.seconds,
-        )
+        self.log.info("%s\n%s", self.resource.name, summary.as_table())
         for outcome in summary.first_rejected:
             self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.event_id, outcome.reason)
+        for outcome in summary.first_conflicting:
+            self.log.warning(
+                "Row %d (%s) says something else than an earlier row with the same id; the last one counts",
+                outcome.row,
+                outcome.event_id,
+            )
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage's provider which tables the rows came from, and how many were delivered."""
+        if self._ends is None:  # a dry run, too
+            return None
+        summary = self._tally.summary
+        return self._ends.pushed(self.sql, rows=summary.rows, delivered=summary.counts[Status.DELIVERED])
 
     def on_kill(self) -> None:
         """Stop sending; requests under way are waited for by :meth:`execute`."""
         self.hook.close()
 
 
-class SqlToSequenceUsageEventsOperator(_SqlToSequenceOperator):
+class SqlToSequenceUsageEventsOperator(SqlToSequenceOperator):
     """
     Push the rows of a query to Sequence as usage events.
 
@@ -181,13 +291,25 @@ class SqlToSequenceUsageEventsOperator(_SqlToSequenceOperator):
         only what is new or changed, and a retry goes on where the last try stopped; made when missing. Without it,
         every row is sent. (templated)
     :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
-    :return: ``{"rows", "delivered", "unchanged", "rejected", "requests", "throttled", "seconds",
-        "rejected_rows"}``, the last with number, id and reason of the first rejected rows.
+    :param retry_rejected: whether to send also what earlier runs left behind as rejected, from the bodies in the log.
+    :param max_future: how far ahead of now an event's time may lie; one that is further ahead is rejected. None for any
+        time.
+    :param late_after: how far back an event's time lies when it is late, since its period may be invoiced already; by
+        default none is. An event that was delivered before and is unchanged is not late.
+    :param late: ``report`` to deliver late events and count them, ``reject`` to reject them. (templated)
+    :param dry_run: check every row and say what would become of it; send nothing and write nothing.
+    :return: rows by what became of them, ``{"rows", "delivered", "unchanged", "rejected"}``; among the delivered ones,
+        how many were ``corrected`` (they replace what an earlier run had delivered for the id) and ``late``; how many
+        were ``conflicting`` (an earlier row of the query has the same id and says something else; the last one
+        counts), and ``voided`` (unchanged, because the event was voided); ``{"requests", "throttled", "seconds"}``;
+        ``rejected_rows`` and ``conflicting_rows`` with number, id and reason of the first ones; ``retried``, where
+        rejected events were retried; and ``dry_run``, in a dry run.
     """
 
-    template_fields: Sequence[str] = (*_SqlToSequenceOperator.template_fields, "event_type")
+    template_fields: Sequence[str] = (*SqlToSequenceOperator.template_fields, "event_type")
 
     resource = USAGE_EVENTS
+    kind = USAGE_EVENT
 
     def __init__(self, *, event_type: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -197,25 +319,26 @@ class SqlToSequenceUsageEventsOperator(_SqlToSequenceOperator):
         return {"event_type": self.event_type}
 
 
-class SqlToSequenceSeatEventsOperator(_SqlToSequenceOperator):
+class SqlToSequenceSeatEventsOperator(SqlToSequenceOperator):
     """
     Push the rows of a query to Sequence as seat events.
 
     Columns are found by their names: ``customer_event_id``, ``customer_alias``, ``seat_type``, ``event_timestamp`` and
     ``total``, the number of seats in use (not a change). How Sequence takes totals that arrive out of order is not
-    documented: let the query order its rows by time. They go out one after the other, unless ``concurrency`` says
-    otherwise.
+    documented: so those of one customer and seat type go out one after the other, in the order of their times. For
+    that the query is read to its end first, onto the disk.
 
     The other parameters and the result are those of :class:`SqlToSequenceUsageEventsOperator`.
 
     :param seat_type: the seat type, where it is the same for each row. (templated)
     """
 
-    template_fields: Sequence[str] = (*_SqlToSequenceOperator.template_fields, "seat_type")
+    template_fields: Sequence[str] = (*SqlToSequenceOperator.template_fields, "seat_type")
 
     resource = SEAT_EVENTS
+    kind = SEAT_EVENT
 
-    def __init__(self, *, seat_type: str | None = None, concurrency: int | str = 1, **kwargs: Any) -> None:
+    def __init__(self, *, seat_type: str | None = None, concurrency: int | str = 8, **kwargs: Any) -> None:
         super().__init__(concurrency=concurrency, **kwargs)
         self.seat_type = seat_type
 

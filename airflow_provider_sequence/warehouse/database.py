@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import DateTime, String, Table, Text, event, inspect
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateColumn, CreateTable
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
@@ -112,6 +112,21 @@ def create_if_missing(connection: Connection, table: Table) -> None:
     except DBAPIError:
         if columns_there(connection, table.schema, table.name) is None:
             raise
+
+
+def add_columns(connection: Connection, table: Table, names: Sequence[str]) -> None:
+    """Add columns that a table lacks, each in a transaction of its own, unless another task does it meanwhile."""
+    quote = connection.dialect.identifier_preparer
+    for name in names:
+        try:
+            with transaction(connection):
+                column = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {quote.format_table(table)} ADD {column}")
+        except DBAPIError:
+            with connection.begin():
+                there = columns_there(connection, table.schema, table.name) or set()
+            if name not in there:
+                raise
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text, and_, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, Text, and_, case, null, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement
 
@@ -16,6 +17,7 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
     KEY_TEXT,
     UtcTimestamp,
+    add_columns,
     columns_there,
     create_if_missing,
     split_table_name,
@@ -23,7 +25,34 @@ from airflow_provider_sequence.warehouse.database import (
 )
 from airflow_provider_sequence.warehouse.upsert import upsert_values
 
-DELIVERED, REJECTED, IN_DOUBT = "delivered", "rejected", "in_doubt"
+DELIVERED, REJECTED, IN_DOUBT, VOIDED = "delivered", "rejected", "in_doubt", "voided"
+
+#: Columns that logs of earlier releases lack, and are given.
+_ADDED_LATER = frozenset({"previous_hash"})
+#: Entries that are read at a time.
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    What is known of an event id.
+
+    :param body_hash: names the body that was sent last; of a voided event, the one before; None if that is not known.
+    :param holds: whether that is what Sequence holds; not so if it was rejected.
+    :param this_run: whether it was sent since this log was opened.
+    :param voided: whether the event was voided.
+    """
+
+    body_hash: str | None
+    holds: bool
+    this_run: bool = False
+    voided: bool = False
+
+
+def body_hash(body: bytes) -> str:
+    """Name a body by its content, the same for ever."""
+    return blake2b(body, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +90,8 @@ class DeliveryLog:
     :param account: whose events; entries of other accounts are not seen.
     :param resource: what kind of events.
     :param task: ``{"dag_id", "task_id", "run_id"}`` of the task that stores entries.
+    :param voiding: whether what is delivered voids events.
+    :param read_only: make no table, leave one that lacks columns as it is, and store nothing.
     :raises SequenceConfigurationError: if the table is there, and is not a delivery log.
     """
 
@@ -72,6 +103,8 @@ class DeliveryLog:
         account: str,
         resource: str,
         task: Mapping[str, str | None],
+        voiding: bool = False,
+        read_only: bool = False,
     ) -> None:
         self._connection = connection
         schema, name = split_table_name(table)
@@ -83,6 +116,7 @@ class DeliveryLog:
             Column("customer_event_id", KEY_TEXT, primary_key=True),
             Column("status", String(16), nullable=False),
             Column("body_hash", String(64)),
+            Column("previous_hash", String(64)),
             Column("sequence_id", Text),
             Column("http_status", Integer),
             Column("reason", Text),
@@ -96,19 +130,32 @@ class DeliveryLog:
             schema=schema,
         )
         self._constant = {"account": account, "resource": resource, **task}
-        with transaction(connection):
-            create_if_missing(connection, self._table)
-            there = columns_there(connection, schema, name) or set()
-        if missing := [column.name for column in self._table.columns if column.name not in there]:
+        self._voiding = voiding
+        self._opened_at = dt.datetime.now(dt.UTC)
+        if not read_only:
+            with transaction(connection):
+                create_if_missing(connection, self._table)
+        with connection.begin():
+            there = columns_there(connection, schema, name)
+        self._is_there = there is not None
+        missing = {column.name for column in self._table.columns} - (there or set())
+        if self._is_there and missing - _ADDED_LATER:
             raise SequenceConfigurationError(
                 f"the table {table} is there, but is no delivery log of this release: it has no column "
-                f"{', '.join(missing)}. Name another table; one that is missing is made"
+                f"{', '.join(sorted(missing))}. Name another table; one that is missing is made"
             )
-        names = [column.name for column in self._table.columns]
+        if missing and not read_only:
+            add_columns(connection, self._table, sorted(missing))
+        self._missing = missing if read_only else set()
+        names = [column.name for column in self._table.columns if column.name != "previous_hash"]
         attempts = {"attempts": self._table.c.attempts + 1}
         self._store = {
             True: upsert_values(
-                connection.dialect.name, self._table, names, keep={"first_at", "attempts"}, change=attempts
+                connection.dialect.name,
+                self._table,
+                names,
+                keep={"first_at", "attempts", "previous_hash"},
+                change=attempts,
             ),
             # What was delivered before is what Sequence still holds.
             False: upsert_values(
@@ -120,14 +167,70 @@ class DeliveryLog:
             ),
         }
 
-    def delivered_hashes(self, event_ids: Sequence[str]) -> dict[str, str]:
-        """Find the hash of the body last delivered, for each of these ids whose last body was delivered."""
-        if not event_ids:
+    def known(self, event_ids: Sequence[str]) -> dict[str, Known]:
+        """Find what is known of each of these ids, where something is; one query."""
+        if not event_ids or not self._is_there:
             return {}
         c = self._table.c
-        query = select(c.customer_event_id, c.body_hash).where(self._delivered(event_ids))
+        previous = null() if "previous_hash" in self._missing else c.previous_hash
+        # What was rejected counts only against other rows of the same run.
+        rejected = case((c.last_at >= self._opened_at, c.rejected_body), else_=None)
+        query = select(
+            c.customer_event_id,
+            c.status,
+            c.body_hash,
+            previous.label("previous"),
+            c.last_at,
+            rejected.label("body"),
+        ).where(self._mine(), c.status != IN_DOUBT, c.customer_event_id.in_(event_ids))
         with self._connection.begin():
-            return {row.customer_event_id: row.body_hash for row in self._connection.execute(query)}
+            found = self._connection.execute(query).all()
+        return {row.customer_event_id: known for row in found if (known := self._known(row)) is not None}
+
+    def _known(self, row: Any) -> Known | None:
+        this_run = _utc(row.last_at) >= self._opened_at
+        if row.status == REJECTED:
+            return Known(body_hash(row.body.encode()), holds=False, this_run=True) if row.body else None
+        if row.status == VOIDED and not self._voiding:
+            return Known(row.previous, holds=True, voided=True)
+        return Known(row.body_hash, holds=True, this_run=this_run)
+
+    def rejected(self) -> Iterator[tuple[str, str]]:
+        """
+        List what was rejected before this log was opened and is still not delivered, page by page.
+
+        :return: ids and bodies, in the order of the ids; what was not even sent has no body, and is left out.
+        """
+        c = self._table.c
+        after = ""
+        while True:
+            query = (
+                select(c.customer_event_id, c.rejected_body)
+                .where(self._mine(), c.status == REJECTED, c.rejected_body.is_not(None))
+                .where(c.last_at < self._opened_at, c.customer_event_id > after)
+                .order_by(c.customer_event_id)
+                .limit(_PAGE)
+            )
+            with self._connection.begin():
+                page = self._connection.execute(query).all()
+            if not page:
+                return
+            yield from ((row.customer_event_id, row.rejected_body) for row in page)
+            after = page[-1].customer_event_id
+
+    def query_for_rejected(self) -> str:
+        """Write the query that shows what this run rejected."""
+        table = ".".join(filter(None, [self._table.schema, self._table.name]))
+        wanted = {
+            name: self._constant[name] for name in ("account", "resource", "dag_id", "task_id", "run_id")
+        }
+        where = " AND ".join(
+            f"{name} = {_literal(value)}" for name, value in wanted.items() if value is not None
+        )
+        return (
+            f"SELECT customer_event_id, reason, rejected_body FROM {table} "  # noqa: S608  for people to read
+            f"WHERE {where} AND status = '{REJECTED}'"
+        )
 
     def doubt(self, event_ids: Sequence[str]) -> None:
         """
@@ -138,18 +241,20 @@ class DeliveryLog:
         """
         for event_id in event_ids:
             with transaction(self._connection):
+                c = self._table.c
                 self._connection.execute(
-                    self._table.update().where(self._delivered([event_id])).values(status=IN_DOUBT)
+                    self._table
+                    .update()
+                    .where(self._mine(), c.customer_event_id == event_id, c.status.in_([DELIVERED, VOIDED]))
+                    .values(
+                        status=IN_DOUBT,
+                        previous_hash=case((c.status == DELIVERED, c.body_hash), else_=c.previous_hash),
+                    )
                 )
 
-    def _delivered(self, event_ids: Sequence[str]) -> ColumnElement[bool]:
+    def _mine(self) -> ColumnElement[bool]:
         c = self._table.c
-        return and_(
-            c.account == self._constant["account"],
-            c.resource == self._constant["resource"],
-            c.status == DELIVERED,
-            c.customer_event_id.in_(event_ids),
-        )
+        return and_(c.account == self._constant["account"], c.resource == self._constant["resource"])
 
     def store(self, entries: Sequence[LogEntry]) -> None:
         """Store entries, in order."""
@@ -167,7 +272,7 @@ class DeliveryLog:
         return {
             **self._constant,
             "customer_event_id": entry.event_id,
-            "status": DELIVERED if entry.delivered else REJECTED,
+            "status": REJECTED if not entry.delivered else VOIDED if self._voiding else DELIVERED,
             "body_hash": entry.body_hash if entry.delivered else None,
             "sequence_id": entry.sequence_id,
             "http_status": entry.http_status,
@@ -177,3 +282,12 @@ class DeliveryLog:
             "first_at": now,
             "last_at": now,
         }
+
+
+def _utc(time: dt.datetime) -> dt.datetime:
+    """Read a time of the log; where the database keeps no zone, it is in UTC."""
+    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time
+
+
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

@@ -83,6 +83,31 @@ def read_rows(
             yield QueryRows(columns, _batches(result))
 
 
+def named_rows(
+    rows: QueryRows, needed: Sequence[str], others: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """
+    Give each row's values by the names of some columns.
+
+    :param needed: columns that the query must give.
+    :param others: columns that it may give.
+    :raises SequenceConfigurationError: if it lacks one that it must give.
+    """
+    # Snowflake and Oracle give unquoted names in capitals.
+    places = {
+        name: rows.columns.index(n)
+        for name in (*needed, *others)
+        for n in (name.upper(), name)
+        if n in rows.columns
+    }
+    missing = [name for name in needed if name not in places]
+    if missing:
+        raise SequenceConfigurationError(
+            f"the query does not give {' and '.join(missing)}; it gives {', '.join(rows.columns)}"
+        )
+    return ({name: row[place] for name, place in places.items()} for batch in rows.batches for row in batch)
+
+
 def _batches(result: CursorResult[Any]) -> Iterator[list[Row]]:
     with database_errors():
         for partition in result.partitions(BATCH_ROWS):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql import Executable
 from sqlalchemy.types import TypeEngine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
@@ -33,6 +35,9 @@ from airflow_provider_sequence.warehouse.database import (
     transaction,
 )
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
+
+#: Rows that are read at a time.
+_BATCH = 1000
 
 ColumnType = Literal["key", "text", "timestamp", "integer", "boolean", "json"]
 
@@ -60,6 +65,30 @@ class StagingColumn:
 
     name: str
     type: ColumnType
+
+
+def keys_of_window(
+    connection: Connection,
+    table: str,
+    time_column: str,
+    window: tuple[dt.datetime, dt.datetime],
+    key: str = "id",
+) -> Iterator[str]:
+    """
+    List the keys of a table's rows whose time lies in a window, a batch in memory at a time.
+
+    :param table: ``table`` or ``schema.table``.
+    :param window: first time, and first time after it.
+    """
+    schema, name = split_table_name(table)
+    target = Table(
+        name, MetaData(), Column(key, KEY_TEXT), Column(time_column, UtcTimestamp()), schema=schema
+    )
+    start, end = window
+    query = select(target.c[key]).where(target.c[time_column] >= start, target.c[time_column] < end)
+    with connection.begin():
+        for batch in connection.execution_options(yield_per=_BATCH).execute(query).partitions():
+            yield from (row[0] for row in batch)
 
 
 class StagingLoad:
@@ -142,10 +171,29 @@ class StagingLoad:
         with self._connection.begin():
             return int(self._connection.execute(select(func.count(distinct(key)))).scalar_one())
 
-    def merge(self) -> int:
+    def contradictions(self, same: str) -> int:
+        """
+        Count rows that were gathered before one with the same value and a greater key.
+
+        Of a list that is newest first, gathered in one go, there are none where keys are in the order of arrival.
+
+        :param same: the column whose value they share.
+        """
+        earlier, later = self._gathered.alias(), self._gathered.alias()
+        query = (
+            select(func.count())
+            .select_from(earlier.join(later, earlier.c[same] == later.c[same]))
+            .where(earlier.c[_POSITION] < later.c[_POSITION], earlier.c[self._key] < later.c[self._key])
+        )
+        with self._connection.begin():
+            return int(self._connection.execute(query).scalar_one())
+
+    def merge(self, newest_of: str | None = None) -> int:
         """
         Put the kept rows into the table, the last of each key, in one transaction.
 
+        :param newest_of: a column; of rows that share its value, in the table too, only the one with the greatest key
+            stays.
         :return: how many rows that were.
         """
         with transaction(self._connection):
@@ -162,4 +210,32 @@ class StagingLoad:
             merged = self._connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
             for statement in upsert_rows(self._connection.dialect.name, self._target, names, rows):
                 self._connection.execute(statement)
+            if newest_of is not None:
+                self._connection.execute(self._drop_older(newest_of))
         return int(merged)
+
+    def _drop_older(self, same: str) -> Executable:
+        older, newer = self._target.alias(), self._target.alias()
+        key = older.c[self._key]
+        touched = select(self._gathered.c[same])
+        superseded = (
+            select(key)
+            .join(newer, older.c[same] == newer.c[same])
+            .where(key < newer.c[self._key], older.c[same].in_(touched))
+            .subquery()  # MySQL deletes from no table that it reads, unless in a subquery of a subquery
+        )
+        return self._target.delete().where(self._target.c[self._key].in_(select(superseded.c[0])))
+
+    def held(self, time_column: str | None, window: tuple[dt.datetime, dt.datetime] | None) -> int:
+        """
+        Count the rows that the table holds now.
+
+        :param time_column: the column of the time, where those of a window are meant.
+        :param window: first time, and first time after it.
+        """
+        query = select(func.count()).select_from(self._target)
+        if time_column is not None and window is not None:
+            time = self._target.c[time_column]
+            query = query.where(time >= window[0], time < window[1])
+        with self._connection.begin():
+            return int(self._connection.execute(query).scalar_one())

@@ -16,7 +16,7 @@ from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.pipelines.outcomes import LoggedMemory
-from airflow_provider_sequence.pipelines.push import push
+from airflow_provider_sequence.pipelines.push import make_events, push
 from airflow_provider_sequence.warehouse.database import connect
 from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
 
@@ -27,6 +27,11 @@ DAY = "2026-03-01T12:00:00Z"
 
 def delivered(event_id: str, body_hash: str = "h1") -> LogEntry:
     return LogEntry(event_id, True, body_hash, sequence_id="s-1", http_status=201)
+
+
+def held(log: DeliveryLog, event_ids: list[str]) -> dict[str, str | None]:
+    """The hashes of what Sequence holds, as far as the log knows."""
+    return {event_id: known.body_hash for event_id, known in log.known(event_ids).items() if known.holds}
 
 
 def rejected(event_id: str, body_hash: str | None = "h2") -> LogEntry:
@@ -47,17 +52,17 @@ def open_log(engine) -> Iterator[Any]:
 
 
 def test_table_is_made_when_missing(open_log, warehouse):
-    assert open_log().delivered_hashes(["a"]) == {}
+    assert held(open_log(), ["a"]) == {}
     assert warehouse.tables() == {"deliveries"}
-    assert open_log().delivered_hashes(["a"]) == {}
+    assert held(open_log(), ["a"]) == {}
 
 
 def test_delivered_is_found_and_nothing_else(open_log):
     open_log().store([delivered("a", "h1"), delivered("b", "h2"), rejected("c")])
 
-    assert open_log().delivered_hashes(["a", "b", "c", "d"]) == {"a": "h1", "b": "h2"}
-    assert open_log().delivered_hashes(["a"]) == {"a": "h1"}
-    assert open_log().delivered_hashes([]) == {}
+    assert held(open_log(), ["a", "b", "c", "d"]) == {"a": "h1", "b": "h2"}
+    assert held(open_log(), ["a"]) == {"a": "h1"}
+    assert held(open_log(), []) == {}
 
 
 def test_what_is_stored_is_seen_at_once_by_others(open_log, warehouse):
@@ -72,17 +77,17 @@ def test_last_entry_of_an_id_counts(open_log, warehouse):
     log.store([delivered("a", "h1"), delivered("a", "h2")])
     log.store([delivered("a", "h3")])
 
-    assert log.delivered_hashes(["a"]) == {"a": "h3"}
+    assert held(log, ["a"]) == {"a": "h3"}
     assert warehouse.rows("SELECT count(*) FROM deliveries") == [(1,)]
 
 
 def test_rejected_after_delivered_is_to_be_sent_again(open_log):
     log = open_log()
     log.store([delivered("a", "h1"), rejected("a", "h2"), rejected("b", "h1")])
-    assert log.delivered_hashes(["a", "b"]) == {}
+    assert held(log, ["a", "b"]) == {}
 
     log.store([delivered("a", "h1"), delivered("b", "h1")])
-    assert log.delivered_hashes(["a", "b"]) == {"a": "h1", "b": "h1"}
+    assert held(log, ["a", "b"]) == {"a": "h1", "b": "h1"}
 
 
 def test_rejected_entry_keeps_the_hash_that_was_delivered_last(open_log, warehouse):
@@ -115,11 +120,11 @@ def test_entry_says_which_task_stored_it(open_log, warehouse):
 def test_accounts_and_resources_do_not_see_each_other(open_log):
     open_log().store([delivered("a", "mine")])
 
-    assert open_log(account="other").delivered_hashes(["a"]) == {}
-    assert open_log(resource="seat_events").delivered_hashes(["a"]) == {}
+    assert held(open_log(account="other"), ["a"]) == {}
+    assert held(open_log(resource="seat_events"), ["a"]) == {}
     open_log(account="other").store([delivered("a", "theirs")])
     open_log(resource="seat_events").store([rejected("a")])
-    assert open_log().delivered_hashes(["a"]) == {"a": "mine"}
+    assert held(open_log(), ["a"]) == {"a": "mine"}
 
 
 def test_ids_keep_every_character(open_log):
@@ -142,7 +147,7 @@ def test_ids_keep_every_character(open_log):
     log = open_log()
     log.store([delivered(event_id, f"h{number}") for number, event_id in enumerate(ids)])
 
-    assert log.delivered_hashes(ids) == {event_id: f"h{number}" for number, event_id in enumerate(ids)}
+    assert held(log, ids) == {event_id: f"h{number}" for number, event_id in enumerate(ids)}
 
 
 def test_many_ids_at_once(open_log):
@@ -150,7 +155,7 @@ def test_many_ids_at_once(open_log):
     log = open_log()
     log.store([delivered(event_id) for event_id in ids[:2000]])
 
-    assert log.delivered_hashes(ids) == dict.fromkeys(ids[:2000], "h1")
+    assert held(log, ids) == dict.fromkeys(ids[:2000], "h1")
 
 
 def test_store_is_all_or_nothing(open_log, warehouse):
@@ -160,7 +165,7 @@ def test_store_is_all_or_nothing(open_log, warehouse):
     with pytest.raises((WarehouseError, TypeError, ValueError)):
         log.store([delivered("a", "h2"), delivered("b"), broken])
 
-    assert open_log().delivered_hashes(["a", "b"]) == {"a": "h1"}
+    assert held(open_log(), ["a", "b"]) == {"a": "h1"}
 
 
 def test_table_that_is_no_log_is_refused(open_log, warehouse):
@@ -206,7 +211,7 @@ def deliver(client, open_log) -> Any:
     def run(rows: list[tuple[Any, ...]]) -> tuple[int, int, int]:
         mapper = EventMapper(USAGE_EVENT, COLUMNS)
         summary = push(
-            [rows], mapper, client, USAGE_EVENTS, lanes=4, memory=LoggedMemory(open_log())
+            make_events([rows], mapper), client, USAGE_EVENTS, lanes=4, memory=LoggedMemory(open_log())
         ).as_dict()
         assert summary["rows"] == len(rows)
         return summary["delivered"], summary["unchanged"], summary["rejected"]

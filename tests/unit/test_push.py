@@ -22,8 +22,9 @@ from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
     SequenceUnavailableError,
 )
-from airflow_provider_sequence.pipelines.outcomes import NoMemory, Outcome, Status
-from airflow_provider_sequence.pipelines.push import PushSummary, RejectionLimit, body_hash, push
+from airflow_provider_sequence.pipelines.outcomes import Outcome, RunMemory, Status
+from airflow_provider_sequence.pipelines.push import PushSummary, RejectionLimit, make_events, push
+from airflow_provider_sequence.warehouse.delivery_log import Known, body_hash
 from tests.support.server import Server
 from tests.unit.loopback import Loopback, Reply, created
 
@@ -57,9 +58,9 @@ class Memory:
         self.outcomes: list[Outcome] = []
         self.threads: set[threading.Thread] = set()
 
-    def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
         self.threads.add(threading.current_thread())
-        return {key: self.hashes[key] for key in event_ids if key in self.hashes}
+        return {key: Known(self.hashes[key], holds=True) for key in event_ids if key in self.hashes}
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         self.threads.add(threading.current_thread())
@@ -100,7 +101,9 @@ class TestOutcomes:
     def test_every_row_has_exactly_one(self, server, client, lanes):
         rows = [row(f"e-{n % 40}", n) if n % 7 else row(None, n) for n in range(120)]
         memory = Memory()
-        summary = push(in_batches(rows), MAKE_EVENT, client, USAGE_EVENTS, lanes=lanes, memory=memory)
+        summary = push(
+            make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
+        )
         outcomes = memory.by_row()
         assert sorted(outcomes) == list(range(1, 121))
         assert summary.rows == 120
@@ -113,7 +116,7 @@ class TestOutcomes:
 
     def test_a_delivered_row(self, server, client):
         memory = Memory()
-        summary = push([[row("e", 1)]], MAKE_EVENT, client, USAGE_EVENTS, lanes=2, memory=memory)
+        summary = push(make_events([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, memory=memory)
         [stored] = received(server)
         [outcome] = memory.outcomes
         assert outcome == Outcome(
@@ -135,7 +138,7 @@ class TestOutcomes:
             "changed": body_hash(MAKE_EVENT(row("changed", 1)).body),
         }
         memory = Memory(hashes)
-        summary = push([rows], MAKE_EVENT, client, USAGE_EVENTS, lanes=2, memory=memory)
+        summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, memory=memory)
         assert {r: o.status for r, o in memory.by_row().items()} == {
             1: Status.UNCHANGED,
             2: Status.DELIVERED,
@@ -147,7 +150,7 @@ class TestOutcomes:
     def test_a_row_that_can_not_become_an_event(self, server, client):
         memory = Memory()
         rows = [row("a"), row("b", float("nan")), row("c", alias=None), row("d")]
-        summary = push([rows], MAKE_EVENT, client, USAGE_EVENTS, lanes=2, memory=memory)
+        summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, memory=memory)
         outcomes = memory.by_row()
         assert set(newest(server)) == {"a", "d"}
         assert outcomes[2].status == outcomes[3].status == Status.REJECTED
@@ -168,7 +171,9 @@ class TestOutcomes:
             )
         memory = Memory()
         rows = [row(f"e-{n}", n) for n in range(30)]
-        summary = push(in_batches(rows), MAKE_EVENT, client, USAGE_EVENTS, lanes=lanes, memory=memory)
+        summary = push(
+            make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
+        )
         outcomes = memory.by_row()
         assert newest(server) == {f"e-{n}": n for n in range(30) if n not in {3, 17}}
         for n in (3, 17):
@@ -189,35 +194,41 @@ class TestOutcomes:
     def test_a_rejected_row_is_followed_by_a_good_one_of_the_same_id(self, server, client):
         server.fault(kind="status", status=400, match={"customerEventId": "e"}, times=1)
         memory = Memory()
-        push([[row("e", 1), row("e", 2)]], MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(
+            make_events([[row("e", 1), row("e", 2)]], MAKE_EVENT),
+            client,
+            USAGE_EVENTS,
+            lanes=4,
+            memory=memory,
+        )
         assert [memory.by_row()[n].status for n in (1, 2)] == [Status.REJECTED, Status.DELIVERED]
         assert newest(server) == {"e": 2}
 
     def test_no_rows(self, server, client):
         memory = Memory()
-        summary = push([], MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=memory)
+        summary = push(make_events([], MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
         assert (summary.rows, dict(summary.counts), summary.requests, memory.outcomes) == (0, {}, 0, [])
-        assert push([[], []], MAKE_EVENT, client, USAGE_EVENTS, lanes=4).rows == 0
+        assert push(make_events([[], []], MAKE_EVENT), client, USAGE_EVENTS, lanes=4).rows == 0
         assert server.summary()["requests"] == 0
 
     def test_seat_events(self, server, client):
         columns = ["customer_event_id", "customer_alias", "seat_type", "event_timestamp", "total"]
         mapper = EventMapper(SEAT_EVENT, columns)
         rows = [(f"s-{n}", "acme", "admin", AT, n) for n in range(5)]
-        summary = push([rows], mapper, client, SEAT_EVENTS, lanes=2)
+        summary = push(make_events([rows], mapper), client, SEAT_EVENTS, lanes=2)
         assert summary.counts == {Status.DELIVERED: 5}
         assert server.summary()["seat_events"] == 5
 
     def test_without_a_memory_every_run_sends_every_row(self, server, client):
         rows = [row(f"e-{n}", n) for n in range(3)]
-        for memory in [{}, {"memory": NoMemory()}]:
-            summary = push([rows], MAKE_EVENT, client, USAGE_EVENTS, lanes=2, **memory)
+        for memory in [{}, {"memory": RunMemory()}]:
+            summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, **memory)
             assert summary.counts == {Status.DELIVERED: 3}
             assert summary.requests == 3
         assert len(received(server)) == 6
 
     def test_a_row_that_is_there_twice_is_one_event(self, server, client):
-        summary = push([[row("e", 1)] * 5], MAKE_EVENT, client, USAGE_EVENTS, lanes=4)
+        summary = push(make_events([[row("e", 1)] * 5], MAKE_EVENT), client, USAGE_EVENTS, lanes=4)
         assert newest(server) == {"e": 1}
         assert summary.rows == summary.counts.total() == 5
         assert set(summary.counts) <= {Status.DELIVERED, Status.UNCHANGED}
@@ -235,7 +246,7 @@ class TestOutcomes:
             row("nan", float("nan"), alias="Hunter2"),
             *[row(None)] * 30,
         ]
-        summary = push([rows], MAKE_EVENT, client, USAGE_EVENTS, lanes=2)
+        summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2)
         shown = summary.as_dict()
         text = json.dumps(shown)
         assert {"rows", "delivered", "unchanged", "rejected", "requests", "seconds"} <= set(shown)
@@ -250,8 +261,7 @@ class TestOutcomes:
         """Database connections do not like to change threads."""
         memory = Memory()
         push(
-            in_batches([row(f"e-{n}") for n in range(50)]),
-            MAKE_EVENT,
+            make_events(in_batches([row(f"e-{n}") for n in range(50)]), MAKE_EVENT),
             client,
             USAGE_EVENTS,
             lanes=4,
@@ -263,8 +273,7 @@ class TestOutcomes:
         seen: list[int] = []
         rows = [row(f"e-{n}") for n in range(30)]
         push(
-            in_batches(rows),
-            MAKE_EVENT,
+            make_events(in_batches(rows), MAKE_EVENT),
             client,
             USAGE_EVENTS,
             lanes=2,
@@ -284,7 +293,9 @@ class TestLastRowWins:
         server.reset()
         rows = [row(key, n) for n, key in enumerate(keys)]
         memory = Memory()
-        push(in_batches(rows, size), MAKE_EVENT, client, USAGE_EVENTS, lanes=lanes, memory=memory)
+        push(
+            make_events(in_batches(rows, size), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
+        )
         assert newest(server) == {key: n for n, key in enumerate(keys)}
         assert sorted(memory.by_row()) == list(range(1, len(rows) + 1))
 
@@ -300,7 +311,9 @@ class TestLastRowWins:
         rows = [row(key, n) for n, key in enumerate(keys)]
         client = connect(server, deadline=20)
         memory = Memory()
-        summary = push(in_batches(rows), MAKE_EVENT, client, USAGE_EVENTS, lanes=lanes, memory=memory)
+        summary = push(
+            make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
+        )
         assert newest(server) == {key: n for n, key in enumerate(keys)}
         assert summary.counts == {Status.DELIVERED: len(rows)}
         ids = {item["id"] for item in received(server)}
@@ -316,27 +329,33 @@ class TestLastRowWins:
         """There and back again: a row that says what the log says still counts, if another came in between."""
         server.reset()
         for key, n in before.items():
-            push([[row(key, n)]], MAKE_EVENT, client, USAGE_EVENTS, lanes=1)
+            push(make_events([[row(key, n)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=1)
         memory = Memory({key: body_hash(MAKE_EVENT(row(key, n)).body) for key, n in before.items()})
         rows = [row(key, n) for key, n in versions]
-        push(in_batches(rows, 5), MAKE_EVENT, client, USAGE_EVENTS, lanes=lanes, memory=memory)
+        push(make_events(in_batches(rows, 5), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory)
         assert newest(server) == before | dict(versions)
         assert sorted(memory.by_row()) == list(range(1, len(rows) + 1))
 
     def test_there_and_back_again(self, server, client):
-        push([[row("e", 1)]], MAKE_EVENT, client, USAGE_EVENTS, lanes=1)
+        push(make_events([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=1)
         memory = Memory({"e": body_hash(MAKE_EVENT(row("e", 1)).body)})
         rows = [row("e", 1), row("e", 2), row("e", 1)]
-        push([rows], MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
         assert newest(server) == {"e": 1}
         assert memory.by_row()[2].status == Status.DELIVERED
         assert memory.by_row()[3].status == Status.DELIVERED
 
     def test_a_refused_version_in_between_changes_nothing(self, server, client):
-        push([[row("e", 1)]], MAKE_EVENT, client, USAGE_EVENTS, lanes=1)
+        push(make_events([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=1)
         server.fault(kind="status", status=400, method="POST", times=1)
         memory = Memory({"e": body_hash(MAKE_EVENT(row("e", 1)).body)})
-        push([[row("e", 2), row("e", 1)]], MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(
+            make_events([[row("e", 2), row("e", 1)]], MAKE_EVENT),
+            client,
+            USAGE_EVENTS,
+            lanes=4,
+            memory=memory,
+        )
         assert newest(server) == {"e": 1}
         assert memory.by_row()[1].status == Status.REJECTED
 
@@ -361,7 +380,7 @@ class TestLastRowWins:
 
         loopback.answers = [respond]
         rows = [row(f"e-{n % 5}", n) for n in range(200)]
-        push(in_batches(rows), MAKE_EVENT, connect(loopback), USAGE_EVENTS, lanes=8)
+        push(make_events(in_batches(rows), MAKE_EVENT), connect(loopback), USAGE_EVENTS, lanes=8)
         assert overlaps == []
         assert most > 1, "nothing was sent side by side"
         order: dict[str, list[int]] = {}
@@ -386,8 +405,7 @@ class TestLastRowWins:
 
         loopback.answers = [respond]
         push(
-            in_batches([row(f"e-{n}", n) for n in range(100)]),
-            MAKE_EVENT,
+            make_events(in_batches([row(f"e-{n}", n) for n in range(100)]), MAKE_EVENT),
             connect(loopback),
             USAGE_EVENTS,
             lanes=3,
@@ -415,7 +433,7 @@ class TestOutage:
         memory = Memory()
         rows = [row(f"e-{n}", n) for n in range(100)]
         with pytest.raises(error):
-            push(in_batches(rows), MAKE_EVENT, client, USAGE_EVENTS, lanes=lanes, memory=memory)
+            push(make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory)
         outcomes = memory.by_row()
         assert {outcome.status for outcome in outcomes.values()} == {Status.DELIVERED}
         stored = {item["id"]: item["customerEventId"] for item in received(server)}
@@ -428,10 +446,16 @@ class TestOutage:
         memory = Memory()
         server.fault(kind="status", status=401, after_n=50, times=1)
         with pytest.raises(SequenceAuthenticationError):
-            push(in_batches(rows), MAKE_EVENT, connect(server), USAGE_EVENTS, lanes=4, memory=memory)
+            push(
+                make_events(in_batches(rows), MAKE_EVENT),
+                connect(server),
+                USAGE_EVENTS,
+                lanes=4,
+                memory=memory,
+            )
         sent_before = server.summary()["applied"]
         memory.outcomes.clear()
-        push(in_batches(rows), MAKE_EVENT, connect(server), USAGE_EVENTS, lanes=4, memory=memory)
+        push(make_events(in_batches(rows), MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=4, memory=memory)
         assert newest(server) == {f"e-{n % 60}": n for n in range(100)}
         assert sorted(memory.by_row()) == list(range(1, 101))
         assert sent_before >= 50
@@ -439,12 +463,11 @@ class TestOutage:
     def test_a_body_whose_answer_was_lost_does_not_count_as_the_old_one(self, server, connect):
         """The log holds the first version, Sequence perhaps the second: a row that is the first again must be sent."""
         memory = Memory()
-        push([[row("e", 1)]], MAKE_EVENT, connect(server), USAGE_EVENTS, lanes=1, memory=memory)
+        push(make_events([[row("e", 1)]], MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=1, memory=memory)
         server.fault(kind="reset_after", method="POST")
         with pytest.raises(SequenceUnavailableError):
             push(
-                [[row("e", 2)]],
-                MAKE_EVENT,
+                make_events([[row("e", 2)]], MAKE_EVENT),
                 connect(server, deadline=0.2),
                 USAGE_EVENTS,
                 lanes=1,
@@ -452,7 +475,7 @@ class TestOutage:
             )
         server.clear_faults()
         assert newest(server) == {"e": 2}
-        push([[row("e", 1)]], MAKE_EVENT, connect(server), USAGE_EVENTS, lanes=1, memory=memory)
+        push(make_events([[row("e", 1)]], MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=1, memory=memory)
         assert newest(server) == {"e": 1}
 
     def test_what_was_answered_is_remembered_and_only_that(self, server, client):
@@ -466,13 +489,13 @@ class TestOutage:
 
         memory = Suspicious()
         rows = [row(f"e-{n}", n) for n in range(150)]
-        push(in_batches(rows), MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
         assert len(memory.outcomes) == 150
 
     def test_the_order_of_outcomes_of_one_id_is_that_of_the_answers(self, server, client):
         memory = Memory()
         rows = [row(f"e-{n % 3}", n) for n in range(60)]
-        push(in_batches(rows), MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
         for key in ["e-0", "e-1", "e-2"]:
             numbers = [outcome.row for outcome in memory.outcomes if outcome.event_id == key]
             assert numbers == sorted(numbers)
@@ -484,8 +507,7 @@ class TestOutage:
 
         with pytest.raises(OSError, match="disk is full"):
             push(
-                in_batches([row(f"e-{n}") for n in range(30)]),
-                MAKE_EVENT,
+                make_events(in_batches([row(f"e-{n}") for n in range(30)]), MAKE_EVENT),
                 client,
                 USAGE_EVENTS,
                 lanes=4,
@@ -494,11 +516,11 @@ class TestOutage:
 
     def test_a_log_that_can_not_be_read_ends_the_task_before_anything_is_sent(self, server, client):
         class Away(Memory):
-            def delivered_hashes(self, event_ids: Sequence[str]) -> Mapping[str, str]:
+            def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
                 raise OSError("no connection")
 
         with pytest.raises(OSError, match="no connection"):
-            push([[row("e")]], MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=Away())
+            push(make_events([[row("e")]], MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=Away())
         assert server.summary()["posts_received"] == 0
 
     def test_a_query_that_fails_half_way_ends_the_task(self, server, client):
@@ -508,7 +530,7 @@ class TestOutage:
 
         memory = Memory()
         with pytest.raises(OSError, match="warehouse is away"):
-            push(batches(), MAKE_EVENT, client, USAGE_EVENTS, lanes=4, memory=memory)
+            push(make_events(batches(), MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
         stored = {item["id"] for item in received(server)}
         assert {outcome.sequence_id for outcome in memory.outcomes} == stored
         assert all(outcome.status == Status.DELIVERED for outcome in memory.outcomes)
@@ -519,17 +541,20 @@ class TestOutage:
 
         memory = Memory()
         with pytest.raises(ZeroDivisionError):
-            push([[row("e")]], broken, client, USAGE_EVENTS, lanes=2, memory=memory)
+            push(make_events([[row("e")]], broken), client, USAGE_EVENTS, lanes=2, memory=memory)
         assert memory.outcomes == []
 
     def test_no_thread_is_left_behind(self, server, connect):
         before = set(threading.enumerate())
         push(
-            in_batches([row(f"e-{n}") for n in range(20)]), MAKE_EVENT, connect(server), USAGE_EVENTS, lanes=8
+            make_events(in_batches([row(f"e-{n}") for n in range(20)]), MAKE_EVENT),
+            connect(server),
+            USAGE_EVENTS,
+            lanes=8,
         )
         server.fault(kind="status", status=401)
         with pytest.raises(SequenceAuthenticationError):
-            push([[row("e")]], MAKE_EVENT, connect(server), USAGE_EVENTS, lanes=8)
+            push(make_events([[row("e")]], MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=8)
         until = time.monotonic() + 2
         while set(threading.enumerate()) - before and time.monotonic() < until:
             time.sleep(0.01)
@@ -578,7 +603,7 @@ class TestConstantMemory:
 
         timer = threading.Timer(0.7, open_gate.set)  # by then, whoever does not hold back has read everything
         timer.start()
-        summary = push(batches(), MAKE_EVENT, FastClient(note), USAGE_EVENTS, lanes=4)  # type: ignore[arg-type]
+        summary = push(make_events(batches(), MAKE_EVENT), FastClient(note), USAGE_EVENTS, lanes=4)  # type: ignore[arg-type]
         timer.cancel()
         assert summary.rows == sent == total
         assert most < total / 3
@@ -595,7 +620,7 @@ class TestConstantMemory:
         timer.start()
         client = FastClient(lambda: open_gate.wait(10))
         memory = Memory({"e": body_hash(MAKE_EVENT(row("e", 1)).body)})
-        push(batches(), MAKE_EVENT, client, USAGE_EVENTS, lanes=1, memory=memory)  # type: ignore[arg-type]
+        push(make_events(batches(), MAKE_EVENT), client, USAGE_EVENTS, lanes=1, memory=memory)  # type: ignore[arg-type]
         timer.cancel()
         assert client.bodies["e"] == MAKE_EVENT(row("e", 1)).body
         assert len(memory.by_row()) == 1502
@@ -612,13 +637,19 @@ class TestConstantMemory:
             lags.append(sent - len(memory.outcomes))
 
         rows = [row(str(n), n) for n in range(8000)]
-        push(in_batches(rows, 500), MAKE_EVENT, FastClient(note), USAGE_EVENTS, lanes=2, memory=memory)  # type: ignore[arg-type]
+        push(
+            make_events(in_batches(rows, 500), MAKE_EVENT),
+            FastClient(note),
+            USAGE_EVENTS,
+            lanes=2,
+            memory=memory,
+        )  # type: ignore[arg-type]
         assert len(memory.outcomes) == 8000
         assert max(lags) < 4000
 
     def test_rejected_rows_are_not_all_kept(self):
         rows = ([row(None)] * 500 for _ in range(10))
-        summary = push(rows, MAKE_EVENT, FastClient(lambda: None), USAGE_EVENTS, lanes=2)  # type: ignore[arg-type]
+        summary = push(make_events(rows, MAKE_EVENT), FastClient(lambda: None), USAGE_EVENTS, lanes=2)  # type: ignore[arg-type]
         assert summary.counts == {Status.REJECTED: 5000}
         assert 1 <= len(summary.first_rejected) <= 100
         assert [outcome.row for outcome in summary.first_rejected] == list(
