@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo test test-matrix lint clean
+.PHONY: demo test test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m example_dags.demo
@@ -25,13 +25,18 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	AIRFLOW_HOME=$(CURDIR)/.cache/airflow $(BIN)/mypy
 
+# Every warning fails it; nothing is downloaded.
+docs: $(VENV)/.ready
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --builder html docs .cache/docs
+	@echo "The guides are in .cache/docs/index.html"
+
 $(VENV)/.ready: pyproject.toml Makefile
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON to one."; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON): Airflow and what the tests need (a minute or two, once) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
-		--editable '.[sandbox]' --group dev '$(AIRFLOW)'
+		--editable '.[sandbox]' --group dev --group docs '$(AIRFLOW)'
 	@touch $@
 
 # Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests.

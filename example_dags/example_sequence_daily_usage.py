@@ -24,6 +24,7 @@ with DAG(
     max_active_runs=1,
     tags=["sequence"],
 ) as dag:
+    # [START howto_sequence_push]
     push = SqlToSequenceUsageEventsOperator(
         task_id="push",
         sql_conn_id="warehouse",
@@ -38,6 +39,8 @@ with DAG(
         delivery_log_table="sequence_delivery_log",
         max_rejected=0.01,
     )
+    # [END howto_sequence_push]
+    # [START howto_sequence_wait]
     wait = SequenceEventsSensor(
         task_id="wait",
         resource="usage_events",
@@ -45,6 +48,7 @@ with DAG(
         poke_interval=5,
         timeout=600,
     )
+    # [END howto_sequence_wait]
     pull = SequenceToSqlOperator(
         task_id="pull",
         resource="usage_events",

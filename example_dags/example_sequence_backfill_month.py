@@ -1,0 +1,34 @@
+"""
+Pull a whole month in days, each in a task of its own, some of them at the same time.
+
+Months that are over are pulled with ``airflow backfill create``. It reads the connection ``sequence_default``, and
+writes to the connection ``warehouse``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from airflow.providers.common.compat.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_sequence.intervals import split_window
+from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
+
+with DAG(
+    dag_id="sequence_backfill_month",
+    schedule=CronDataIntervalTimetable("0 0 1 * *", timezone="UTC"),
+    start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    catchup=False,
+    max_active_runs=1,
+    tags=["sequence"],
+) as dag:
+    # [START howto_sequence_split_window]
+    SequenceToSqlOperator.partial(
+        task_id="pull",
+        resource="usage_events",
+        sql_conn_id="warehouse",
+        table="sequence_usage_events",
+        max_active_tis_per_dagrun=4,  # they share the account's limit
+    ).expand_kwargs(split_window(every=dt.timedelta(days=1)))
+    # [END howto_sequence_split_window]

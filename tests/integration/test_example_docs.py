@@ -1,0 +1,158 @@
+"""What the guides say is so: their code runs, and what they list is what there is."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sequence import exceptions
+from airflow_provider_sequence.api.resources import RESOURCES
+from airflow_provider_sequence.exceptions import SequenceError
+from tests.integration.support.airflow import manual_dag
+from tests.integration.test_example_dags import CHECKOUT, EXAMPLES
+
+DOCS = CHECKOUT / "docs"
+GUIDES = sorted(DOCS.glob("*.md"))
+PACKAGE = CHECKOUT / "airflow_provider_sequence"
+PUBLIC = ("transfers.sequence_to_sql", "transfers.sql_to_sequence", "operators.sequence", "sensors.sequence",
+          "hooks.sequence")  # fmt: skip
+
+each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+
+
+def code_blocks() -> list[Any]:
+    blocks = [
+        pytest.param(code, id=f"{guide.stem}-{n}")
+        for guide in GUIDES
+        for n, code in enumerate(re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.DOTALL | re.MULTILINE))
+    ]  # fmt: skip
+    assert blocks
+    return blocks
+
+
+@pytest.mark.parametrize("code", code_blocks())
+def test_code_that_is_in_no_example_runs(code, airflow_db, sandbox, sequence_conn):
+    """In a DAG, with the names of the package at hand: Airflow itself refuses arguments that there are not."""
+    sandbox.add("customers", [{"id": "0184421e-a9cc-711b-af93-bf0511d4d833"}])
+    sandbox.add("usage-metrics", [{"id": "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27"}])
+    scope: dict[str, Any] = {}
+    for name in PUBLIC:
+        scope |= vars(importlib.import_module(f"airflow_provider_sequence.{name}"))
+    with manual_dag():
+        exec(compile(code, "guide", "exec"), scope)
+
+
+def included() -> list[tuple[Path, str, str]]:
+    """The pieces of examples that guides show: the file, and where they start and end."""
+    pattern = r"```{literalinclude} (\S+)\n:language: python\n:start-after: \"(.*)\"\n:end-before: \"(.*)\"\n"
+    found = [
+        ((guide.parent / path).resolve(), start, end)
+        for guide in GUIDES
+        for path, start, end in re.findall(pattern, guide.read_text())
+    ]
+    assert len(found) == sum(guide.read_text().count("{literalinclude}") for guide in GUIDES)
+    return found
+
+
+def test_guides_show_every_example():
+    """Sphinx is content with an end that is missing."""
+    for path, start, end in included():
+        text = path.read_text()
+        assert text.count(f"# {start}\n") == text.count(f"# {end}\n") == 1
+        assert text.index(start) < text.index(end)
+    assert {path.name for path, _, _ in included()} == {path.name for path in EXAMPLES.glob("example_*.py")}
+
+
+def slugs(path: Path) -> set[str]:
+    """The anchors that GitHub gives to a file's headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*GUIDES, CHECKOUT / "README.md"], ids=lambda path: path.stem)
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text()):
+        target, _, anchor = link.partition("#")
+        there = (path.parent / target).resolve() if target else path
+        assert there.is_file(), link
+        assert not anchor or anchor in slugs(there), link
+
+
+def test_every_guide_is_in_the_readme_and_in_the_contents():
+    names = {guide.stem for guide in GUIDES} - {"index"}
+    readme = (CHECKOUT / "README.md").read_text()
+    assert names == set(re.findall(r"\]\(docs/([\w-]+)\.md\)", readme.partition("## Guides")[2]))
+    assert names == set(re.findall(r"^([\w-]+)$", (DOCS / "index.md").read_text(), re.MULTILINE))
+
+
+def test_every_resource_is_listed_with_its_path_and_filters():
+    listed = {
+        cells[0].strip("`"): (cells[1].strip("`"), set(re.findall(r"`(\w+)`", cells[3])))
+        for line in (DOCS / "pull.md").read_text().partition("## Resources")[2].splitlines()
+        if line.startswith("| `")
+        for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
+    }
+    assert listed == {
+        resource.name: (
+            resource.path,
+            {one.name for one in resource.filters} if resource.parent is None else {resource.parent.name},
+        )
+        for resource in RESOURCES.values()
+    }
+
+
+def test_every_error_is_told():
+    errors = {
+        name
+        for name, kind in inspect.getmembers(exceptions, inspect.isclass)
+        if issubclass(kind, SequenceError)
+    }
+    told = re.findall(r"`(\w+Error)`", (DOCS / "failures.md").read_text())
+    assert errors == set(told)
+
+
+def test_messages_that_are_told_are_those_of_the_package():
+    words = {
+        node.value
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    told = [
+        piece.strip()
+        for line in (DOCS / "failures.md").read_text().partition("## What is refused")[2].splitlines()
+        if line.startswith("| ")
+        for message in re.findall(r"`([^`]*)`", line.split(" | ")[0])
+        for piece in message.split("…")
+        if piece.strip()
+    ]
+    assert len(told) > 50
+    missing = [piece for piece in told if not any(piece in text for text in words)]
+    assert missing == []
+
+
+@pytest.mark.skipif(find_spec("sphinx") is None, reason="Sphinx is in the group docs")
+def test_documentation_is_built_without_a_warning(tmp_path):
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "--nitpicky", "--builder", "html"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, str(DOCS), str(tmp_path)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in (
+        "SequenceToSqlOperator",
+        "split_window",
+        "SequenceNewEventsTrigger",
+        "sequence_asset",
+        "WarehouseError",
+    ):
+        assert name in (tmp_path / "api.html").read_text()
