@@ -12,7 +12,7 @@ from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.partitions import window_of_partition
-from airflow_provider_sequence.transfers.failures import whole_number
+from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
 
 
 def window_of_run(
@@ -97,8 +97,11 @@ def _bounds_of_run(context: Mapping[str, Any], resource_name: str | None) -> tup
 
 def _windows_of_events(context: Mapping[str, Any], resource_name: str | None) -> Iterator[Window]:
     """Windows that the asset events tell of which started the run: ours do, those of triggers in their payload."""
-    events = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
-    for of_one_asset in events.values():
+    events = context.get("triggering_asset_events")
+    if events is None and getattr(context.get("dag_run"), "run_type", None) == "dataset_triggered":
+        # Airflow 2 fails to look for them in runs that have none.
+        events = context.get("triggering_dataset_events")
+    for of_one_asset in (events or {}).values():
         for event in of_one_asset:
             extra = event.extra or {}
             told = extra.get("payload", extra)
@@ -133,10 +136,11 @@ def split_window(
     :param lookback: how much earlier to begin.
     :return: the slices, ``{"window_start", "window_end"}`` each, in ISO 8601: neighbours that share no time and miss
         none.
-    :raises SequenceConfigurationError: if the window is empty or backwards, or a bound is missing.
+    :raises AirflowFailException: if the window is empty or backwards, or a bound is missing.
     """
-    window = parse_window(context, window_start, window_end, lookback)
-    if (parts is None) == (every is None):
-        raise SequenceConfigurationError("give parts or every, one of the two")
-    slices = window.cut(every) if every is not None else window.split(whole_number("parts", parts))
+    with no_retry_where_useless():
+        window = parse_window(context, window_start, window_end, lookback)
+        if (parts is None) == (every is None):
+            raise SequenceConfigurationError("give parts or every, one of the two")
+        slices = window.cut(every) if every is not None else window.split(whole_number("parts", parts))
     return [{"window_start": each.start.isoformat(), "window_end": each.end.isoformat()} for each in slices]

@@ -19,11 +19,17 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError
 REMEMBERED = 1000
 
 _TICK = dt.timedelta(microseconds=1)
+_FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+_LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC)
 #: Filters that would change the order of the list.
 _ORDER = frozenset({"sort_by", "sort_order"})
 
-#: An event that was seen: a hash of its id, and when it arrived, in milliseconds, where its id tells.
-Seen = tuple[str, int | None]
+#: Events in a row that seem to be old, after which a look is over.
+_OLD_IN_A_ROW = 100
+
+#: An event that was seen: a hash of its id, and when it arrived, in milliseconds, where its id tells; a list, as JSON
+#: gives it back.
+Seen = list[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,8 @@ def look(
 
     Sequence lists events newest first, in the order of their arrival. There is no filter on the time of arrival, and
     superseded copies may vanish from lists or not: so the newest events are remembered one by one, and a look goes
-    down to those.
+    down to those. Where all of them vanished, the time in the ids (UUIDv7) tells what is old; ids without one would have
+    the whole list announced anew.
 
     :param filters: filters of the resource.
     :param last: the watermark of the look before, or None for a first one, which finds nothing.
@@ -83,12 +90,12 @@ def look(
         return None, Watermark(seen=[_seen(resource.id_of(item)) for item in newest])
     known = {name: rank for rank, (name, _) in enumerate(last.seen)}
     # With fewer than that, all there is was seen: the list is read to its end.
-    bottom = REMEMBERED // 2 if len(known) == REMEMBERED else REMEMBERED
-    floor = last.seen[-1][1] if len(known) == REMEMBERED else None
+    full = len(known) == REMEMBERED
+    bottom = REMEMBERED // 2 if full else REMEMBERED
+    floor = last.seen[-1][1] if full else None
     seen: dict[str, int | None] = {}
     passed = _Recent()
-    count, newest_id = 0, ""
-    earliest = latest = None
+    new, doubtful = _Found(), _Found()
     for item in client.items(resource, filters):
         event_id = resource.id_of(item)
         name, arrived = _seen(event_id)
@@ -98,30 +105,52 @@ def look(
         if len(seen) < REMEMBERED:
             seen[name] = arrived
         rank = known.get(name)
-        if rank is not None:
-            if rank >= bottom:
+        if rank is None and floor is not None and arrived is not None and arrived <= floor:
+            # Old, if what was remembered is no longer listed; or of a clock that is slow, if more that is new follows.
+            doubtful.add(event_id, resource.time_of(item))
+            if doubtful.count == _OLD_IN_A_ROW:
                 break
-        elif arrived is not None and floor is not None and arrived < floor:
+            continue
+        new.take(doubtful)
+        doubtful = _Found()
+        if rank is None:
+            new.add(event_id, resource.time_of(item))
+        elif rank >= bottom:
             break
-        else:
-            time = resource.time_of(item)
-            earliest = time if earliest is None else min(earliest, time)
-            latest = time if latest is None else max(latest, time)
-            count += 1
-            newest_id = newest_id or event_id
     # What lies below was not read again.
     seen.update((name, arrived) for name, arrived in last.seen if name not in seen)
-    watermark = Watermark(seen=list(islice(seen.items(), REMEMBERED)))
-    if earliest is None or latest is None:
+    watermark = Watermark(seen=[list(each) for each in islice(seen.items(), REMEMBERED)])
+    if not new.count:
         return None, watermark
     arrival = Arrival(
         resource=resource.name,
-        count=count,
-        window_start=earliest.isoformat(),
-        window_end=(latest + _TICK).isoformat(),
-        newest_id=newest_id,
+        count=new.count,
+        window_start=new.earliest.isoformat(),
+        window_end=_after(new.latest).isoformat(),
+        newest_id=new.newest_id,
     )
     return arrival, watermark
+
+
+@dataclass(slots=True)
+class _Found:
+    """Events that a look found."""
+
+    count: int = 0
+    newest_id: str = ""
+    earliest: dt.datetime = _LAST
+    latest: dt.datetime = _FIRST
+
+    def add(self, event_id: str, time: dt.datetime) -> None:
+        """Add an event, which arrived before the others."""
+        self.take(_Found(1, event_id, time, time))
+
+    def take(self, others: _Found) -> None:
+        """Add events that arrived before these."""
+        self.count += others.count
+        self.newest_id = self.newest_id or others.newest_id
+        self.earliest = min(self.earliest, others.earliest)
+        self.latest = max(self.latest, others.latest)
 
 
 class _Recent:
@@ -158,7 +187,11 @@ def check(resource: Resource, filters: Mapping[str, Any]) -> None:
 
 
 def _seen(event_id: str) -> Seen:
-    return blake2b(event_id.encode(), digest_size=8).hexdigest(), _milliseconds(event_id)
+    return [blake2b(event_id.encode(), digest_size=8).hexdigest(), _milliseconds(event_id)]
+
+
+def _after(time: dt.datetime) -> dt.datetime:
+    return time + min(_TICK, _LAST - time)
 
 
 def _milliseconds(event_id: str) -> int | None:

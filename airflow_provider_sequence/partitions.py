@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pendulum
@@ -23,15 +24,16 @@ def window_of_partition(key: str, timetable: Any) -> Window:
     """
     Find the period that a partition key names.
 
-    Of a DAG on a ``CronPartitionTimetable`` it is the time from the key's tick of the schedule to the next one, in the
-    schedule's time zone. Other keys name a year, month, day or hour in UTC: ``2026``, ``2026-06``, ``2026-06-14``,
+    Of a DAG on a ``CronPartitionTimetable`` it is the time from the key's tick of the schedule to the next tick that has
+    another key. Other keys name a year, month, day or hour in UTC: ``2026``, ``2026-06``, ``2026-06-14``,
     ``2026-06-14T03``.
 
     :param key: the run's partition key.
     :param timetable: the DAG's.
     :raises SequenceConfigurationError: if the key is none of these; it says what to set instead.
     """
-    key_format = getattr(timetable, "key_format", None)
+    # Airflow's SDK and its core have a class each, and the core's keeps its settings to itself.
+    key_format = getattr(timetable, "key_format", None) or getattr(timetable, "_key_format", None)
     window = _between_ticks(key, key_format, timetable) if key_format else _period(key)
     if window is None:
         raise SequenceConfigurationError(
@@ -43,20 +45,38 @@ def window_of_partition(key: str, timetable: Any) -> Window:
 
 
 def _between_ticks(key: str, key_format: str, timetable: Any) -> Window | None:
+    cron = getattr(timetable, "expression", None) or timetable._expression
+    zone = getattr(timetable, "timezone", None) or timetable._timezone
+    near = _parsed(key, key_format, zone)
+    if near is None:
+        return None
+    # A key may leave out the tick's time, and its hour may come twice: so ticks are gone through until one has the key.
+    start = None
+    for tick in _ticks(cron, zone, near.subtract(days=1)):
+        has_key = tick.in_timezone(zone).strftime(key_format) == key
+        if start is None and has_key:
+            start = tick
+        elif start is not None and not has_key:
+            return Window(start, tick)
+        elif start is None and tick > near.add(years=1):
+            break
+    return None
+
+
+def _ticks(cron: str, zone: Any, start: pendulum.DateTime) -> Iterator[pendulum.DateTime]:
     from airflow.timetables.base import DataInterval, TimeRestriction
     from airflow.timetables.interval import CronDataIntervalTimetable
 
-    start = _parsed(key, key_format, timetable.timezone)
-    if start is None:
-        return None
-    ticks = CronDataIntervalTimetable(timetable.expression, timezone=timetable.timezone)
-    following = ticks.next_dagrun_info(
-        last_automated_data_interval=DataInterval.exact(start),
-        restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
-    )
-    interval = following and following.data_interval
-    # A key that somebody made up may lie between two ticks.
-    return Window(start, interval.end) if interval and interval.start == start else None
+    intervals = CronDataIntervalTimetable(cron, timezone=zone)
+    while True:
+        following = intervals.next_dagrun_info(
+            last_automated_data_interval=DataInterval(start.subtract(microseconds=1), start),
+            restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
+        )
+        if following is None or following.data_interval is None:
+            return
+        yield following.data_interval.start
+        start = following.data_interval.end
 
 
 def _period(key: str) -> Window | None:

@@ -15,13 +15,16 @@ HEADROOM = 0.985
 #: the limit: 0.985 * (60 + 0.5) / 60 < 1.
 SLACK = 0.5
 #: What a 429 leaves of the rate at the most, and the least that is left, as a part of the configured rate.
-SLOW_DOWN, SLOWEST = 0.85, 0.002
+SLOW_DOWN, SLOWEST = 0.9, 0.002
+#: Seconds within which another 429 shows that the rate was learnt wrongly, from a burst that the account had saved up;
+#: and what that leaves of it.
+WRONG_WITHIN, WRONGLY_LEARNT = 5.0, 0.6
 #: Seconds over which it is counted what got through, since that tells what the account really allows.
 MEMORY = 60
 #: How a lowered rate grows back: by this part of itself a second, more each second, up to the second number.
 GROWTH, FASTEST_GROWTH = 0.0005, 0.02
 #: Seconds to stop after a 429 that does not say how long: doubled each time in a row, up to the second number.
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 16.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 #: Seconds between requests while nothing gets through, and the longest that a thread sleeps before it looks again.
 PROBE_SPACING, PATIENCE = 1.0, 0.25
 
@@ -62,6 +65,7 @@ class RateLimiter:
         self._probing = False
         self._in_a_row = 0
         self._throttled = 0
+        self._before_stop = 0
         self._started = now
         #: How many requests got through in each second of late: (second, number).
         self._passed: deque[list[int]] = deque(maxlen=MEMORY + 1)
@@ -113,15 +117,20 @@ class RateLimiter:
             self._throttled += 1
             if turn >= self._slowed_at:
                 if not self._probing:
-                    self._rate = max(self._rate * SLOW_DOWN, self._configured * SLOWEST)
+                    self._before_stop = self._lately(now)
+                    wrong = now - self._growing_since < WRONG_WITHIN
+                    slower = self._rate * (WRONGLY_LEARNT if wrong else SLOW_DOWN)
+                    self._rate = max(slower, self._configured * SLOWEST)
                 self._probing = True
                 self._slowed_at = now
                 self._in_a_row += 1
-            if retry_after is None:
-                pause = min(FIRST_PAUSE * 2 ** (self._in_a_row - 1), LONGEST_PAUSE)
-                # Tasks on other machines that share the limit were stopped at the same moment.
-                retry_after = pause * random.uniform(0.75, 1.25)  # noqa: S311
-            self._stopped_until = max(self._stopped_until, now + retry_after)
+            pause = min(FIRST_PAUSE * 2 ** (self._in_a_row - 1), LONGEST_PAUSE)
+            # Tasks on other machines that share the limit were stopped at the same moment.
+            pause *= random.uniform(0.75, 1.25)  # noqa: S311
+            if retry_after is not None:
+                # What is free again at once is free for all of them, and not enough.
+                pause = max(retry_after, min(pause, FIRST_PAUSE))
+            self._stopped_until = max(self._stopped_until, now + pause)
             self._next_turn = self._stopped_until
             self._stops += 1
 
@@ -140,11 +149,16 @@ class RateLimiter:
             if self._probing and turn >= self._slowed_at:
                 self._probing = False
                 self._in_a_row = 0
-                lately = sum(number for second, number in self._passed if second > now - MEMORY)
-                learned = lately / min(MEMORY, max(now - self._started, 1.0))
+                # A stop may have lasted so long that what got through before it is not of late any more.
+                learned = max(self._lately(now), self._before_stop) / min(
+                    MEMORY, max(now - self._started, 1.0)
+                )
                 self._rate = max(min(self._rate, learned * HEADROOM), self._configured * SLOWEST)
                 self._growing_since = self._rate_since = now
                 self._next_turn = now + 1 / self._rate
+
+    def _lately(self, now: float) -> int:
+        return sum(number for second, number in self._passed if second > now - MEMORY)
 
     def _grow_back(self) -> float:
         now = self._clock()

@@ -91,7 +91,9 @@ class Window:
     def cut(self, length: dt.timedelta) -> list[Window]:
         """Cut into neighbouring windows of a length; the last one may be shorter."""
         if length <= dt.timedelta(0):
-            raise SequenceConfigurationError(f"a slice of a window is longer than {length}")
+            raise SequenceConfigurationError(
+                f"every={length} is no length of a slice; give one that is longer than 0"
+            )
         count = -((self.start - self.end) // length)
         cuts = [*(self.start + length * n for n in range(count)), self.end]
         return [Window(a, b) for a, b in pairwise(cuts)]

@@ -41,7 +41,7 @@ class Outcome:
     :param status: how it ended.
     :param event_id: the event's ``customerEventId``, where the row got as far as having one.
     :param body_hash: names the event's body, where it got as far as having one.
-    :param sequence_id: the id that Sequence gave it, where it was delivered.
+    :param sequence_id: the id that Sequence gave it, where this run delivered it, or the same body before.
     :param http_status: the answer's status, where there was an answer.
     :param reason: why it was rejected.
     :param body: the event's JSON, where Sequence rejected it.
@@ -98,6 +98,10 @@ class RunMemory:
     def doubt(self, event_ids: Sequence[str]) -> None:
         """There is nothing to forget: the run knows what it sends."""
 
+    def forget(self, event_ids: Sequence[str]) -> None:
+        """Forget what became of these ids."""
+        self._disk.executemany("DELETE FROM known WHERE id = ?", [(event_id,) for event_id in event_ids])
+
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         """Keep what became of each id last."""
         self._disk.executemany(
@@ -119,21 +123,26 @@ class LoggedMemory:
 
     def __init__(self, log: DeliveryLog) -> None:
         self._log = log
+        self._unchanged = RunMemory()
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
         """Look the ids up."""
-        return self._log.known(event_ids)
+        # What this run found unchanged it has seen, although the log has no word of that.
+        return {**self._log.known(event_ids), **self._unchanged.known(event_ids)}
 
     def doubt(self, event_ids: Sequence[str]) -> None:
         """Note that it is not known which body Sequence holds."""
         self._log.doubt(event_ids)
+        self._unchanged.forget(event_ids)
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
-        """Store what was delivered and what was rejected; what is unchanged is in the log already."""
+        """Store what was delivered and what was rejected; what the log knows already is kept for this run."""
+        unchanged = [o for o in outcomes if o.status is Status.UNCHANGED and Remark.VOIDED not in o.remarks]
+        self._unchanged.record([o for o in unchanged if o.sequence_id is None], pending_ids)
         entries = [
             LogEntry(
                 outcome.event_id,
-                delivered=outcome.status is Status.DELIVERED,
+                delivered=outcome.status is not Status.REJECTED,
                 body_hash=outcome.body_hash,
                 sequence_id=outcome.sequence_id,
                 http_status=outcome.http_status,
@@ -143,9 +152,11 @@ class LoggedMemory:
             for outcome in outcomes
             if outcome.event_id is not None
             and outcome.event_id not in pending_ids
-            and outcome.status is not Status.UNCHANGED
+            # What is unchanged is in the log, unless it is so by the row before it, which may not be.
+            and (outcome.status is not Status.UNCHANGED or outcome.sequence_id is not None)
         ]
         if entries:
+            self._unchanged.forget([entry.event_id for entry in entries])
             self._log.store(entries)
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
 
@@ -290,9 +290,11 @@ class _Delivery:
     def dispatch(self, batch: Sequence[Made]) -> None:
         """Give a batch's events to their lanes."""
         self.summary.rows += len(batch)
-        known = self._memory.known([
-            event.id for _, event in batch if isinstance(event, Event) and event.id not in self._pending
-        ])
+        known = dict(
+            self._memory.known([
+                event.id for _, event in batch if isinstance(event, Event) and event.id not in self._pending
+            ])
+        )
         chunks: dict[int, list[_Work | Outcome]] = {}
         replaced = []
         settled: list[Outcome] = []
@@ -309,6 +311,8 @@ class _Delivery:
                 pending = self._pending[work.event_id]
             else:
                 settled.append(work)
+                if work.status is Status.UNCHANGED and work.event_id in known:
+                    known[work.event_id] = replace(known[work.event_id], this_run=True)
                 continue
             pending.rows += 1
             self._under_way += 1
@@ -320,6 +324,8 @@ class _Delivery:
         # At the end: once these are remembered, so is what was pending, and what was looked up is out of date.
         for outcome in settled:
             self._take(outcome)
+        if settled:
+            self._record()
 
     def _examine(
         self, row: int, event: Event | InvalidEventError, known: Mapping[str, Known]
@@ -429,7 +435,7 @@ class _Lane(threading.Thread):
         # The newest time that Sequence holds.
         self.newest = ""
         # What Sequence holds of the ids sent last: a row may repeat the one before it.
-        self._known: dict[str, str] = {}
+        self._known: dict[str, tuple[str, str]] = {}
         self.start()
 
     def run(self) -> None:
@@ -444,9 +450,10 @@ class _Lane(threading.Thread):
 
     def _deliver(self, work: _Work) -> Outcome:
         event = work.event
-        if self._known.get(event.id, work.held_hash) == work.hash:
-            self._remember(work)
-            return Outcome(work.row, Status.UNCHANGED, event.id, work.hash, remarks=work.remarks)
+        held_hash, sequence_id = self._known.get(event.id, (None, ""))
+        if held_hash == work.hash:
+            self._remember(work, sequence_id)
+            return Outcome(work.row, Status.UNCHANGED, event.id, work.hash, sequence_id, remarks=work.remarks)
         try:
             sequence_id = self._client.create(self._resource, event)
         except SequenceRejectedError as e:
@@ -461,13 +468,13 @@ class _Lane(threading.Thread):
                 body=event.body,
                 remarks=work.remarks,
             )
-        self._remember(work)
+        self._remember(work, sequence_id)
         return Outcome(work.row, Status.DELIVERED, event.id, work.hash, sequence_id, remarks=work.remarks)
 
-    def _remember(self, work: _Work) -> None:
+    def _remember(self, work: _Work, sequence_id: str) -> None:
         self.newest = max(self.newest, work.event.time)
         self._known.pop(work.event.id, None)
-        self._known[work.event.id] = work.hash
+        self._known[work.event.id] = (work.hash, sequence_id)
         if len(self._known) > LANE_MEMORY:
             del self._known[next(iter(self._known))]
 

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Context
 from airflow_provider_sequence.exceptions import (
     SequenceAuthenticationError,
     SequenceConfigurationError,
+    SequenceRejectedError,
     WarehouseError,
 )
 
@@ -20,7 +21,7 @@ def no_retry_where_useless() -> Iterator[None]:
     """Fail the task at once, without retries, where only a change of the DAG or the connection can help."""
     try:
         yield
-    except (SequenceConfigurationError, SequenceAuthenticationError) as e:
+    except (SequenceConfigurationError, SequenceAuthenticationError, SequenceRejectedError) as e:
         raise AirflowFailException(str(e)) from e
     except WarehouseError as e:
         if e.permanent:

@@ -33,18 +33,18 @@ class SequenceToSqlOperator(BaseOperator):
     Events are pulled for a half-open window of their timestamps, ``[window_start, window_end)``; neighbouring
     windows share no event and miss none. Invoices and billing schedules can be pulled for a window of their due or
     start dates, which has to be given; without one, and for all else, the whole list is read. The line items of
-    invoices and credit notes are read for each of them; window and filters are those of the invoices. Rows replace those with the same ``id``, so that a window may be
-    pulled again at any time. The table is made when missing: a column for each documented field, ``_extra`` with
-    all other fields as JSON, and ``_loaded_at``.
+    invoices and credit notes are read for each of them; window and filters are those of the invoices.
+
+    Rows replace those with the same ``id``, so that a window may be pulled again at any time. The table is made when
+    missing: a column for each documented field, ``_extra`` with all other fields as JSON, and ``_loaded_at``.
 
     :param resource: what to pull, such as ``usage_events``. (templated)
     :param table: ``table`` or ``schema.table``. (templated)
     :param sql_conn_id: connection to the warehouse. (templated)
     :param sequence_conn_id: connection to Sequence. (templated)
-    :param window_start: first time of the window; for events, the start of the run's data interval by default.
-        (templated)
-    :param window_end: first time after the window; for events, the end of the run's data interval by default.
-        (templated)
+    :param window_start: first time of the window; for events, by default what the run is about: the window that the
+        events which started it tell of, or its partition, or its data interval. (templated)
+    :param window_end: first time after the window, likewise. (templated)
     :param lookback: how much earlier than ``window_start`` to begin, for events that arrive late.
     :param filters: filters of the resource, such as ``{"customer_alias": ["acme"]}``. (templated)
     :param superseded: what becomes of copies of an event that a later one with the same ``customer_event_id``

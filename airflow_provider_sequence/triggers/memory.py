@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -13,17 +14,18 @@ from asgiref.sync import sync_to_async
 
 class TriggerMemory:
     """
-    A JSON object under a name that stays the same as long as the trigger's arguments do.
+    A JSON object under a name.
 
     It is in the state store of the watched asset where Airflow has one (3.3), or else an Airflow Variable, as it is
     for a trigger that watches several assets.
 
     :param trigger: whose memory it is; it runs in a triggerer.
     :param prefix: how the name begins.
+    :param about: what the memory is about; its name stays the same as long as this does.
     """
 
-    def __init__(self, trigger: BaseTrigger, prefix: str) -> None:
-        arguments = json.dumps(trigger.serialize(), sort_keys=True)
+    def __init__(self, trigger: BaseTrigger, prefix: str, about: Mapping[str, Any]) -> None:
+        arguments = json.dumps(about, sort_keys=True)
         self.name = f"{prefix}_{sha256(arguments.encode()).hexdigest()[:16]}"
         self._assets = getattr(trigger, "asset_state_store", None)
 
@@ -32,7 +34,10 @@ class TriggerMemory:
         if self._assets is not None:
             try:
                 return dict(await self._assets.aget(self.name) or {})
-            except ValueError:  # it is one of several assets', and can't be told apart
+            except ValueError as e:
+                if type(e) is not ValueError:
+                    raise
+                # It is one of several assets', and can't be told apart.
                 self._assets = None
         return dict(await sync_to_async(Variable.get)(self.name, {}, deserialize_json=True))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar
+from functools import partial
+from itertools import count
+from typing import Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowException
@@ -24,10 +26,16 @@ from airflow_provider_sequence.conditions import (
     NoUnmappedAliases,
 )
 from airflow_provider_sequence.connection import DEFAULT_CONN_ID
-from airflow_provider_sequence.exceptions import SequenceError, SequenceUnavailableError
+from airflow_provider_sequence.exceptions import (
+    SequenceConfigurationError,
+    SequenceError,
+    SequenceUnavailableError,
+)
 from airflow_provider_sequence.hooks.sequence import make_client
-from airflow_provider_sequence.new_events import Watermark, look
+from airflow_provider_sequence.new_events import Watermark, check, look
 from airflow_provider_sequence.triggers.memory import TriggerMemory
+
+T = TypeVar("T")
 
 #: Most seconds between two looks of a trigger that never ends, while looks fail.
 LONGEST_PAUSE = 300.0
@@ -149,13 +157,15 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
     triggerer is killed in the seconds in which an announcement is on its way into Airflow's database, the same
     announcement, with the same ``newest_id``, is made again.
 
-    Failures never end it: it goes on, and waits longer after each failure in a row.
+    Failures never end it: it goes on, and waits longer after each failure in a row. Another resource, connection or other
+    filters are another watch, which starts anew.
 
     :param resource: ``usage_events`` or ``seat_events``.
     :param sequence_conn_id: connection to Sequence.
     :param filters: filters of the resource, such as ``{"event_type": "message-sent"}``; JSON.
     :param poll_interval: seconds between two looks. A look costs as many requests as there are pages of new events,
         and up to ten more.
+    :raises SequenceConfigurationError: if the resource is no list of events, or a filter is not known.
 
     The payload of its events has the fields of :class:`~airflow_provider_sequence.new_events.Arrival`.
     """
@@ -169,6 +179,10 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         poll_interval: float = 60.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        # What can't be watched is said when the DAG is read, and not in the triggerer's log for ever.
+        check(get_resource(resource), filters or {})
+        if poll_interval <= 0:
+            raise SequenceConfigurationError(f"poll_interval={poll_interval} is not greater than 0")
         self.resource = resource
         self.sequence_conn_id = sequence_conn_id
         self.filters = dict(filters or {})
@@ -188,31 +202,39 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, announce, and look again, for ever."""
-        memory = TriggerMemory(self, "sequence_new_events")
-        failures = 0
+        watched = {"resource": self.resource, "conn_id": self.sequence_conn_id, "filters": self.filters}
+        memory = TriggerMemory(self, "sequence_new_events", watched)
         while True:
-            try:
-                state = await memory.load()
-                # An announcement that may not have got through goes first, as it was.
-                if "pending" not in state:
-                    state = await self._look(state)
-                    await memory.save(state)
-            except (SequenceError, AirflowException) as e:
-                failures += 1
-                pause = min(self.poll_interval * 2**failures, max(self.poll_interval, LONGEST_PAUSE))
-                self.log.error("Failure %d in a row, the next look is in %.0f s: %s", failures, pause, e)
-                await asyncio.sleep(pause)
-                continue
-            failures = 0
+            state = await self._tried(partial(self._next_state, memory))
             if "pending" in state:
                 yield TriggerEvent(state["pending"])
                 await asyncio.sleep(SETTLED_AFTER)
-                await memory.save({"seen": state["seen"]})
+                await self._tried(partial(memory.save, {"seen": state["seen"]}))
             await asyncio.sleep(self.poll_interval)
+
+    async def _tried(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step, again and again until it works."""
+        for failures in count(1):
+            try:
+                return await step()
+            except Exception as e:  # noqa: BLE001  a watcher that ends is started again at once, without a pause
+                longest = max(self.poll_interval, LONGEST_PAUSE)
+                pause = min(self.poll_interval * 2 ** min(failures, 20), longest)
+                self.log.error("Failure %d in a row, the next try is in %.1f s: %s", failures, pause, e)
+                await asyncio.sleep(pause)
+        raise AssertionError("there is no last number")
+
+    async def _next_state(self, memory: TriggerMemory) -> dict[str, Any]:
+        state = await memory.load()
+        # An announcement that may not have got through goes first, as it was.
+        if "pending" not in state:
+            state = await self._look(state)
+            await memory.save(state)
+        return state
 
     async def _look(self, state: Mapping[str, Any]) -> dict[str, Any]:
         resource = get_resource(self.resource)
-        last = Watermark(seen=[tuple(each) for each in state["seen"]]) if "seen" in state else None
+        last = Watermark(seen=state["seen"]) if "seen" in state else None
         # Read anew each time: credentials may change.
         connection = await get_async_connection(self.sequence_conn_id)
         with make_client(connection, deadline=LOOK_DEADLINE) as client:

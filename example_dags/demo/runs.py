@@ -26,8 +26,8 @@ def main(first: dt.datetime, days: int) -> int:
 
     initdb()
     DagBundlesManager().sync_bundles_to_db()
-    folder = Path(__file__).parents[1]
-    bag = DagBag(str(folder), bundle_name="dags-folder")
+    file = Path(__file__).parents[1] / "example_sequence_daily_usage.py"
+    bag = DagBag(str(file), bundle_name="dags-folder")
     if bag.import_errors:
         print(bag.import_errors)
         return 1

@@ -309,3 +309,49 @@ class TestParse:
         assert window.start in window
         assert len(window.split(3)) == 3
         assert window.widened()[0].year == 1
+
+
+class TestCut:
+    LENGTHS = st.timedeltas(TICK, dt.timedelta(days=400))
+
+    @given(WINDOWS, LENGTHS)
+    def test_parts_are_neighbours_and_cover_the_window(self, window, length):
+        assume((window.end - window.start) // length < 2000)
+        parts = window.cut(length)
+        assert (parts[0].start, parts[-1].end) == (window.start, window.end)
+        assert all(one.end == other.start for one, other in itertools.pairwise(parts))
+
+    @given(WINDOWS, LENGTHS)
+    def test_all_but_the_last_are_of_the_length(self, window, length):
+        assume((window.end - window.start) // length < 2000)
+        *full, last = (part.end - part.start for part in window.cut(length))
+        assert set(full) <= {length}
+        assert dt.timedelta(0) < last <= length
+
+    @pytest.mark.parametrize(
+        ("hours", "parts"), [(1, 24), (5, 5), (12, 2), (13, 2), (24, 1), (25, 1), (10_000_000, 1)]
+    )
+    def test_as_many_as_there_have_to_be(self, hours, parts):
+        assert len(DAY.cut(dt.timedelta(hours=hours))) == parts
+
+    def test_a_window_of_one_tick(self):
+        window = Window(DAY.start, DAY.start + TICK)
+        assert window.cut(TICK) == window.cut(dt.timedelta(days=1)) == [window]
+
+    @pytest.mark.parametrize("length", [dt.timedelta(0), -TICK, dt.timedelta(days=-1)])
+    def test_a_length_that_is_none_is_refused(self, length):
+        with pytest.raises(SequenceConfigurationError):
+            DAY.cut(length)
+
+    def test_at_the_end_of_time(self):
+        window = Window.parse("9999-12-30", "9999-12-31T23:59:59.999999Z")
+        assert [part.end for part in window.cut(dt.timedelta(days=1))][-1] == window.end
+
+    @pytest.mark.parametrize(
+        "day", [dt.datetime(2024, 3, 31), dt.datetime(2024, 10, 27)], ids=["spring", "autumn"]
+    )
+    def test_days_in_which_the_clocks_change(self, day):
+        """Parts are of the length in time, not by the clock on the wall."""
+        window = Window(day.replace(tzinfo=BERLIN), (day + dt.timedelta(days=1)).replace(tzinfo=BERLIN))
+        hours = 23 if day.month == 3 else 25
+        assert len(window.cut(dt.timedelta(hours=1))) == hours

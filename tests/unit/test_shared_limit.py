@@ -1,0 +1,104 @@
+"""Four tasks on several workers share an account's limit that none of them knows: ten minutes, in virtual time."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_sequence.api.rate_limit import RateLimiter
+from tests.unit.virtual_time import World
+
+PER_MINUTE, TASKS, THREADS, MINUTES, LATENCY = 1200, 4, 8, 10, 0.1
+START = 1000.0
+
+
+class FixedWindow:
+    """So many in each minute of the clock."""
+
+    def __init__(self) -> None:
+        self.minute, self.taken = -1, 0
+
+    def allows(self, now: float) -> bool:
+        if now // 60 != self.minute:
+            self.minute, self.taken = int(now // 60), 0
+        self.taken += 1
+        return self.taken <= PER_MINUTE
+
+    def seconds_to_wait(self, now: float) -> float:
+        return 60 - now % 60
+
+
+class MovingWindow:
+    """So many in any sixty seconds."""
+
+    def __init__(self) -> None:
+        self.taken: deque[float] = deque()
+
+    def allows(self, now: float) -> bool:
+        while self.taken and self.taken[0] <= now - 60:
+            self.taken.popleft()
+        if len(self.taken) == PER_MINUTE:
+            return False
+        self.taken.append(now)
+        return True
+
+    def seconds_to_wait(self, now: float) -> float:
+        return max(0.0, self.taken[0] + 60 - now)
+
+
+class TokenBucket:
+    """A minute's worth can be saved up."""
+
+    def __init__(self) -> None:
+        self.tokens, self.filled_at = float(PER_MINUTE), START
+
+    def allows(self, now: float) -> bool:
+        self.tokens = min(PER_MINUTE, self.tokens + (now - self.filled_at) * PER_MINUTE / 60)
+        self.filled_at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    def seconds_to_wait(self, now: float) -> float:
+        return (1 - self.tokens) * 60 / PER_MINUTE
+
+
+@pytest.mark.parametrize("tells", [False, True], ids=["silent", "retry-after"])
+@pytest.mark.parametrize("configured", [PER_MINUTE, 10 * PER_MINUTE])
+@pytest.mark.parametrize("kind", [FixedWindow, MovingWindow, TokenBucket])
+def test_they_use_the_limit_together_and_none_starves(kind, configured, tells, monkeypatch):
+    chance = random.Random(20261121)
+    monkeypatch.setattr(random, "uniform", chance.uniform)
+    account, world = kind(), World(START)
+    passed, refused = [0] * TASKS, [0] * TASKS
+
+    def thread_of(task: int, limiter: RateLimiter) -> Callable[[], None]:
+        def requests() -> None:
+            while world() < START + MINUTES * 60:
+                turn = limiter.acquire()
+                world.wait(LATENCY / 2)
+                if account.allows(world()):
+                    passed[task] += 1
+                    world.wait(LATENCY / 2)
+                    limiter.passed(turn)
+                else:
+                    refused[task] += 1
+                    wait = account.seconds_to_wait(world()) if tells else None
+                    world.wait(LATENCY / 2)
+                    limiter.throttled(turn, wait)
+
+        return requests
+
+    threads = []
+    for task in range(TASKS):
+        limiter = RateLimiter(configured, wait=world.wait, clock=world)
+        threads += [thread_of(task, limiter) for _ in range(THREADS)]
+    world.run(*threads, patience=200)
+
+    assert sum(passed) >= 0.9 * PER_MINUTE * MINUTES
+    assert sum(refused) < 0.02 * (sum(passed) + sum(refused))
+    assert min(passed) >= 0.25 * sum(passed) / TASKS
