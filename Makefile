@@ -12,13 +12,22 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo test test-matrix lint docs clean
+.PHONY: demo test test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m example_dags.demo
 
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+# A real Airflow, its components as processes: backfills, the triggerer, watchers. Some minutes.
+test-live: $(VENV)/.ready
+	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
+
+# The connection's form in a real browser. It needs a Chromium: apt-get install chromium.
+test-form: $(VENV)/.ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
+	@$(BIN)/python -m pytest tests/live/form $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

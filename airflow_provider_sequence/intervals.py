@@ -136,7 +136,7 @@ def split_window(
     :param lookback: how much earlier to begin.
     :return: the slices, ``{"window_start", "window_end"}`` each, in ISO 8601: neighbours that share no time and miss
         none.
-    :raises AirflowFailException: if the window is empty or backwards, or a bound is missing.
+    :raises airflow.sdk.exceptions.AirflowFailException: if the window is empty or backwards, or a bound is missing.
     """
     with no_retry_where_useless():
         window = parse_window(context, window_start, window_end, lookback)

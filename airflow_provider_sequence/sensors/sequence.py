@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
+    AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
     Context,
@@ -156,6 +157,15 @@ class _ConditionSensor(BaseSensorOperator):
         result = dict(event["result"])
         self.log.info("The wait is over: %s", result)
         return result
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Take the task up again; on a timeout, end as poking would, which Airflow 3.0 forgets."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as e:
+            if self.soft_fail:
+                raise AirflowSkipException(str(e)) from e
+            raise
 
     def _end_as_poking_would(self, error: Exception) -> NoReturn:
         """End as the base class does where :meth:`poke` raises this."""

@@ -344,31 +344,3 @@ def examples(guide: str) -> list[str]:
     """The pieces of code in a guide."""
     text = (Path(__file__).parents[2] / "docs" / guide).read_text()
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-
-
-@on_sqlite
-def test_examples_of_the_guide_run(run_dag, sandbox, sequence_conn, warehouse):
-    from airflow_provider_sequence.operators import sequence as operators
-
-    customer = "0184421e-a9cc-711b-af93-bf0511d4d833"
-    sandbox.add("customers", [{"id": customer}])
-    metric = "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27"
-    sandbox.add("usage-metrics", [{"id": metric, "eventType": "platform-fee", "aggregationType": "SUM", "aggregationProperty": "units"}])  # fmt: skip
-    warehouse.execute("CREATE TABLE accounts (sequence_customer_id TEXT, account_id TEXT, name TEXT)")
-    warehouse.execute("INSERT INTO accounts VALUES (:id, 'acme-1', 'Acme')", {"id": customer})
-    events, aliases, hook = examples("operators.md")
-    with interval_dag(START, END, params={"units": 2.5}) as dag:
-        exec(events.replace("ti.xcom_pull('count_seats')", "1 + 2"), vars(operators).copy())
-        exec(aliases, vars(operators).copy())
-    result = run_dag(dag, END)
-
-    assert result.state == "success", result.errors
-    assert result.xcoms["fee"]["customer_event_id"] == "fee-acme-2026-03"
-    assert result.xcoms["aliases"]["created"] == 1
-    assert [body["total"] for body in bodies(sandbox, "seat-events")] == [3]
-    names: dict[str, Any] = {"SequenceHook": SequenceHook}
-    exec(hook, names)
-    assert names["hook"].calculate_metric(metric, "acme", "2026-03-01", "2026-04-01")["value"] == Decimal(
-        "2.5"
-    )
-    assert held(sandbox) == {"acme-1": (customer, "Acme"), "acme": (customer, None)}
