@@ -6,13 +6,10 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import task
-
 from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.partitions import window_of_partition
-from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
 
 
 def window_of_run(
@@ -111,36 +108,3 @@ def _windows_of_events(context: Mapping[str, Any], resource_name: str | None) ->
                 and resource_name in {None, told.get("resource")}
             ):
                 yield Window.parse(told["window_start"], told.get("window_end"))
-
-
-@task
-def split_window(
-    *,
-    parts: int | str | None = None,
-    every: dt.timedelta | None = None,
-    window_start: Any = None,
-    window_end: Any = None,
-    lookback: dt.timedelta | None = None,
-    **context: Any,
-) -> list[dict[str, str]]:
-    """
-    Cut a window into slices, to expand one task for each.
-
-    For example ``SequenceToSqlOperator.partial(…).expand_kwargs(split_window(every=timedelta(days=1)))``. A task of
-    Airflow's TaskFlow: ``split_window.override(task_id=…)(…)`` gives it another id.
-
-    :param parts: how many slices of the same length; fewer where the window has fewer microseconds.
-    :param every: how long a slice is; the last one may be shorter. Give one of the two.
-    :param window_start: first time of the window; by default what the run is about. (templated)
-    :param window_end: first time after it. (templated)
-    :param lookback: how much earlier to begin.
-    :return: the slices, ``{"window_start", "window_end"}`` each, in ISO 8601: neighbours that share no time and miss
-        none.
-    :raises airflow.sdk.exceptions.AirflowFailException: if the window is empty or backwards, or a bound is missing.
-    """
-    with no_retry_where_useless():
-        window = parse_window(context, window_start, window_end, lookback)
-        if (parts is None) == (every is None):
-            raise SequenceConfigurationError("give parts or every, one of the two")
-        slices = window.cut(every) if every is not None else window.split(whole_number("parts", parts))
-    return [{"window_start": each.start.isoformat(), "window_end": each.end.isoformat()} for each in slices]

@@ -12,7 +12,7 @@ import datetime as dt
 from airflow.providers.common.compat.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_sequence.intervals import split_window
+from airflow_provider_sequence.slices import split_window
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 
 with DAG(
