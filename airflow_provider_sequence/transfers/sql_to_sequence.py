@@ -145,7 +145,7 @@ class SqlToSequenceOperator(BaseOperator):
             engine = get_engine(self.sql_conn_id)
             with (
                 self.hook.client as client,
-                self._log(client, context) as log,
+                self._open_log(client, context) as log,
                 read_rows(engine, self.sql, self.parameters) as rows,
             ):
                 make_event = EventMapper(
@@ -226,7 +226,7 @@ class SqlToSequenceOperator(BaseOperator):
         return {"rows": summary.rows, **{status.value: summary.counts[status] for status in Status}}
 
     @contextmanager
-    def _log(self, client: SequenceClient, context: Context) -> Iterator[DeliveryLog | None]:
+    def _open_log(self, client: SequenceClient, context: Context) -> Iterator[DeliveryLog | None]:
         if not self.delivery_log_table:
             yield None
             return
