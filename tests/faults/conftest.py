@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tests.faults.account import account, old
+from tests.faults.figures import CAMPAIGN
+from tests.faults.proxy import HttpProxy
+from tests.faults.runner import Runner
+from tests.faults.world import SETTINGS, World
+from tests.integration.support import databases
+from tests.integration.support.databases import Warehouse
+from tests.support.server import Server
+
+__all__ = ["account", "old"]
+
+
+def pytest_report_header() -> str:
+    return f"faults: {CAMPAIGN}"
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[Runner]:
+    with Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with Server(SETTINGS) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def proxy(server: Server) -> Iterator[HttpProxy]:
+    with HttpProxy(server.base_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def database(postgres: URL) -> Iterator[tuple[Warehouse, str]]:
+    """A database for all tests of a process, and the Airflow connection to it."""
+    name = f"faults_{os.getpid()}"
+    admin = sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    engine = sa.create_engine(postgres.set(database=name), pool_pre_ping=True)
+    sa.event.listen(engine, "connect", databases._json_as_text)
+    try:
+        yield Warehouse("warehouse", engine), databases._postgres_connection(postgres, name, {})
+    finally:
+        engine.dispose()
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def world(
+    server: Server, proxy: HttpProxy, runner: Runner, database: tuple[Warehouse, str]
+) -> Iterator[World]:
+    """All of it, empty. Requests that break the contract fail the test."""
+    world = World(server, proxy, runner, *database)
+    yield world
+    world.drop()
+    assert server.violations() == []
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers that depend on the campaign's seed and the test's name."""
+    return random.Random(f"{CAMPAIGN.seed} {request.node.name}")
