@@ -12,13 +12,21 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo test test-live test-form test-matrix lint docs clean
+.PHONY: demo test test-faults reliability test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m example_dags.demo
 
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+# Every fault, kills and cut databases, with a ledger of what arrived; `make reliability` does more of it, and writes
+# what came of it to docs/reliability.md.
+test-faults: $(VENV)/.ready
+	@$(BIN)/python -m pytest -n 2 tests/faults $(ARGS)
+
+reliability: $(VENV)/.ready
+	@$(BIN)/python -m tests.faults.report
 
 # A real Airflow, its components as processes: backfills, the triggerer, watchers. Some minutes.
 test-live: $(VENV)/.ready
