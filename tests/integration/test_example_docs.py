@@ -6,9 +6,6 @@ import ast
 import importlib
 import inspect
 import re
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -138,21 +135,3 @@ def test_messages_that_are_told_are_those_of_the_package():
     assert len(told) > 50
     missing = [piece for piece in told if not any(piece in text for text in words)]
     assert missing == []
-
-
-@pytest.mark.skipif(find_spec("sphinx") is None, reason="Sphinx is in the group docs")
-def test_documentation_is_built_without_a_warning(tmp_path):
-    options = ["--quiet", "--fail-on-warning", "--keep-going", "--nitpicky", "--builder", "html"]
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, str(DOCS), str(tmp_path)],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for name in (
-        "SequenceToSqlOperator",
-        "split_window",
-        "SequenceNewEventsTrigger",
-        "sequence_asset",
-        "WarehouseError",
-    ):
-        assert name in (tmp_path / "api.html").read_text()
