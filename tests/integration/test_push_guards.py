@@ -1,21 +1,35 @@
-"""What a push counts of rows with one id, and what it sends of what earlier runs left rejected."""
+"""What a push rejects, counts and retries, and what a dry run says of it."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import itertools
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from airflow.exceptions import AirflowFailException
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
+from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.pipelines.outcomes import LoggedMemory
-from airflow_provider_sequence.pipelines.push import make_events, push
+from airflow_provider_sequence.pipelines.outcomes import LoggedMemory, RunMemory
+from airflow_provider_sequence.pipelines.push import NobodySends, make_events, push
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.database import connect
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog
+from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, Known, LogEntry, body_hash
 from tests.integration.support.airflow import interval_dag
+from tests.integration.support.databases import on_sqlite
+from tests.integration.test_assets import EVENTS, events_of
 
 Row = tuple[Any, ...]
 
@@ -23,6 +37,8 @@ START, END = "2026-03-01", "2026-03-02"
 TASK = {"dag_id": "billing", "task_id": "push", "run_id": "manual__1"}
 COLUMNS = ["customer_event_id", "customer_alias", "event_type", "event_timestamp", "units"]
 TIME = "2026-03-01T12:00:00Z"
+DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
+LOG = {"delivery_log_table": "deliveries"}
 
 
 def usage(event_id: str, units: int) -> Row:
@@ -89,3 +105,489 @@ def test_rejected_row_that_the_last_row_of_its_id_replaced_is_not_retried(
     assert later.state == "success", later.errors
     assert later.xcoms["push"]["rows"] == 0
     assert units_of(sandbox) == {"a": 1}
+
+
+# The operator by itself; what needs a DAG run comes last.
+
+
+def rows_of(warehouse: Any, *rows: Row) -> None:
+    """Make these the rows of the table ``usage``."""
+    if "usage" not in warehouse.tables():
+        warehouse.execute(
+            "CREATE TABLE usage (number INTEGER, customer_event_id TEXT, customer_alias TEXT,"
+            " event_type TEXT, event_timestamp TEXT, units INTEGER)"
+        )
+    warehouse.execute("DELETE FROM usage")
+    if rows:
+        named = [
+            dict(zip(["number", *COLUMNS], [number, *row], strict=True)) for number, row in enumerate(rows)
+        ]
+        marks = ", ".join(f":{name}" for name in ["number", *COLUMNS])
+        warehouse.execute(f"INSERT INTO usage VALUES ({marks})", *named)
+
+
+def operator(**options: Any) -> SqlToSequenceUsageEventsOperator:
+    options.setdefault("sql", f"SELECT {', '.join(COLUMNS)} FROM usage ORDER BY number")
+    return SqlToSequenceUsageEventsOperator(task_id="push", sql_conn_id="warehouse", **options)
+
+
+def execute(warehouse: Any, *rows: Row, run_id: str = "manual__1", **options: Any) -> dict[str, Any]:
+    """Push rows as a task does, but for the DAG run; its result comes back."""
+    rows_of(warehouse, *rows)
+    return operator(**options).execute({"ti": SimpleNamespace(**(TASK | {"run_id": run_id}))})  # type: ignore[arg-type]
+
+
+def old(event_id: str, units: int = 1) -> Row:
+    return event_id, "acme", "call", TIME, units
+
+
+def fresh(event_id: str, units: int = 1, distance: dt.timedelta = -MINUTE) -> Row:
+    return event_id, "acme", "call", (dt.datetime.now(dt.UTC) + distance).isoformat(), units
+
+
+def table(warehouse: Any) -> list[Row]:
+    return warehouse.rows("SELECT * FROM deliveries ORDER BY customer_event_id")
+
+
+def columns(warehouse: Any) -> list[str]:
+    return [each["name"] for each in sa.inspect(warehouse.engine).get_columns("deliveries")]
+
+
+def hashes(warehouse: Any) -> dict[str, tuple[str | None, str | None]]:
+    found = warehouse.rows("SELECT customer_event_id, body_hash, previous_hash FROM deliveries")
+    return {event_id: (last, before) for event_id, last, before in found}
+
+
+def bodies(sandbox: Any) -> dict[str, list[bytes]]:
+    """The bodies that arrived of each id, in order."""
+    found: dict[str, list[bytes]] = {}
+    for item in sandbox._admin("GET", "/_sandbox/ledger?limit=10000")["items"]:
+        found.setdefault(item["customerEventId"], []).append(item["body"].encode())
+    return found
+
+
+def refuse(sandbox: Any, **match: Any) -> None:
+    sandbox.fault(kind="status", status=400, **({"times": 1} | match))
+
+
+def numbers(result: dict[str, Any], *names: str) -> tuple[int, ...]:
+    return tuple(result[name] for name in names)
+
+
+def test_row_too_far_ahead_is_rejected_unless_told_otherwise(sandbox, sequence_conn, warehouse):
+    result = execute(
+        warehouse, fresh("near", distance=4 * MINUTE), fresh("far", distance=6 * MINUTE), max_rejected=1
+    )
+
+    assert list(bodies(sandbox)) == ["near"]
+    assert numbers(result, "delivered", "rejected") == (1, 1)
+    (rejected,) = result["rejected_rows"]
+    assert (rejected["row"], rejected["customer_event_id"]) == (2, "far")
+    assert "max_future" in rejected["reason"]
+
+
+@pytest.mark.parametrize("max_future", [None, 40 * DAY])
+def test_max_future_lets_later_times_through(max_future, sandbox, sequence_conn, warehouse):
+    result = execute(warehouse, fresh("far", distance=30 * DAY), max_future=max_future)
+
+    assert numbers(result, "delivered", "rejected") == (1, 0)
+    assert list(bodies(sandbox)) == ["far"]
+
+
+def test_late_counts_only_what_is_delivered(sandbox, sequence_conn, warehouse):
+    refuse(sandbox, match={"customerEventId": "refused"})
+    rows = [old("late"), old("refused"), ("no alias", None, "call", TIME, 1), fresh("new")]
+    result = execute(warehouse, *rows, late_after=DAY, max_rejected=2)
+
+    assert numbers(result, "delivered", "rejected", "late") == (2, 2, 1)
+    assert set(bodies(sandbox)) == {"late", "new"}
+
+
+def test_nothing_is_late_by_default(sandbox, sequence_conn, warehouse):
+    assert numbers(execute(warehouse, old("a")), "delivered", "late") == (1, 0)
+
+
+def test_late_row_is_rejected_where_it_is_to_be(sandbox, sequence_conn, warehouse):
+    result = execute(
+        warehouse, old("late"), fresh("new"), late_after=DAY, late="reject", max_rejected=1, **LOG
+    )
+
+    assert numbers(result, "delivered", "rejected", "late") == (1, 1, 0)
+    assert list(bodies(sandbox)) == ["new"]
+    assert "late" in result["rejected_rows"][0]["reason"]
+    statuses = dict(warehouse.rows("SELECT customer_event_id, status FROM deliveries"))
+    assert statuses == {"late": "rejected", "new": "delivered"}
+
+
+def test_unchanged_row_is_neither_late_nor_rejected(sandbox, sequence_conn, warehouse):
+    rows = [old("past"), fresh("future", distance=30 * DAY)]
+    execute(warehouse, *rows, max_future=None, **LOG)
+    result = execute(warehouse, *rows, late_after=DAY, late="reject", **LOG)
+
+    assert numbers(result, "unchanged", "rejected", "late", "requests") == (2, 0, 0, 0)
+
+
+def test_changed_row_is_checked_again(sandbox, sequence_conn, warehouse):
+    execute(warehouse, old("a", 1), old("b", 1), **LOG)
+    result = execute(warehouse, old("a", 2), old("b", 1), late_after=DAY, **LOG)
+    assert numbers(result, "delivered", "unchanged", "late", "corrected") == (1, 1, 1, 1)
+
+    result = execute(warehouse, old("a", 3), late_after=DAY, late="reject", max_rejected=1, **LOG)
+    assert numbers(result, "rejected", "corrected") == (1, 0)
+    assert units_of(sandbox) == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"late": "maybe", "late_after": DAY}, "late"),
+        ({"retry_rejected": True}, "delivery_log_table"),
+        ({"max_future": 300}, "max_future"),
+        ({"late_after": "1 day"}, "late_after"),
+    ],
+)
+@on_sqlite
+def test_wrong_setting_is_named_and_not_retried(options, word, sandbox, sequence_conn, warehouse):
+    with pytest.raises(AirflowFailException, match=word):
+        execute(warehouse, fresh("a"), **options)
+
+    assert sandbox.summary()["requests"] == 0
+
+
+@pytest.mark.parametrize("log", [{}, LOG], ids=["no log", "log"])
+def test_conflicting_rows_next_to_each_other(log, sandbox, sequence_conn, warehouse):
+    rows = [old("a", 1), old("a", 2), old("b", 1), old("b", 1), old("c", 1), old("a", 3)]
+    result = execute(warehouse, *rows, **log)
+
+    assert units_of(sandbox) == {"a": 3, "b": 1, "c": 1}
+    assert numbers(result, "rows", "conflicting", "corrected") == (6, 2, 0)
+    assert result["delivered"] + result["unchanged"] == 6
+    assert result["conflicting_rows"] == [
+        {"row": 2, "customer_event_id": "a"},
+        {"row": 6, "customer_event_id": "a"},
+    ]
+
+
+def far_apart() -> list[Row]:
+    return [usage("a", 1), *[usage(f"e{number}", 0) for number in range(3000)], usage("a", 2)]
+
+
+def pushed(rows: list[Row], client: Any, memory: Any) -> dict[str, Any]:
+    batches = [rows[start : start + 500] for start in range(0, len(rows), 500)]
+    made = make_events(batches, EventMapper(USAGE_EVENT, COLUMNS))
+    return push(made, client, USAGE_EVENTS, lanes=4, memory=memory).as_dict()
+
+
+def test_conflicting_rows_far_apart_without_a_log():
+    summary = pushed(far_apart(), NobodySends(), RunMemory())
+
+    assert numbers(summary, "delivered", "conflicting", "corrected") == (3002, 1, 0)
+    assert summary["conflicting_rows"] == [{"row": 3002, "customer_event_id": "a"}]
+
+
+def test_conflicting_rows_far_apart_with_a_log(sandbox, sequence_conn, engine):
+    with SequenceHook(sequence_conn).client as client, connect(engine) as connection:
+        log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
+        pushed(far_apart()[1:-1], NobodySends(), LoggedMemory(log))  # only the two others have to be sent
+        summary = pushed(far_apart(), client, LoggedMemory(log))
+
+    assert numbers(summary, "delivered", "unchanged", "conflicting", "requests") == (2, 3000, 1, 2)
+    assert summary["conflicting_rows"] == [{"row": 3002, "customer_event_id": "a"}]
+    assert units_of(sandbox) == {"a": 2}
+
+
+def test_corrected_is_what_replaces_an_earlier_runs_event(deliver, sandbox):
+    assert numbers(deliver(usage("a", 1), usage("b", 1)), "delivered", "corrected") == (2, 0)
+    summary = deliver(usage("a", 2), usage("b", 1), usage("c", 1))
+    assert numbers(summary, "delivered", "unchanged", "corrected", "conflicting") == (2, 1, 1, 0)
+
+
+def test_without_a_log_nothing_is_known_to_be_corrected(sandbox, sequence_conn, warehouse):
+    execute(warehouse, old("a", 1))
+    assert numbers(execute(warehouse, old("a", 2)), "delivered", "corrected") == (1, 0)
+
+
+def test_refused_correction_is_none(deliver, sandbox):
+    deliver(usage("a", 1))
+    refuse(sandbox)
+    assert numbers(deliver(usage("a", 2)), "rejected", "corrected") == (1, 0)
+    assert numbers(deliver(usage("a", 2)), "delivered", "corrected") == (1, 1)
+
+
+def test_log_keeps_the_hash_of_the_body_before(deliver, sandbox, warehouse):
+    deliver(usage("a", 1), usage("b", 1))
+    assert [before for _, before in hashes(warehouse).values()] == [None, None]
+    for units in (2, 2, 3, 3):
+        deliver(usage("a", units), usage("b", 1))
+
+    _, second, third = bodies(sandbox)["a"]
+    (only,) = bodies(sandbox)["b"]
+    assert hashes(warehouse) == {"a": (body_hash(third), body_hash(second)), "b": (body_hash(only), None)}
+
+
+def test_refused_correction_leaves_the_hashes(deliver, sandbox, warehouse):
+    deliver(usage("a", 1))
+    deliver(usage("a", 2))
+    before = hashes(warehouse)
+    refuse(sandbox)
+    deliver(usage("a", 3))
+
+    assert hashes(warehouse) == before
+
+
+BAD = 7  # units that the sandbox refuses
+ANY_ROW = st.tuples(st.sampled_from("abc"), st.sampled_from([1, 2, 3, BAD]), st.sampled_from(["acme"] * 5 + [None]))
+ANY_ROWS = st.lists(ANY_ROW, max_size=12)
+_example = itertools.count()
+
+
+@on_sqlite
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(first=ANY_ROWS, second=ANY_ROWS, lanes=st.integers(1, 5))
+def test_any_rows_in_two_runs(first, second, lanes, sandbox, sequence_conn, engine, warehouse):
+    sandbox.reset()
+    sandbox.clear_faults()
+    refuse(sandbox, match={"eventProperties": {"units": BAD}}, times=None)
+    account, good = f"account {next(_example)}", {}
+    for rows in (first, second):
+        held = dict(good)
+        good |= {event_id: units for event_id, units, alias in rows if alias and units != BAD}
+        made = [(event_id, alias, "call", TIME, units) for event_id, units, alias in rows]
+        with SequenceHook(sequence_conn).client as client, connect(engine) as connection:
+            log = DeliveryLog(connection, "deliveries", account=account, resource="usage_events", task=TASK)
+            events = make_events([made[:5], made[5:]], EventMapper(USAGE_EVENT, COLUMNS))
+            summary = push(events, client, USAGE_EVENTS, lanes=lanes, memory=LoggedMemory(log)).as_dict()
+
+        assert sum(numbers(summary, "delivered", "unchanged", "rejected")) == summary["rows"] == len(rows)
+        assert summary["rejected"] == sum(alias is None or units == BAD for _, units, alias in rows)
+        assert summary["corrected"] <= summary["delivered"]
+        assert units_of(sandbox) == good
+
+    entries = warehouse.rows(
+        f"SELECT customer_event_id, body_hash, previous_hash FROM deliveries WHERE account = '{account}'"
+    )
+    log = {event_id: (last, before) for event_id, last, before in entries if last is not None}
+    arrived = {event_id: [body_hash(body) for body in each] for event_id, each in bodies(sandbox).items()}
+    assert {event_id: last for event_id, (last, _) in log.items()} == {
+        event_id: each[-1] for event_id, each in arrived.items()
+    }
+    for event_id, (last, before) in log.items():
+        assert before is None or before in set(arrived[event_id]) - {last}
+        if held.get(event_id, good[event_id]) != good[event_id]:
+            assert before is not None
+
+
+@pytest.fixture
+def open_log(engine) -> Iterator[Any]:
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> DeliveryLog:
+            connection = stack.enter_context(connect(engine))
+            return DeliveryLog(
+                connection, "deliveries", account="acc", resource="usage_events", task=TASK, **options
+            )
+
+        yield make
+
+
+@pytest.fixture
+def old_log(deliver, warehouse) -> list[Row]:
+    """A log as an older release made it, with an entry for ``a``."""
+    deliver(usage("a", 1))
+    warehouse.execute("ALTER TABLE deliveries DROP COLUMN previous_hash")
+    return table(warehouse)
+
+
+def test_log_of_an_older_release_is_given_its_column(old_log, deliver, sandbox, warehouse):
+    names = columns(warehouse)
+    assert numbers(deliver(usage("a", 1)), "unchanged", "requests") == (1, 0)
+    assert set(columns(warehouse)) == {*names, "previous_hash"}
+    assert warehouse.rows(f"SELECT {', '.join(names)} FROM deliveries") == old_log
+
+    deliver(usage("a", 2))
+    first, last = bodies(sandbox)["a"]
+    assert hashes(warehouse) == {"a": (body_hash(last), body_hash(first))}
+
+
+def test_tasks_that_find_an_older_log_at_the_same_time(old_log, engine, warehouse):
+    ready = threading.Barrier(4, timeout=30)
+
+    def work(number: int) -> dict[str, Known]:
+        with connect(engine) as connection:
+            ready.wait()
+            log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
+            log.store([LogEntry(f"e{number}", True, "h", sequence_id="s")])
+            return log.known(["a"])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(known["a"].holds for known in pool.map(work, range(4)))
+    assert len(table(warehouse)) == 5
+    assert columns(warehouse).count("previous_hash") == 1
+
+
+@pytest.mark.parametrize("missing", ["reason", "rejected_body", "attempts", "run_id"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_log_that_lacks_another_column_is_refused_and_untouched(
+    missing, read_only, old_log, open_log, warehouse
+):
+    warehouse.execute(f"ALTER TABLE deliveries DROP COLUMN {missing}")
+    before = columns(warehouse), table(warehouse)
+    with pytest.raises(SequenceConfigurationError, match=missing):
+        open_log(read_only=read_only)
+
+    assert (columns(warehouse), table(warehouse)) == before
+
+
+def test_log_that_is_only_read_is_not_given_its_column(old_log, open_log, warehouse):
+    before = columns(warehouse), table(warehouse)
+    known = open_log(read_only=True).known(["a", "b"])
+
+    assert (set(known), known["a"].holds) == ({"a"}, True)
+    assert (columns(warehouse), table(warehouse)) == before
+
+
+def test_rejected_rows_of_an_earlier_run_are_sent_from_the_log(sandbox, sequence_conn, warehouse):
+    refuse(sandbox, match={"customerEventId": "b"})
+    execute(warehouse, old("a"), old("b", 5), old("c"), max_rejected=1, **LOG)
+    result = execute(warehouse, old("d"), retry_rejected=True, run_id="manual__2", **LOG)
+
+    assert numbers(result, "rows", "delivered", "rejected") == (1, 1, 0)
+    assert numbers(result["retried"], "delivered", "rejected") == (1, 0)
+    assert units_of(sandbox)["b"] == 5
+    assert list(bodies(sandbox))[-1] == "b"  # after the query's own rows
+    status = "SELECT status, reason, rejected_body, run_id FROM deliveries WHERE customer_event_id = 'b'"
+    assert warehouse.rows(status) == [("delivered", None, None, "manual__2")]
+
+
+def test_what_is_refused_once_more_does_not_fail_the_task(sandbox, sequence_conn, warehouse):
+    refuse(sandbox, match={"customerEventId": "b"}, times=None)
+    execute(warehouse, old("b"), max_rejected=1, **LOG)
+    result = execute(warehouse, old("a"), retry_rejected=True, max_rejected=0, **LOG)
+
+    assert numbers(result, "delivered", "rejected") == (1, 0)
+    assert numbers(result["retried"], "delivered", "rejected") == (0, 1)
+    assert set(bodies(sandbox)) == {"a"}
+
+
+def test_row_that_this_run_rejected_is_not_tried_twice(sandbox, sequence_conn, warehouse):
+    refuse(sandbox, match={"customerEventId": "b"}, times=2)
+    execute(warehouse, old("b"), max_rejected=1, **LOG)
+    result = execute(warehouse, old("b"), max_rejected=1, retry_rejected=True, **LOG)
+
+    assert (result["rejected"], sandbox.summary()["posts_received"]) == (1, 2)
+    assert not any(result["retried"].values())
+
+
+def test_rejected_row_that_was_mended_since_is_not_retried(sandbox, sequence_conn, warehouse):
+    refuse(sandbox, match={"customerEventId": "b"})
+    execute(warehouse, old("b", 1), max_rejected=1, **LOG)
+    execute(warehouse, old("b", 2), retry_rejected=True, **LOG)
+
+    assert [json.loads(body)["eventProperties"]["units"] for body in bodies(sandbox)["b"]] == [2]
+
+
+def test_row_that_was_too_far_ahead_is_checked_again(sandbox, sequence_conn, warehouse):
+    execute(warehouse, fresh("far", distance=30 * DAY), max_rejected=1, **LOG)
+    result = execute(warehouse, retry_rejected=True, **LOG)
+    assert numbers(result["retried"], "delivered", "rejected") == (0, 1)
+    assert bodies(sandbox) == {}
+
+    result = execute(warehouse, retry_rejected=True, max_future=None, **LOG)
+    assert numbers(result["retried"], "delivered", "rejected") == (1, 0)
+    assert list(bodies(sandbox)) == ["far"]
+
+
+@on_sqlite
+def test_more_rejected_rows_than_a_page_of_the_log_has(sandbox, sequence_conn, warehouse):
+    refuse(sandbox, times=1001)
+    ids = [f"e{number}" for number in range(1001)]
+    execute(warehouse, *map(old, ids), max_rejected=1001, **LOG)
+    refuse(sandbox, match={"customerEventId": "e499"}, times=None)
+    refuse(sandbox, match={"customerEventId": "e500"}, times=None)
+    result = execute(warehouse, retry_rejected=True, **LOG)
+
+    assert numbers(result["retried"], "delivered", "rejected") == (999, 2)
+    assert sorted(bodies(sandbox)) == sorted(set(ids) - {"e499", "e500"})
+    assert sandbox.summary()["posts_received"] == 2002
+
+
+MIXED = [
+    old("unchanged", 1),
+    old("corrected", 2),
+    old("new", 1),
+    old("new", 2),
+    old("refused before", 1),
+    fresh("far", distance=30 * DAY),
+    ("no alias", None, "call", TIME, 1),
+    (None, "acme", "call", TIME, 1),
+    fresh("on time"),
+]
+
+
+@pytest.fixture
+def earlier(sandbox, sequence_conn, warehouse) -> None:
+    refuse(sandbox, match={"customerEventId": "refused before"})
+    execute(
+        warehouse, old("unchanged", 1), old("corrected", 1), old("refused before", 1), max_rejected=1, **LOG
+    )
+
+
+@pytest.mark.parametrize("log", [{}, LOG], ids=["no log", "log"])
+def test_dry_run_counts_what_a_run_would(log, earlier, sandbox, warehouse):
+    options = {"max_rejected": 3, "late_after": DAY, "run_id": "manual__2"} | log
+    dry = execute(warehouse, *MIXED, dry_run=True, **options)
+    real = execute(warehouse, *MIXED, **options)
+
+    assert (dry.pop("dry_run"), dry.pop("requests")) == (True, 0)
+    assert (real.pop("requests"), "dry_run" in real) == (6 - bool(log), False)
+    assert dry | {"seconds": 0} == real | {"seconds": 0}
+    assert numbers(real, "conflicting", "rejected") == (1, 3)
+
+
+def test_dry_run_sends_and_writes_nothing(earlier, sandbox, warehouse):
+    before = table(warehouse), sandbox.ledger(), sandbox.summary()
+    execute(warehouse, *MIXED, dry_run=True, max_rejected=3, run_id="manual__2", **LOG)
+
+    assert (table(warehouse), sandbox.ledger(), sandbox.summary()) == before
+
+
+def test_dry_run_makes_no_log(sandbox, sequence_conn, warehouse):
+    result = execute(warehouse, old("a"), old("a", 2), dry_run=True, **LOG)
+
+    assert numbers(result, "delivered", "conflicting") == (2, 1)
+    assert warehouse.tables() == {"usage"}
+
+
+def test_dry_run_leaves_the_log_of_an_older_release_alone(earlier, sandbox, warehouse):
+    warehouse.execute("ALTER TABLE deliveries DROP COLUMN previous_hash")
+    before = columns(warehouse), table(warehouse)
+    result = execute(warehouse, *MIXED, dry_run=True, max_rejected=3, **LOG)
+
+    assert numbers(result, "unchanged", "corrected") == (1, 1)
+    assert (columns(warehouse), table(warehouse)) == before
+
+
+def test_query_in_the_error_shows_what_the_run_rejected(sandbox, sequence_conn, warehouse):
+    execute(warehouse, fresh("earlier", distance=DAY), max_rejected=1, run_id="o'clock__0", **LOG)
+    rows = [fresh(each, distance=DAY) for each in ("b", "it's 100% :x")]
+    with pytest.raises(RejectedRowsError) as caught:
+        execute(warehouse, old("a"), *rows, run_id="o'clock 100% :x \\ __1", **LOG)
+
+    query = str(caught.value)
+    query = query[query.index("SELECT") :]
+    shown = {value for row in warehouse.rows(query) for value in row}
+    assert {"b", "it's 100% :x"} <= shown
+    assert not {"a", "earlier"} & shown
+
+
+@on_sqlite
+def test_dry_run_is_no_asset_event(run_dag, sandbox, sequence_conn, warehouse):
+    rows_of(warehouse, old("a"))
+    found = {}
+    for dry_run in (True, False):
+        with interval_dag(START, END) as dag:
+            operator(dry_run=dry_run, outlets=[EVENTS], late="{{ 'report' }}")
+        assert run_dag(dag, END).state == "success"
+        found[dry_run] = len(events_of(dag))
+
+    assert found == {True: 0, False: 1}
