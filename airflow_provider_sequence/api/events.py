@@ -399,6 +399,11 @@ def event_of_body(kind: EventKind, body: bytes) -> Event:
     return _event(kind, exact_json.decode(body), body)
 
 
+def is_void(body: bytes) -> bool:
+    """Tell whether a body voids an event."""
+    return bool(exact_json.decode(body).get("customerAlias") == VOID_ALIAS)
+
+
 def _event(kind: EventKind, fields: Mapping[str, Any], body: bytes) -> Event:
     event_id: str = fields["customerEventId"]
     within = kind.ordered_within

@@ -66,7 +66,8 @@ class SequenceReconcileOperator(BaseOperator):
         and are counted as ``late``. (templated)
     :param resend: whether to send what is missing or different again, and to compare once more. What was voided stays
         so.
-    :param delivery_log_table: the push's log, to keep it right where events are sent again. (templated)
+    :param delivery_log_table: the push's log: it knows what was voided, and is kept right where events are sent again.
+        (templated)
     :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
     :param max_differences: how many events may be missing, different or unexpected in the end: a number (``10``) or a
         part of the expected ones (``0.001``). (templated)
@@ -157,7 +158,11 @@ class SequenceReconcileOperator(BaseOperator):
                     f"{resource.name} are no events; usage_events and seat_events can be reconciled"
                 )
             engine = get_engine(self.sql_conn_id)
-            with self.hook.client as client, Reconciliation(client, resource, window) as both:
+            with (
+                self.hook.client as client,
+                self._open_log(client, context) as log,
+                Reconciliation(client, resource, window) as both,
+            ):
                 with read_rows(engine, self.sql, self.parameters) as rows:
                     make_event = EventMapper(
                         resource.event,
@@ -175,9 +180,11 @@ class SequenceReconcileOperator(BaseOperator):
                                 connection, self.staging_table, "event_timestamp", (window.start, window.end)
                             )
                         )
+                if log is not None:
+                    both.remember_voided(log.known)
                 both.compare()
                 if self.resend:
-                    self._send_again(both, client, context)
+                    self._send_again(both, client, RunMemory() if log is None else ResendMemory(log))
                 if self.differences_table:
                     with connect(engine) as connection:
                         store_differences(
@@ -203,35 +210,33 @@ class SequenceReconcileOperator(BaseOperator):
                 )
         return summary.as_dict()
 
-    def _send_again(self, both: Reconciliation, client: SequenceClient, context: Context) -> None:
-        with self._memory(client, context) as memory:
-            pushed = push(
-                both.to_resend(),
-                client,
-                get_resource(self.resource),
-                lanes=whole_number("concurrency", self.concurrency),
-                memory=memory,
-            )
+    def _send_again(self, both: Reconciliation, client: SequenceClient, memory: DeliveryMemory) -> None:
+        pushed = push(
+            both.to_resend(),
+            client,
+            get_resource(self.resource),
+            lanes=whole_number("concurrency", self.concurrency),
+            memory=memory,
+        )
         both.summary.resent = pushed.counts[Status.DELIVERED]
         for outcome in pushed.first_rejected:
             self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.event_id, outcome.reason)
         both.compare()
 
     @contextmanager
-    def _memory(self, client: SequenceClient, context: Context) -> Iterator[DeliveryMemory]:
+    def _open_log(self, client: SequenceClient, context: Context) -> Iterator[DeliveryLog | None]:
         if not self.delivery_log_table:
-            yield RunMemory()
+            yield None
             return
         engine: Engine = get_engine(self.delivery_log_conn_id or self.sql_conn_id)
         with connect(engine) as connection:
-            yield ResendMemory(
-                DeliveryLog(
-                    connection,
-                    self.delivery_log_table,
-                    account=client.account,
-                    resource=self.resource,
-                    task=task_of(context),
-                )
+            yield DeliveryLog(
+                connection,
+                self.delivery_log_table,
+                account=client.account,
+                resource=self.resource,
+                task=task_of(context),
+                read_only=not self.resend,
             )
 
     def _where_to_look(self) -> str:

@@ -218,7 +218,8 @@ class SequenceVoidUsageEventsOperator(SqlToSequenceOperator):
     """
     Void usage events, so that they are billed no more: the ids that a query gives.
 
-    The query needs a column ``customer_event_id``; others are not looked at. Each event is sent again with its id and
+    The query needs a column ``customer_event_id``, and should give ``event_timestamp``, the event's own: then the copy
+    that voids it stands in the same window. Others are not looked at. Each event is sent again with its id and
     the alias ``VOID``, as Sequence's documents say. With a delivery log, the log remembers that it is voided: a push
     that finds the same row again leaves it voided, and one that finds another body for the id sends that, which is
     what counts from then on.

@@ -10,6 +10,8 @@ from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.timestamps import utc_text
 from airflow_provider_sequence.exceptions import InvalidEventError
 
+_FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+_LAST = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 #: Seconds after which the bounds are moved on with the clock.
 _RENEWED_AFTER = 1.0
 
@@ -54,15 +56,12 @@ class Guards:
     def _renew(self) -> None:
         now = dt.datetime.now(dt.UTC)
         self._renew_at = time.monotonic() + _RENEWED_AFTER
+        # Beyond the calendar: after, or before, the text of every time.
         if self.max_future is not None:
-            self._latest = _text(now, self.max_future)
+            self._latest = _text(now, self.max_future) if self.max_future < _LAST - now else "~"
         if self.late_after is not None:
-            self._earliest = _text(now, -self.late_after)
+            self._earliest = _text(now, -self.late_after) if self.late_after < now - _FIRST else ""
 
 
 def _text(now: dt.datetime, distance: dt.timedelta) -> str:
-    try:
-        moved = now + distance
-    except OverflowError:
-        moved = dt.datetime(9999 if distance > dt.timedelta(0) else 1, 12, 31, tzinfo=dt.UTC)
-    return utc_text(moved).removesuffix("Z")
+    return utc_text(now + distance).removesuffix("Z")

@@ -137,6 +137,9 @@ class LoggedMemory:
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         """Store what was delivered and what was rejected; what the log knows already is kept for this run."""
+        for outcome in outcomes:
+            if Remark.VOIDED in outcome.remarks and outcome.event_id and outcome.body_hash:
+                self._log.learn_voided(outcome.event_id, outcome.body_hash)
         unchanged = [o for o in outcomes if o.status is Status.UNCHANGED and Remark.VOIDED not in o.remarks]
         self._unchanged.record([o for o in unchanged if o.sequence_id is None], pending_ids)
         entries = [
@@ -180,6 +183,7 @@ class ResendMemory(LoggedMemory):
     """Remembers in a delivery log, and has everything sent, whatever the log says."""
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
-        """Forget what the log says, and note that it is in doubt."""
-        self.doubt(event_ids)
-        return {}
+        """Forget what the log says, and note that it is in doubt; what was voided stays so."""
+        voided = {event_id: known for event_id, known in super().known(event_ids).items() if known.voided}
+        self.doubt([event_id for event_id in event_ids if event_id not in voided])
+        return voided

@@ -96,7 +96,7 @@ def pull(
     names = [column.name for column in load.columns]
     to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
 
-    drops = _drops(superseded, resource, names)
+    drops = _drops(superseded, resource, names, filters)
 
     announced: int | None = 0
     read = 0
@@ -113,20 +113,18 @@ def pull(
         # All ids before the first list below: nobody says how long the cursor to more of them can be used.
         ids = _parent_ids(client, resource.parent, selection, table)
         lists = (_ListBelow(client, resource, parent_id, load, to_row) for parent_id in ids)
-    walks = 0
     for each in lists:
         total, found = _read(each, resource, table, progress)
-        walks += each.walks
         announced = None if announced is None or total is None else announced + total
         read += found
-    # One list, read once, is newest first.
-    if drops and walks == 1 and load.contradictions(_EVENT_ID):
-        raise SequenceResponseError(
-            "GET",
-            resource.path,
-            "ids are not in the order of arrival, so that it can't be told which copies are superseded; nothing was "
-            "loaded. Use superseded='keep'",
-        )
+        newest_first = str((filters or {}).get("sort_order") or "DESC").upper() == "DESC"
+        if drops and not load.is_in_order(_EVENT_ID, each.walk_began, newest_first=newest_first):
+            raise SequenceResponseError(
+                "GET",
+                resource.path,
+                "ids are not in the order of arrival, so that it can't be told which copies are superseded; nothing "
+                "was loaded. Use superseded='keep'",
+            )
     loaded = load.merge(newest_of=_EVENT_ID if drops else None)
     return PullSummary(
         announced,
@@ -138,12 +136,18 @@ def pull(
     )
 
 
-def _drops(superseded: str, resource: Resource, names: Sequence[str]) -> bool:
+def _drops(
+    superseded: str, resource: Resource, names: Sequence[str], filters: Mapping[str, Any] | None
+) -> bool:
     if superseded not in {"keep", "drop"}:
         raise SequenceConfigurationError(f"superseded={superseded!r} is neither 'keep' nor 'drop'")
     if superseded == "drop" and (resource.event is None or _EVENT_ID not in names):
         raise SequenceConfigurationError(
             f"superseded='drop' is for events, in a table with a column {_EVENT_ID}"
+        )
+    if superseded == "drop" and "sort_by" in (filters or {}):
+        raise SequenceConfigurationError(
+            "superseded='drop' needs the list in the order of arrival: leave sort_by out"
         )
     return superseded == "drop"
 
@@ -157,9 +161,13 @@ def _held(load: StagingLoad, resource: Resource, window: Window | None, names: S
 
 
 class _List(Protocol):
-    """A list on its way to somewhere."""
+    """
+    A list on its way to somewhere.
 
-    walks: int
+    :param walk_began: how many rows had been gathered when it was last begun.
+    """
+
+    walk_began: int
 
     def pages(self) -> Iterator[Page]:
         """Read it from the start."""
@@ -214,10 +222,10 @@ class _OwnList:
     to_row: ItemMapper
     selection: Selection
     before: int
-    walks: int = 0
+    walk_began: int = 0
 
     def pages(self) -> Iterator[Page]:
-        self.walks += 1
+        self.walk_began = self.load.rows
         return self.client.pages(self.resource, self.query)
 
     def take(self, page: Page) -> None:
@@ -237,10 +245,10 @@ class _ListBelow:
     load: StagingLoad
     to_row: ItemMapper
     ids: set[str] = field(default_factory=set)
-    walks: int = 0
+    walk_began: int = 0
 
     def pages(self) -> Iterator[Page]:
-        self.walks += 1
+        self.walk_began = self.load.rows
         return self.client.pages(self.resource, parent_id=self.parent_id)
 
     def take(self, page: Page) -> None:
@@ -261,10 +269,9 @@ class _Parents:
     selection: Selection
     wanted: dict[str, None]
     ids: set[str] = field(default_factory=set)
-    walks: int = 0
+    walk_began: int = 0
 
     def pages(self) -> Iterator[Page]:
-        self.walks += 1
         return self.client.pages(self.selection.resource, self.query)
 
     def take(self, page: Page) -> None:

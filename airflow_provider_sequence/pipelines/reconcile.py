@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Self
 
 from airflow_provider_sequence.api.client import SequenceClient
@@ -21,7 +22,10 @@ from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.likeness import likeness
 from airflow_provider_sequence.pipelines.time_order import Made
+from airflow_provider_sequence.warehouse.delivery_log import Known
 
+#: Ids that are looked up at a time.
+_BATCH = 500
 #: Of how many unexpected events it is asked one by one whether they are superseded copies.
 _ASKED_ONE_BY_ONE = 1000
 
@@ -114,11 +118,12 @@ _TABLES = """
     CREATE TABLE expected (id TEXT PRIMARY KEY, row INTEGER, said TEXT, body BLOB) WITHOUT ROWID;
     CREATE TABLE held (id TEXT PRIMARY KEY, sequence_id TEXT, said TEXT, voided BOOLEAN, time TEXT) WITHOUT ROWID;
     CREATE TABLE staged (sequence_id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE voided (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _DIFFERENCES = """
-    SELECT e.id, CASE WHEN h.id IS NULL THEN 'missing' WHEN h.voided THEN 'voided' ELSE 'different' END, h.sequence_id
-    FROM expected e LEFT JOIN held h ON h.id = e.id
-    WHERE h.id IS NULL OR h.voided OR h.said <> e.said
+    SELECT e.id, CASE WHEN h.voided OR v.id IS NOT NULL THEN 'voided' WHEN h.id IS NULL THEN 'missing' ELSE 'different' END, h.sequence_id
+    FROM expected e LEFT JOIN held h ON h.id = e.id LEFT JOIN voided v ON v.id = e.id
+    WHERE h.id IS NULL OR h.voided OR h.said <> e.said OR v.id IS NOT NULL
     UNION ALL
     SELECT h.id, 'unexpected', h.sequence_id
     FROM held h LEFT JOIN expected e ON e.id = h.id
@@ -164,12 +169,21 @@ class Reconciliation:
                 self.summary.invalid += 1
             elif not start <= event.time < end:
                 self.summary.outside += 1
+                # A later row of an id is the one that counts.
+                self._disk.execute("DELETE FROM expected WHERE id = ?", [event.id])
             else:
                 self._disk.execute(
                     "INSERT OR REPLACE INTO expected VALUES (?, ?, ?, ?)",
                     (event.id, row, likeness(self._kind, decode(event.body)), event.body),
                 )
         self.summary.expected = self._count("expected")
+
+    def remember_voided(self, known: Callable[[Sequence[str]], Mapping[str, Known]]) -> None:
+        """Note which of the query's events a delivery log knows to be voided."""
+        ids = (event_id for (event_id,) in self._disk.execute("SELECT id FROM expected ORDER BY id"))
+        while batch := list(islice(ids, _BATCH)):
+            voided = [(event_id,) for event_id, each in known(batch).items() if each.voided]
+            self._disk.executemany("INSERT OR IGNORE INTO voided VALUES (?)", voided)
 
     def staged(self, sequence_ids: Iterable[str]) -> None:
         """Gather what a staging table holds of the window."""
@@ -220,7 +234,9 @@ class Reconciliation:
 
     def to_resend(self) -> Iterator[tuple[int, Event]]:
         """List the events that are missing or different in Sequence, as the query has them."""
-        wanted = "h.id IS NULL OR (NOT h.voided AND h.said <> e.said)"
+        wanted = (
+            "(h.id IS NULL OR (NOT h.voided AND h.said <> e.said)) AND e.id NOT IN (SELECT id FROM voided)"
+        )
         query = f"SELECT e.row, e.body FROM expected e LEFT JOIN held h ON h.id = e.id WHERE {wanted} ORDER BY e.row"  # noqa: S608
         with closing(self._disk.cursor()) as cursor:
             for row, body in cursor.execute(query):

@@ -17,6 +17,7 @@ from airflow_provider_sequence.api.events import (
     EventKind,
     EventMapper,
     event_of_body,
+    is_void,
 )
 from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
@@ -183,6 +184,9 @@ class SqlToSequenceOperator(BaseOperator):
     def _guards(self) -> Guards:
         if self.late not in {"report", "reject"}:
             raise SequenceConfigurationError(f"late={self.late!r} is neither 'report' nor 'reject'")
+        for name in ("max_future", "late_after"):
+            if not isinstance(getattr(self, name), dt.timedelta | None):
+                raise SequenceConfigurationError(f"{name}={getattr(self, name)!r} is no timedelta")
         if self.retry_rejected and not self.delivery_log_table:
             raise SequenceConfigurationError(
                 "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
@@ -221,6 +225,8 @@ class SqlToSequenceOperator(BaseOperator):
         """Send what earlier runs left behind, from the bodies in the log."""
         self.log.info("What earlier runs left behind:")
         bodies = (body.encode() for _, body in log.rejected())
+        # What a voiding left behind is for a voiding to send.
+        bodies = (body for body in bodies if is_void(body) == self.voids)
         made = enumerate((event_of_body(self.kind, body) for body in bodies), 1)
         summary = self._push(made, client, lanes, memory, guards)
         return {"rows": summary.rows, **{status.value: summary.counts[status] for status in Status}}

@@ -9,7 +9,20 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text, and_, case, null, select
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement
 
@@ -28,7 +41,9 @@ from airflow_provider_sequence.warehouse.upsert import upsert_values
 DELIVERED, REJECTED, IN_DOUBT, VOIDED = "delivered", "rejected", "in_doubt", "voided"
 
 #: Columns that logs of earlier releases lack, and are given.
-_ADDED_LATER = frozenset({"previous_hash"})
+_ADDED_LATER = frozenset({"previous_hash", "voided_hash"})
+#: What stands for the body of an event that was voided without the log having known it.
+_ANY = "*"
 #: Entries that are read at a time.
 _PAGE = 500
 
@@ -115,8 +130,10 @@ class DeliveryLog:
             Column("resource", String(64), primary_key=True),
             Column("customer_event_id", KEY_TEXT, primary_key=True),
             Column("status", String(16), nullable=False),
-            Column("body_hash", String(64)),
+            # Before body_hash: MySQL sets columns in this order, and what is set first sees the old body_hash.
             Column("previous_hash", String(64)),
+            Column("voided_hash", String(64)),
+            Column("body_hash", String(64)),
             Column("sequence_id", Text),
             Column("http_status", Integer),
             Column("reason", Text),
@@ -148,22 +165,29 @@ class DeliveryLog:
             add_columns(connection, self._table, sorted(missing))
         self._missing = missing if read_only else set()
         names = [column.name for column in self._table.columns if column.name != "previous_hash"]
-        attempts = {"attempts": self._table.c.attempts + 1}
+        c, new = self._table.c, bindparam("body_hash", type_=String(64))
+        other = case((c.body_hash != new, c.body_hash), else_=null())
+        change = {
+            "attempts": c.attempts + 1,
+            "previous_hash": func.coalesce(other, c.previous_hash),
+            # What is delivered otherwise than to void is voided no more.
+            "voided_hash": func.coalesce(other, c.voided_hash, _ANY) if voiding else null(),
+        }
         self._store = {
             True: upsert_values(
                 connection.dialect.name,
                 self._table,
                 names,
-                keep={"first_at", "attempts", "previous_hash"},
-                change=attempts,
+                keep={"first_at", "attempts", "voided_hash"},
+                change=change,
             ),
             # What was delivered before is what Sequence still holds.
             False: upsert_values(
                 connection.dialect.name,
                 self._table,
                 names,
-                keep={"first_at", "attempts", "body_hash", "sequence_id"},
-                change=attempts,
+                keep={"first_at", "attempts", "body_hash", "voided_hash", "sequence_id"},
+                change={"attempts": c.attempts + 1},
             ),
         }
 
@@ -172,14 +196,14 @@ class DeliveryLog:
         if not event_ids or not self._is_there:
             return {}
         c = self._table.c
-        previous = null() if "previous_hash" in self._missing else c.previous_hash
+        voided = null() if "voided_hash" in self._missing else c.voided_hash
         # What was rejected counts only against other rows of the same run.
         rejected = case((c.last_at >= self._opened_at, c.rejected_body), else_=None)
         query = select(
             c.customer_event_id,
             c.status,
             c.body_hash,
-            previous.label("previous"),
+            voided.label("voided"),
             c.last_at,
             rejected.label("body"),
         ).where(self._mine(), c.status != IN_DOUBT, c.customer_event_id.in_(event_ids))
@@ -189,10 +213,10 @@ class DeliveryLog:
 
     def _known(self, row: Any) -> Known | None:
         this_run = _utc(row.last_at) >= self._opened_at
+        if row.voided is not None and not self._voiding:
+            return Known(None if row.voided == _ANY else row.voided, holds=True, voided=True)
         if row.status == REJECTED:
             return Known(body_hash(row.body.encode()), holds=False, this_run=True) if row.body else None
-        if row.status == VOIDED and not self._voiding:
-            return Known(row.previous, holds=True, voided=True)
         return Known(row.body_hash, holds=True, this_run=this_run)
 
     def rejected(self) -> Iterator[tuple[str, str]]:
@@ -246,11 +270,19 @@ class DeliveryLog:
                     self._table
                     .update()
                     .where(self._mine(), c.customer_event_id == event_id, c.status.in_([DELIVERED, VOIDED]))
-                    .values(
-                        status=IN_DOUBT,
-                        previous_hash=case((c.status == DELIVERED, c.body_hash), else_=c.previous_hash),
-                    )
+                    .values(status=IN_DOUBT)
                 )
+
+    def learn_voided(self, event_id: str, body_hash: str) -> None:
+        """Note which body was voided, where the log had not known it: the first one that is met."""
+        c = self._table.c
+        with transaction(self._connection):
+            self._connection.execute(
+                self._table
+                .update()
+                .where(self._mine(), c.customer_event_id == event_id, c.voided_hash == _ANY)
+                .values(voided_hash=body_hash)
+            )
 
     def _mine(self) -> ColumnElement[bool]:
         c = self._table.c
@@ -274,6 +306,7 @@ class DeliveryLog:
             "customer_event_id": entry.event_id,
             "status": REJECTED if not entry.delivered else VOIDED if self._voiding else DELIVERED,
             "body_hash": entry.body_hash if entry.delivered else None,
+            "voided_hash": _ANY if self._voiding and entry.delivered else None,
             "sequence_id": entry.sequence_id,
             "http_status": entry.http_status,
             "reason": entry.reason,

@@ -171,22 +171,24 @@ class StagingLoad:
         with self._connection.begin():
             return int(self._connection.execute(select(func.count(distinct(key)))).scalar_one())
 
-    def contradictions(self, same: str) -> int:
+    def is_in_order(self, same: str, first: int, *, newest_first: bool) -> bool:
         """
-        Count rows that were gathered before one with the same value and a greater key.
-
-        Of a list that is newest first, gathered in one go, there are none where keys are in the order of arrival.
+        Tell whether keys are in the order of a list, as far as rows that share a value go.
 
         :param same: the column whose value they share.
+        :param first: how many rows were gathered before the list.
+        :param newest_first: whether the list begins with what should have the greatest keys.
         """
         earlier, later = self._gathered.alias(), self._gathered.alias()
+        key, next_key = earlier.c[self._key], later.c[self._key]
         query = (
             select(func.count())
             .select_from(earlier.join(later, earlier.c[same] == later.c[same]))
-            .where(earlier.c[_POSITION] < later.c[_POSITION], earlier.c[self._key] < later.c[self._key])
+            .where(earlier.c[_POSITION] >= first, earlier.c[_POSITION] < later.c[_POSITION])
+            .where(key < next_key if newest_first else key > next_key)
         )
         with self._connection.begin():
-            return int(self._connection.execute(query).scalar_one())
+            return not self._connection.execute(query).scalar_one()
 
     def merge(self, newest_of: str | None = None) -> int:
         """
