@@ -236,8 +236,12 @@ class Transport:
         except SequenceApiError as e:
             error = e
         # Raised out here, so that no inner exception, whose text may hold a URL or a body, is chained to it.
+        raise self._scrubbed(error, query, body)
+
+    def _scrubbed(self, error: SequenceApiError, query: Query | None, body: bytes | None) -> SequenceApiError:
+        # In a frame of its own: some logs show the local variables of those that an error passes through.
         private = [*self._secrets, *values_in_query(query), *values_in_body(body)]
-        raise error.with_message(
+        return error.with_message(
             scrub(error.message, private),
             error_type=scrub(error.error_type, private) if error.error_type else None,
         )

@@ -28,7 +28,8 @@ def airflow(*arguments: str) -> Any:
     """What an ``airflow`` command says, as JSON."""
     command = [sys.executable, "-m", "airflow", *arguments, "--output", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=os.environ)
-    return json.loads(done.stdout[done.stdout.index("[") :])
+    # Airflow 3.0 logs to the same stream, with times in brackets.
+    return json.loads(done.stdout[done.stdout.index("[{") :])
 
 
 @pytest.fixture(scope="module")
