@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from decimal import Context as DecimalContext
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
-from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import EventMapper
@@ -25,14 +23,13 @@ from airflow_provider_sequence.intervals import period_of_run, window_of_run
 from airflow_provider_sequence.pipelines.outcomes import DeliveryMemory, ResendMemory, RunMemory, Status
 from airflow_provider_sequence.pipelines.push import REASONS_SHOWN, RejectionLimit, make_events, push
 from airflow_provider_sequence.pipelines.reconcile import Reconciliation
+from airflow_provider_sequence.task_log import open_log
 from airflow_provider_sequence.transfers.failures import (
     exact_number,
     no_retry_where_useless,
-    task_of,
     whole_number,
 )
 from airflow_provider_sequence.warehouse.database import connect
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog
 from airflow_provider_sequence.warehouse.differences import store_differences
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 from airflow_provider_sequence.warehouse.staging import keys_of_window
@@ -160,7 +157,14 @@ class SequenceReconcileOperator(BaseOperator):
             engine = get_engine(self.sql_conn_id)
             with (
                 self.hook.client as client,
-                self._open_log(client, context) as log,
+                open_log(
+                    self.delivery_log_table,
+                    self.delivery_log_conn_id or self.sql_conn_id,
+                    context,
+                    account=client.account,
+                    resource=resource.name,
+                    read_only=not self.resend,
+                ) as log,
                 Reconciliation(client, resource, window) as both,
             ):
                 with read_rows(engine, self.sql, self.parameters) as rows:
@@ -222,22 +226,6 @@ class SequenceReconcileOperator(BaseOperator):
         for outcome in pushed.first_rejected:
             self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.event_id, outcome.reason)
         both.compare()
-
-    @contextmanager
-    def _open_log(self, client: SequenceClient, context: Context) -> Iterator[DeliveryLog | None]:
-        if not self.delivery_log_table:
-            yield None
-            return
-        engine: Engine = get_engine(self.delivery_log_conn_id or self.sql_conn_id)
-        with connect(engine) as connection:
-            yield DeliveryLog(
-                connection,
-                self.delivery_log_table,
-                account=client.account,
-                resource=self.resource,
-                task=task_of(context),
-                read_only=not self.resend,
-            )
 
     def _where_to_look(self) -> str:
         if self.differences_table:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 
-from airflow.providers.common.compat.sdk import AirflowFailException, Context
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_sequence.exceptions import (
     SequenceAuthenticationError,
@@ -57,9 +57,3 @@ def exact_number(name: str, value: object) -> Decimal:
     if not number.is_finite():
         raise SequenceConfigurationError(f"{name} is no number")
     return number
-
-
-def task_of(context: Context) -> dict[str, str | None]:
-    """Name the task that runs."""
-    instance = context["ti"]
-    return {"dag_id": instance.dag_id, "task_id": instance.task_id, "run_id": instance.run_id}

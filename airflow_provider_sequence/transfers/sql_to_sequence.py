@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import (
     SEAT_EVENT,
     USAGE_EVENT,
@@ -45,8 +43,8 @@ from airflow_provider_sequence.pipelines.push import (
 )
 from airflow_provider_sequence.pipelines.time_order import Made
 from airflow_provider_sequence.stats import Tally, counted
-from airflow_provider_sequence.transfers.failures import no_retry_where_useless, task_of, whole_number
-from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.task_log import open_log
+from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
 from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog
 from airflow_provider_sequence.warehouse.reader import read_rows
 
@@ -146,7 +144,15 @@ class SqlToSequenceOperator(BaseOperator):
             engine = get_engine(self.sql_conn_id)
             with (
                 self.hook.client as client,
-                self._open_log(client, context) as log,
+                open_log(
+                    self.delivery_log_table,
+                    self.delivery_log_conn_id or self.sql_conn_id,
+                    context,
+                    account=client.account,
+                    resource=self.resource.name,
+                    voiding=self.voids,
+                    read_only=self.sends_nothing,
+                ) as log,
                 read_rows(engine, self.sql, self.parameters) as rows,
             ):
                 make_event = EventMapper(
@@ -167,7 +173,7 @@ class SqlToSequenceOperator(BaseOperator):
                 self._ends = Ends.of(self, self.resource.name, engine)
                 memory = RunMemory() if log is None else LoggedMemory(log)
                 with counted(client, self.resource.name) as self._tally:
-                    summary = self._push(made, client, lanes, memory, guards)
+                    summary = self._push(made, client, lanes, memory, guards, self._tally)
                 result = summary.as_dict()
                 if self.retry_rejected and log is not None:
                     result["retried"] = self._retry(log, client, lanes, memory, guards)
@@ -194,9 +200,14 @@ class SqlToSequenceOperator(BaseOperator):
         return Guards(self.max_future, self.late_after, self.late == "reject")
 
     def _push(
-        self, made: Iterable[Made], client: Sender, lanes: int, memory: DeliveryMemory, guards: Guards
+        self,
+        made: Iterable[Made],
+        client: Sender,
+        lanes: int,
+        memory: DeliveryMemory,
+        guards: Guards,
+        tally: Tally,
     ) -> PushSummary:
-        tally = Tally()
         try:
             return push(
                 made,
@@ -209,14 +220,13 @@ class SqlToSequenceOperator(BaseOperator):
             )
         finally:
             # Also of a run that breaks off: how far it came.
-            self._tally.see(tally.summary)
             self._report(tally.summary)
 
     def _dry_run(
         self, made: Iterable[Made], log: DeliveryLog | None, lanes: int, guards: Guards
     ) -> dict[str, Any]:
         self.log.info("Dry run: nothing is sent, and nothing is written")
-        summary = self._push(made, NobodySends(), lanes, DryRunMemory(log), guards)
+        summary = self._push(made, NobodySends(), lanes, DryRunMemory(log), guards, Tally())
         return {**summary.as_dict(), "dry_run": True}
 
     def _retry(
@@ -228,24 +238,8 @@ class SqlToSequenceOperator(BaseOperator):
         # What a voiding left behind is for a voiding to send.
         bodies = (body for body in bodies if is_void(body) == self.voids)
         made = enumerate((event_of_body(self.kind, body) for body in bodies), 1)
-        summary = self._push(made, client, lanes, memory, guards)
+        summary = self._push(made, client, lanes, memory, guards, Tally())
         return {"rows": summary.rows, **{status.value: summary.counts[status] for status in Status}}
-
-    @contextmanager
-    def _open_log(self, client: SequenceClient, context: Context) -> Iterator[DeliveryLog | None]:
-        if not self.delivery_log_table:
-            yield None
-            return
-        with connect(get_engine(self.delivery_log_conn_id or self.sql_conn_id)) as connection:
-            yield DeliveryLog(
-                connection,
-                self.delivery_log_table,
-                account=client.account,
-                resource=self.resource.name,
-                task=task_of(context),
-                voiding=self.voids,
-                read_only=self.sends_nothing,
-            )
 
     def _report(self, summary: PushSummary) -> None:
         self.log.info("%s\n%s", self.resource.name, summary.as_table())
