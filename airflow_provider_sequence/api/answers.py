@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import msgspec
-import requests
 import urllib3
 
 from airflow_provider_sequence.api import exact_json
@@ -143,21 +142,23 @@ def _parse_date(value: str) -> dt.datetime | None:
     return date if date.tzinfo is not None else date.replace(tzinfo=dt.UTC)
 
 
-def describe_failure(error: Exception) -> tuple[str, bool]:
+def describe_failure(error: urllib3.exceptions.HTTPError, *, begun: bool = False) -> tuple[str, bool]:
     """
-    Say why there is no answer, without the URL that requests puts into its own words.
+    Say why there is no answer, without the URL that is part of the error's own words.
 
+    :param begun: whether there was the beginning of one.
     :return: the reason, and whether an answer had begun, or TLS failed: more of the same is then of little use.
     """
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, urllib3.exceptions.SSLError):
         return "TLS failed: the server's certificate is not trusted, or it doesn't speak TLS", True
-    if isinstance(error, requests.ConnectTimeout):
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to urllib3 it is a timeout, too
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not refused:
         return "no connection within the timeout", False
-    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return "no answer within the timeout", False
-    if isinstance(error, requests.exceptions.ProxyError):
+    if isinstance(error, urllib3.exceptions.ProxyError):
         return "the proxy refused or could not be reached", False
-    if isinstance(error, urllib3.exceptions.HTTPError):
+    if begun:
         return "the answer broke off or could not be decoded", True
     return _system_error(error) or "the connection broke before an answer came", False
 

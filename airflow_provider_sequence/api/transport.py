@@ -16,7 +16,6 @@ import msgspec
 import requests
 import tenacity
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from airflow_provider_sequence.api.answers import (
@@ -27,6 +26,7 @@ from airflow_provider_sequence.api.answers import (
     values_in_body,
     values_in_query,
 )
+from airflow_provider_sequence.api.connections import Connections
 from airflow_provider_sequence.api.defaults import CONNECT_TIMEOUT
 from airflow_provider_sequence.api.lists import Query
 from airflow_provider_sequence.api.rate_limit import RateLimiter
@@ -44,9 +44,6 @@ from airflow_provider_sequence.exceptions import (
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
 #: How often an answer that can't be read is asked for again: a torn line mends itself, a wrong server does not.
 UNREADABLE_TRIES = 4
-
-#: Timeouts that a whole answer may take, however steadily its bytes drip in.
-WHOLE_ANSWER_TIMEOUTS = 4
 
 _PASSING_STATUSES = frozenset({408, 425, *range(500, 600)})
 #: What a wrong base URL gives. It says nothing of an event, so no row may be rejected for it.
@@ -77,11 +74,14 @@ class _TryFailedError(Exception):
 class _Call:
     """One request over all its tries."""
 
-    prepared: requests.PreparedRequest
     method: str
     path: str
+    query: Query | None
+    body: bytes | None
+    headers: Mapping[str, str] | None
     limiter: RateLimiter
     read: Callable[[bytes], Any]
+    failure: _TryFailedError | None = None
     failing_since: float | None = None
     unreadable: int = 0
 
@@ -158,7 +158,6 @@ class Transport:
             sleep=self._pause,
             reraise=True,
         )
-        self._trying_once = self._retrying.copy(stop=tenacity.stop_after_attempt(1))
 
         _no_queries.hosts.add(urlsplit(self.base_url).hostname)
         self._session = requests.Session()
@@ -167,16 +166,12 @@ class Transport:
             "Accept": "application/json",
             **headers,
         })
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
-        self._session.mount(self.base_url, self._adapter)
-        # Headers, proxies and certificates are settled once. A request is a copy of this one, sent straight
-        # through the adapter: half the cost of Session.request, and no redirect can carry the credentials off.
-        self._template = self._session.prepare_request(requests.Request("GET", self.base_url))
-        self._whole_answer = WHOLE_ANSWER_TIMEOUTS * timeout
-        self._send_options: dict[str, Any] = {
-            **self._session.merge_environment_settings(self.base_url, {}, True, None, None),
-            "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
-        }
+        self._connections = Connections(
+            self._session,
+            self.base_url,
+            timeout=(min(CONNECT_TIMEOUT, timeout), timeout),
+            connections=connections,
+        )
 
     @property
     def requests_sent(self) -> int:
@@ -226,11 +221,15 @@ class Transport:
         :raises SequenceUnavailableError: if no answer came before the deadline.
         :raises SequenceClientClosedError: if the client is closed meanwhile.
         """
-        prepared = self._prepare(method, path, query, body)
-        prepared.headers.update(headers or {})
-        call = _Call(prepared, method, path, self._limiters[budget], read)
+        call = _Call(method, path, query, body, headers, self._limiters[budget], read)
         try:
-            return cast("T", (self._retrying if retry else self._trying_once)(self._try, call))
+            try:
+                return cast("T", self._try(call))
+            except _TryFailedError:
+                if not retry:
+                    raise
+                # Only now: tenacity costs a tenth of a request, and most need one try.
+                return cast("T", self._retrying(self._try_again, call))
         except _TryFailedError as e:
             error = e.error
         except SequenceApiError as e:
@@ -246,18 +245,6 @@ class Transport:
             error_type=scrub(error.error_type, private) if error.error_type else None,
         )
 
-    def _prepare(
-        self, method: str, path: str, query: Query | None, body: bytes | None
-    ) -> requests.PreparedRequest:
-        prepared = self._template.copy()
-        prepared.method = method
-        prepared.url = self.base_url + path + (f"?{urlencode(query, safe=',')}" if query else "")
-        if body is not None:
-            prepared.body = body
-            prepared.headers["Content-Type"] = "application/json"
-            prepared.headers["Content-Length"] = str(len(body))
-        return prepared
-
     def _try(self, call: _Call) -> Any:
         turn = call.limiter.acquire()
         if self._closed.is_set():
@@ -270,17 +257,31 @@ class Transport:
             if call.failing_since is None:
                 call.failing_since = time.monotonic()
             call.unreadable += e.unreadable
+            call.failure = e
             raise
+
+    def _try_again(self, call: _Call) -> Any:
+        # What failed before tenacity was asked is its first try.
+        failure, call.failure = call.failure, None
+        if failure is not None:
+            raise failure
+        return self._try(call)
 
     def _send(self, call: _Call, turn: float) -> Any:
         try:
-            response = self._adapter.send(call.prepared, **self._send_options)
-            body = self._read_body(response)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
-            reason, unreadable = describe_failure(e)
-            error = SequenceUnavailableError(call.method, call.path, reason)
-            raise _TryFailedError(error, unreadable=unreadable) from None
-        status = response.status_code
+            response = self._connections.send(
+                call.method,
+                call.path + (f"?{urlencode(call.query, safe=',')}" if call.query else ""),
+                call.body,
+                call.headers,
+            )
+        except urllib3.exceptions.HTTPError as e:
+            raise _unanswered(call, *describe_failure(e)) from None
+        try:
+            body = response.read()
+        except urllib3.exceptions.HTTPError as e:
+            raise _unanswered(call, *describe_failure(e, begun=True)) from None
+        status = response.status
         if status == 429:
             wait = parse_retry_after(response.headers)
             call.limiter.throttled(turn, wait)
@@ -306,20 +307,13 @@ class Transport:
                 SequenceResponseError(call.method, call.path, reason, status=status), unreadable=True
             ) from None
 
-    def _read_body(self, response: requests.Response) -> bytes:
-        """Read an answer to its end, which also hands the connection back to the pool."""
-        until = time.monotonic() + self._whole_answer
-        parts = []
-        while part := response.raw.read1(2**16, decode_content=True):
-            parts.append(part)
-            if time.monotonic() > until:
-                response.close()
-                raise requests.Timeout
-        return b"".join(parts)
-
     def _pause(self, seconds: float) -> None:
         if self._closed.wait(seconds):
             raise SequenceClientClosedError("the client was closed while a request waited")
+
+
+def _unanswered(call: _Call, reason: str, unreadable: bool) -> _TryFailedError:
+    return _TryFailedError(SequenceUnavailableError(call.method, call.path, reason), unreadable=unreadable)
 
 
 def _error(
