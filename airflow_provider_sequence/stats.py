@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.pipelines.outcomes import Status
-from airflow_provider_sequence.pipelines.push import PushSummary
+from airflow_provider_sequence.pipelines.push_summary import PushSummary
 
 
 @dataclass

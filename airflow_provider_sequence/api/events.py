@@ -22,8 +22,7 @@ from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConf
 EVENT_NAMESPACE = uuid.UUID("8f0c6d1e-52f5-5c53-9d0e-6a3a4e0f9b27")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """
     A checked event, ready to send.
 
@@ -83,6 +82,8 @@ PROPERTIES = "event_properties"
 
 
 def _text(value: Any, field: str, _zone: dt.tzinfo) -> str:
+    if type(value) is str and value.isascii() and value.strip():
+        return value  # most of them
     if value is None:
         raise InvalidEventError(field, "is NULL; every event needs it")
     if isinstance(value, (str, uuid.UUID)) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -97,6 +98,8 @@ def _timestamp(value: Any, field: str, zone: dt.tzinfo) -> str:
     if value is None:
         raise InvalidEventError(field, "is NULL; it decides the billing period")
     if isinstance(value, dt.datetime):
+        if value.tzinfo is None and zone is dt.UTC:
+            return value.isoformat() + "Z"
         return exact_json.checked_utc_text(
             value if value.tzinfo is not None else value.replace(tzinfo=zone), field
         )
@@ -277,7 +280,11 @@ class EventMapper:
             )
         self._properties_index = take(PROPERTIES) if kind.has_properties else None
         self._properties = (
-            [(name, index) for name, index in self._index.items() if index not in used]
+            [
+                (name, index, f"eventProperties.{name}")
+                for name, index in self._index.items()
+                if index not in used
+            ]
             if kind.has_properties and self._properties_index is None
             else []
         )
@@ -334,9 +341,9 @@ class EventMapper:
             properties: Any = _json_object(row[self._properties_index])
         else:
             properties = {
-                name: exact_json.to_json_value(row[index], f"eventProperties.{name}")
-                for name, index in self._properties
-                if row[index] is not None
+                name: value if type(value) is int else exact_json.to_json_value(value, field)
+                for name, index, field in self._properties
+                if (value := row[index]) is not None
             }
         if properties:
             body["eventProperties"] = properties

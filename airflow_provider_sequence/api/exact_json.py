@@ -17,8 +17,8 @@ from airflow_provider_sequence.exceptions import InvalidEventError
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder()
 
-#: Types of a database's values that JSON has a word for as they are.
-_AS_THEY_ARE = frozenset({str, bool, int, type(None)})
+#: Types of a database's values, beside text, that JSON has a word for as they are.
+_AS_THEY_ARE = frozenset({bool, int, type(None)})
 
 
 def decode(text: bytes | str | msgspec.Raw) -> Any:
@@ -61,9 +61,11 @@ def to_json_value(value: Any, field: str) -> Any:
     :raises InvalidEventError: if JSON has nothing that means the same.
     """
     kind = type(value)
-    if kind in _AS_THEY_ARE:
-        if kind is str:
+    if kind is str:
+        if not value.isascii():
             check_text(value, field)
+        return value
+    if kind in _AS_THEY_ARE:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):

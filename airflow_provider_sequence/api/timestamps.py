@@ -18,7 +18,8 @@ def utc_text(time: dt.datetime) -> str:
 
     :raises OverflowError: if it lies outside the years 1 to 9999 in UTC.
     """
-    return time.astimezone(dt.UTC).replace(tzinfo=None).isoformat() + "Z"
+    utc = time if time.tzinfo is dt.UTC else time.astimezone(dt.UTC)
+    return utc.replace(tzinfo=None).isoformat() + "Z"
 
 
 def parse_timestamp(value: Any) -> dt.datetime:

@@ -21,7 +21,8 @@ from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
 from airflow_provider_sequence.intervals import period_of_run, window_of_run
 from airflow_provider_sequence.pipelines.outcomes import DeliveryMemory, ResendMemory, RunMemory, Status
-from airflow_provider_sequence.pipelines.push import REASONS_SHOWN, RejectionLimit, make_events, push
+from airflow_provider_sequence.pipelines.push import make_events, push
+from airflow_provider_sequence.pipelines.push_summary import REASONS_SHOWN, RejectionLimit
 from airflow_provider_sequence.pipelines.reconcile import Reconciliation
 from airflow_provider_sequence.task_log import open_log
 from airflow_provider_sequence.transfers.failures import (

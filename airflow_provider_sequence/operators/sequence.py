@@ -29,7 +29,7 @@ from airflow_provider_sequence.operators.reconcile import (
     SequenceReconcileOperator,
 )
 from airflow_provider_sequence.pipelines.outcomes import Outcome, Status
-from airflow_provider_sequence.pipelines.push import REASONS_SHOWN, PushSummary, RejectionLimit
+from airflow_provider_sequence.pipelines.push_summary import REASONS_SHOWN, PushSummary, RejectionLimit
 from airflow_provider_sequence.stats import Tally, counted
 from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceOperator

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, Known, LogEntry
 
@@ -32,8 +33,7 @@ class Remark(StrEnum):
     VOIDED = "voided"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """
     What became of one row.
 
@@ -65,6 +65,9 @@ class DeliveryMemory(Protocol):
     def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
         """Find what is known of each of these ids, where something is."""
 
+    def found_unchanged(self, event_id: str) -> bool:
+        """Tell whether this run found the id unchanged, which is not part of what is known."""
+
     def doubt(self, event_ids: Sequence[str]) -> None:
         """Forget what was delivered for these ids: another body is about to be sent."""
 
@@ -80,11 +83,7 @@ class RunMemory:
     """Remembers for one run, in a file that is gone with it."""
 
     def __init__(self) -> None:
-        # A database without a name is a file that is gone when it is closed; small ones never reach the disk.
-        self._disk = sqlite3.connect("", isolation_level=None)
-        self._disk.execute(
-            "CREATE TABLE known (id TEXT PRIMARY KEY, hash TEXT, delivered BOOLEAN) WITHOUT ROWID"
-        )
+        self._disk = _open_disk("known (id TEXT PRIMARY KEY, hash TEXT, delivered BOOLEAN) WITHOUT ROWID")
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
         """Find what this run made of these ids so far."""
@@ -95,12 +94,12 @@ class RunMemory:
             for event_id, body_hash, delivered in self._disk.execute(query, event_ids)
         }
 
+    def found_unchanged(self, event_id: str) -> bool:
+        """It is known, if so."""
+        return False
+
     def doubt(self, event_ids: Sequence[str]) -> None:
         """There is nothing to forget: the run knows what it sends."""
-
-    def forget(self, event_ids: Sequence[str]) -> None:
-        """Forget what became of these ids."""
-        self._disk.executemany("DELETE FROM known WHERE id = ?", [(event_id,) for event_id in event_ids])
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         """Keep what became of each id last."""
@@ -123,44 +122,63 @@ class LoggedMemory:
 
     def __init__(self, log: DeliveryLog) -> None:
         self._log = log
-        self._unchanged = RunMemory()
+        # What this run found unchanged it has seen, although the log has no word of that. Of the ids eight bytes each:
+        # if two should ever be alike, a correction is called a conflict.
+        self._unchanged = _open_disk("unchanged (hash INTEGER PRIMARY KEY)")
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
         """Look the ids up."""
-        # What this run found unchanged it has seen, although the log has no word of that.
-        return {**self._log.known(event_ids), **self._unchanged.known(event_ids)}
+        return self._log.known(event_ids)
+
+    def found_unchanged(self, event_id: str) -> bool:
+        """Tell whether a row of this run had the id, and the body that the log knows."""
+        query = "SELECT 1 FROM unchanged WHERE hash = ?"
+        return self._unchanged.execute(query, (hash(event_id),)).fetchone() is not None
 
     def doubt(self, event_ids: Sequence[str]) -> None:
         """Note that it is not known which body Sequence holds."""
         self._log.doubt(event_ids)
-        self._unchanged.forget(event_ids)
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         """Store what was delivered and what was rejected; what the log knows already is kept for this run."""
+        unchanged: list[tuple[int]] = []
+        entries: list[LogEntry] = []
         for outcome in outcomes:
-            if Remark.VOIDED in outcome.remarks and outcome.event_id and outcome.body_hash:
-                self._log.learn_voided(outcome.event_id, outcome.body_hash)
-        unchanged = [o for o in outcomes if o.status is Status.UNCHANGED and Remark.VOIDED not in o.remarks]
-        self._unchanged.record([o for o in unchanged if o.sequence_id is None], pending_ids)
-        entries = [
-            LogEntry(
-                outcome.event_id,
-                delivered=outcome.status is not Status.REJECTED,
-                body_hash=outcome.body_hash,
-                sequence_id=outcome.sequence_id,
-                http_status=outcome.http_status,
-                reason=outcome.reason,
-                rejected_body=None if outcome.body is None else outcome.body.decode(),
-            )
-            for outcome in outcomes
-            if outcome.event_id is not None
-            and outcome.event_id not in pending_ids
+            event_id = outcome.event_id
+            if event_id is None:
+                continue
+            if outcome.status is Status.UNCHANGED and Remark.VOIDED in outcome.remarks and outcome.body_hash:
+                self._log.learn_voided(event_id, outcome.body_hash)
+            elif outcome.status is Status.UNCHANGED and outcome.sequence_id is None:
+                unchanged.append((hash(event_id),))
             # What is unchanged is in the log, unless it is so by the row before it, which may not be.
-            and (outcome.status is not Status.UNCHANGED or outcome.sequence_id is not None)
-        ]
+            elif event_id not in pending_ids:
+                entries.append(_log_entry(event_id, outcome))
+        self._unchanged.executemany("INSERT OR IGNORE INTO unchanged VALUES (?)", unchanged)
         if entries:
-            self._unchanged.forget([entry.event_id for entry in entries])
             self._log.store(entries)
+
+
+def _open_disk(table: str) -> sqlite3.Connection:
+    # A database without a name is a file that is gone when it is closed; small ones never reach the disk. One
+    # transaction that never ends: nobody wants the file after a crash.
+    disk = sqlite3.connect("", isolation_level=None)
+    disk.execute("PRAGMA journal_mode = OFF")
+    disk.execute(f"CREATE TABLE {table}")
+    disk.execute("BEGIN")
+    return disk
+
+
+def _log_entry(event_id: str, outcome: Outcome) -> LogEntry:
+    return LogEntry(
+        event_id,
+        delivered=outcome.status is not Status.REJECTED,
+        body_hash=outcome.body_hash,
+        sequence_id=outcome.sequence_id,
+        http_status=outcome.http_status,
+        reason=outcome.reason,
+        rejected_body=None if outcome.body is None else outcome.body.decode(),
+    )
 
 
 class DryRunMemory(RunMemory):

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.lists import Resource
-from airflow_provider_sequence.exceptions import (
-    InvalidEventError,
-    RejectedRowsError,
-    SequenceConfigurationError,
-    SequenceRejectedError,
-)
+from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.guards import Guards
+from airflow_provider_sequence.pipelines.lanes import Lanes, Sender, Work
 from airflow_provider_sequence.pipelines.outcomes import (
     DeliveryMemory,
     Outcome,
@@ -27,186 +22,35 @@ from airflow_provider_sequence.pipelines.outcomes import (
     RunMemory,
     Status,
 )
+from airflow_provider_sequence.pipelines.push_summary import REASONS_SHOWN, PushSummary
 from airflow_provider_sequence.pipelines.time_order import Made, in_time_order
 from airflow_provider_sequence.warehouse.delivery_log import Known, body_hash
 
-#: Events that may be under way or waiting in lanes: enough to keep the lanes busy, little to repeat after a kill.
+#: Events that may be under way or waiting for a lane: enough to keep the lanes busy, little to repeat after a kill.
 MOST_UNDER_WAY = 2000
 #: Rows of a batch: one look-up in the memory of what was delivered.
-BATCH_ROWS = 500
+BATCH_ROWS = 1000
 #: Outcomes are remembered after this many, or after this many seconds, whichever comes first.
 RECORD_AFTER_OUTCOMES, RECORD_AFTER_SECONDS = 500, 1.0
-#: Rejected rows that a summary shows.
-REASONS_SHOWN = 10
-#: Ids of which each lane remembers what Sequence holds.
-LANE_MEMORY = 1000
-
-
-@dataclass
-class PushSummary:
-    """
-    What a push did.
-
-    :param rows: rows the query gave.
-    :param counts: rows by their status.
-    :param remarks: rows by what else there is to say of them.
-    :param requests: requests sent, each try counted.
-    :param throttled: requests that were answered with a 429.
-    :param seconds: how long it took.
-    :param first_rejected: the first rejected rows.
-    :param first_conflicting: the first rows whose id an earlier row has, with something else to say.
-    :param watermark: the newest timestamp of a row that was delivered or is unchanged, in ISO 8601.
-    """
-
-    rows: int = 0
-    counts: Counter[Status] = field(default_factory=Counter)
-    remarks: Counter[Remark] = field(default_factory=Counter)
-    requests: int = 0
-    throttled: int = 0
-    seconds: float = 0.0
-    first_rejected: list[Outcome] = field(default_factory=list)
-    first_conflicting: list[Outcome] = field(default_factory=list)
-    watermark: str | None = None
-
-    def as_table(self) -> str:
-        """Return what goes into the task's log."""
-        lines: dict[str, float] = {
-            "rows in the query": self.rows,
-            **{status.value: self.counts[status] for status in Status},
-            **{remark.value: count for remark, count in self.remarks.items()},
-            "requests": self.requests,
-            "seconds": round(self.seconds, 1),
-        }
-        return "\n".join(f"  {name:<20} {number:>12,}" for name, number in lines.items())
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what goes into XCom: numbers, and reasons without customers' data."""
-        return {
-            "rows": self.rows,
-            **{status.value: self.counts[status] for status in Status},
-            **{remark.value: self.remarks[remark] for remark in Remark},
-            "requests": self.requests,
-            "throttled": self.throttled,
-            "seconds": round(self.seconds, 3),
-            "rejected_rows": [
-                {"row": o.row, "customer_event_id": o.event_id, "reason": o.reason}
-                for o in self.first_rejected
-            ],
-            "conflicting_rows": [
-                {"row": o.row, "customer_event_id": o.event_id} for o in self.first_conflicting
-            ],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class RejectionLimit:
-    """
-    How many rows may be rejected before the task fails.
-
-    :param number: this many rows, or None where ``share`` counts.
-    :param share: this part of all rows, 0 to 1.
-    """
-
-    number: int | None = 0
-    share: float = 0.0
-
-    @classmethod
-    def parse(cls, value: object, name: str = "max_rejected") -> RejectionLimit:
-        """
-        Read a whole number of rows (``10``), or a part of them (``0.01``); text is read alike.
-
-        :param name: the setting's name.
-
-        :raises SequenceConfigurationError: if it is neither.
-        """
-        text = str(value).strip()
-        try:
-            if text.isdigit():
-                return cls(number=int(text))
-            share = float(text)
-        except ValueError:
-            share = -1.0
-        if isinstance(value, bool) or not 0 <= share <= 1:
-            raise SequenceConfigurationError(
-                f"{name}={value!r} is neither a number of rows (10) nor a part of them (0.01)"
-            )
-        return cls(number=None, share=share)
-
-    def allowed(self, rows: int) -> float:
-        """Tell how many of so many rows may be."""
-        return self.number if self.number is not None else self.share * rows
-
-    def check(self, summary: PushSummary, where_to_look: str = "") -> None:
-        """
-        Fail if more rows were rejected than may be.
-
-        :param where_to_look: how to see all that were.
-        :raises RejectedRowsError: it names the first rows and reasons.
-        """
-        rejected = summary.counts[Status.REJECTED]
-        allowed = self.allowed(summary.rows)
-        if rejected <= allowed:
-            return
-        first = "\n".join(
-            f"  row {o.row}{f' ({o.event_id})' if o.event_id else ''}: {o.reason}"
-            for o in summary.first_rejected
-        )
-        more = f"\nAll that have an id: {where_to_look}" if where_to_look else ""
-        raise RejectedRowsError(
-            f"{rejected} of {summary.rows} rows were rejected, {allowed:g} are allowed (max_rejected); "
-            f"the others have been delivered. The first:\n{first}{more}"
-        )
-
-
-class Sender(Protocol):
-    """Who sends events: a client, or nobody in a dry run."""
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, each try counted."""
-
-    @property
-    def requests_throttled(self) -> int:
-        """Requests that were answered with a 429."""
-
-    def create(self, resource: Resource, event: Event) -> str:
-        """Send one event; return the id that Sequence gave it."""
-
-    def close(self) -> None:
-        """End every wait."""
-
-
-class NobodySends:
-    """Stands in for a client in a dry run: every event would be delivered."""
-
-    requests_sent = requests_throttled = 0
-
-    def create(self, resource: Resource, event: Event) -> str:
-        """Send nothing."""
-        return ""
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """An event on its way: the row it came from, and the body that Sequence holds of its id, if that is known."""
-
-    row: int
-    event: Event
-    hash: str
-    held_hash: str | None
-    remarks: tuple[Remark, ...]
 
 
 @dataclass(slots=True)
 class _Pending:
-    """An id whose outcome is not remembered yet: its lane, how many of its rows, and what the last one says."""
+    """
+    An id whose outcome is not remembered yet.
 
-    lane: int
+    :param line: what its rows line up for: they are sent one after the other.
+    :param hash: what its last row says.
+    :param rows: how many of its rows there are.
+    :param held_hash: what Sequence holds of it by this run, if anything.
+    :param sequence_id: Sequence's id of that.
+    """
+
+    line: str
     hash: str
     rows: int = 0
+    held_hash: str | None = None
+    sequence_id: str | None = None
 
 
 def push(
@@ -222,10 +66,10 @@ def push(
     """
     Send the events of rows, and see to it that the last row of each id is what Sequence holds in the end.
 
-    Rows of one id travel in one lane, one after the other; different ids travel side by side. Where the order of times
-    counts, as it does for seats, what has to be in order travels in one lane too. The caller's thread reads rows and
-    remembers outcomes, each lane is a thread that sends. If anything but a rejected row goes wrong, the requests under
-    way are waited for, their outcomes remembered, the client is closed, and the error raised.
+    Rows of one id line up: each is sent when the one before it has its answer. Where the order of times counts, as it
+    does for seats, what has to be in order lines up too. All else travels side by side, in as many lanes, each a thread
+    that sends. The caller's thread reads rows and remembers outcomes. If anything but a rejected row goes wrong, the
+    requests under way are waited for, their outcomes remembered, the client is closed, and the error raised.
 
     :param made: what the rows became; see :func:`make_events`.
     :param client: sends the events.
@@ -260,7 +104,7 @@ def push(
 
 
 class _Delivery:
-    """The lanes, and the bookkeeping of what is under way in them. All but the lanes is the caller's thread."""
+    """The bookkeeping of what is under way in the lanes. All of it is the caller's thread."""
 
     def __init__(
         self,
@@ -276,51 +120,56 @@ class _Delivery:
         self._on_progress = on_progress
         self._memory = memory
         self._guards = guards
-        self._results: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._unrecorded: list[Outcome] = []
         self._recorded_at = time.monotonic()
         # What is remembered of these ids is out of date.
         self._pending: dict[str | None, _Pending] = {}
-        # Ids of rows that came back from their lanes and are not remembered yet.
+        # Ids of rows that have their outcomes and are not remembered yet.
         self._returned: list[str | None] = []
+        # What waits behind an event that is out with a lane.
+        self._lines: dict[str, deque[Work | Outcome]] = {}
+        # Ids of the batch that were found unchanged.
+        self._unchanged: set[str] = set()
         # The newest time that Sequence holds.
         self._newest = ""
-        self._lanes = [_Lane(client, resource, self._results) for _ in range(lanes)]
+        self._lanes = Lanes(client, resource, lanes)
 
     def dispatch(self, batch: Sequence[Made]) -> None:
-        """Give a batch's events to their lanes."""
+        """Line up a batch's events."""
         self.summary.rows += len(batch)
-        known = dict(
-            self._memory.known([
-                event.id for _, event in batch if isinstance(event, Event) and event.id not in self._pending
-            ])
-        )
-        chunks: dict[int, list[_Work | Outcome]] = {}
-        replaced = []
+        pending_ids = self._pending
+        known = self._memory.known([
+            event.id for _, event in batch if isinstance(event, Event) and event.id not in pending_ids
+        ])
+        self._unchanged.clear()
+        begun: list[str] = []
+        replaced: list[str] = []
         settled: list[Outcome] = []
         for row, event in batch:
             work = self._examine(row, event, known)
-            if isinstance(work, _Work):
-                lane = hash(work.event.lane) % len(self._lanes)
-                pending = self._pending.setdefault(work.event.id, _Pending(lane, work.hash))
+            if isinstance(work, Work):
+                event = work.event
+                pending = pending_ids.setdefault(event.id, _Pending(event.lane, work.hash))
                 pending.hash = work.hash
                 if work.held_hash is not None:
-                    replaced.append(work.event.id)
-            elif work.event_id in self._pending:
+                    replaced.append(event.id)
+            elif work.event_id in pending_ids:
                 # It waits its turn all the same, so that an id's outcomes come in the order of its rows.
-                pending = self._pending[work.event_id]
+                pending = pending_ids[work.event_id]
             else:
                 settled.append(work)
-                if work.status is Status.UNCHANGED and work.event_id in known:
-                    known[work.event_id] = replace(known[work.event_id], this_run=True)
                 continue
             pending.rows += 1
             self._under_way += 1
-            chunks.setdefault(pending.lane, []).append(work)
+            if pending.line in self._lines:
+                self._lines[pending.line].append(work)
+            else:
+                self._lines[pending.line] = deque([work])
+                begun.append(pending.line)
         # From here on Sequence may hold the new body, whether or not we live to see the answer.
         self._memory.doubt(replaced)
-        for lane, chunk in chunks.items():
-            self._lanes[lane].inbox.put(chunk)
+        for line in begun:
+            self._advance(line)
         # At the end: once these are remembered, so is what was pending, and what was looked up is out of date.
         for outcome in settled:
             self._take(outcome)
@@ -329,7 +178,7 @@ class _Delivery:
 
     def _examine(
         self, row: int, event: Event | InvalidEventError, known: Mapping[str, Known]
-    ) -> _Work | Outcome:
+    ) -> Work | Outcome:
         """Find the outcome of a row that need not or must not be sent, or what is to be said of one that is."""
         if isinstance(event, InvalidEventError):
             return Outcome(row, Status.REJECTED, event.event_id, reason=str(event))
@@ -343,8 +192,9 @@ class _Delivery:
         held = before.body_hash if before is not None and before.holds else None
         if held == hashed:
             self._newest = max(self._newest, event.time)
+            self._unchanged.add(event.id)
             return Outcome(row, Status.UNCHANGED, event.id, hashed)
-        conflicting = before is not None and before.this_run and before.body_hash != hashed
+        conflicting = before is not None and before.body_hash != hashed and self._was_met(event.id, before)
         remarks: tuple[Remark, ...] = (Remark.CONFLICTING,) if conflicting else ()
         try:
             late = self._guards.is_late(event)
@@ -354,7 +204,30 @@ class _Delivery:
             )
         if held is not None and not conflicting:
             remarks += (Remark.CORRECTED,)
-        return _Work(row, event, hashed, held, (*remarks, Remark.LATE) if late else remarks)
+        return Work(row, event, hashed, held, (*remarks, Remark.LATE) if late else remarks)
+
+    def _was_met(self, event_id: str, before: Known) -> bool:
+        """Tell whether an earlier row of this run has the id."""
+        return before.this_run or event_id in self._unchanged or self._memory.found_unchanged(event_id)
+
+    def _advance(self, line: str) -> None:
+        """Send what is next in a line, or close it; what says again what Sequence holds by now needs no request."""
+        waiting = self._lines[line]
+        while waiting:
+            work = waiting.popleft()
+            if isinstance(work, Work):
+                event_id = work.event.id
+                pending = self._pending[event_id]
+                if work.hash != pending.held_hash:
+                    self._lanes.put(work)
+                    return
+                self._newest = max(self._newest, work.event.time)
+                sequence_id = pending.sequence_id
+                work = Outcome(
+                    work.row, Status.UNCHANGED, event_id, work.hash, sequence_id, remarks=work.remarks
+                )
+            self._settle(work)
+        del self._lines[line]
 
     def collect(self, *, down_to: int) -> None:
         """
@@ -362,49 +235,63 @@ class _Delivery:
 
         :raises BaseException: what a lane raised.
         """
-        while self._under_way > down_to or not self._results.empty():
+        results = self._lanes.results
+        while self._under_way > down_to or not results.empty():
             try:
-                result = self._results.get(timeout=RECORD_AFTER_SECONDS)
+                result = results.get(timeout=RECORD_AFTER_SECONDS)
             except queue.Empty:
                 self._record()
                 continue
             if isinstance(result, BaseException):
                 raise result
-            self._under_way -= 1
-            self._returned.append(result.event_id)
-            self._take(result)
+            line = self._pending[result[0].event.id].line
+            self._return(*result)
+            self._advance(line)
 
     def finish(self) -> None:
         """Stop the lanes, wait for the requests under way, and remember what came of them."""
-        for lane in self._lanes:
-            lane.stopped = True
-            lane.inbox.put(None)
-        for lane in self._lanes:
-            lane.join()
-        newest = max(self._newest, *(lane.newest for lane in self._lanes))
-        self.summary.watermark = f"{newest}Z" if newest else None
-        while not self._results.empty():
-            result = self._results.get()
-            if isinstance(result, Outcome):
-                self._returned.append(result.event_id)
-                self._take(result)
+        self._lanes.stop()
+        results = self._lanes.results
+        while not results.empty():
+            result = results.get()
+            if not isinstance(result, BaseException):
+                self._return(*result)
         self._record()
+        self.summary.watermark = f"{self._newest}Z" if self._newest else None
 
-    def _take(self, outcome: Outcome) -> None:
-        self.summary.counts[outcome.status] += 1
-        # A row that was sent late or as a correction only counts as such once it is delivered.
+    def _return(self, work: Work, outcome: Outcome) -> None:
+        """Take what came of an event back from its lane."""
         if outcome.status is Status.DELIVERED:
-            self.summary.remarks.update(outcome.remarks)
-        else:
-            self.summary.remarks.update({Remark.CONFLICTING, Remark.VOIDED}.intersection(outcome.remarks))
-        if Remark.CONFLICTING in outcome.remarks and len(self.summary.first_conflicting) < REASONS_SHOWN:
-            self.summary.first_conflicting.append(outcome)
-        if outcome.status is Status.REJECTED and len(self.summary.first_rejected) < REASONS_SHOWN:
-            self.summary.first_rejected.append(outcome)
-        self._unrecorded.append(outcome)
+            pending = self._pending[work.event.id]
+            pending.held_hash, pending.sequence_id = work.hash, outcome.sequence_id
+            self._newest = max(self._newest, work.event.time)
+        self._settle(outcome)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Take in the outcome of a row that was under way."""
+        self._under_way -= 1
+        self._returned.append(outcome.event_id)
+        self._take(outcome)
         late = time.monotonic() - self._recorded_at > RECORD_AFTER_SECONDS
         if late or len(self._unrecorded) >= RECORD_AFTER_OUTCOMES:
             self._record()
+
+    def _take(self, outcome: Outcome) -> None:
+        self.summary.counts[outcome.status] += 1
+        if outcome.remarks:
+            # A row that was sent late or as a correction only counts as such once it is delivered.
+            delivered = outcome.status is Status.DELIVERED
+            counted = (
+                outcome.remarks
+                if delivered
+                else {Remark.CONFLICTING, Remark.VOIDED}.intersection(outcome.remarks)
+            )
+            self.summary.remarks.update(counted)
+            if Remark.CONFLICTING in outcome.remarks and len(self.summary.first_conflicting) < REASONS_SHOWN:
+                self.summary.first_conflicting.append(outcome)
+        if outcome.status is Status.REJECTED and len(self.summary.first_rejected) < REASONS_SHOWN:
+            self.summary.first_rejected.append(outcome)
+        self._unrecorded.append(outcome)
 
     def _record(self) -> None:
         for event_id in self._returned:
@@ -418,65 +305,6 @@ class _Delivery:
             self._unrecorded = []
         self._recorded_at = time.monotonic()
         self._on_progress(self.summary)
-
-
-class _Lane(threading.Thread):
-    """One thread that sends the events of some ids, in the order of their rows."""
-
-    def __init__(
-        self, client: Sender, resource: Resource, results: queue.SimpleQueue[Outcome | BaseException]
-    ) -> None:
-        super().__init__(name="sequence-lane", daemon=True)
-        self.inbox: queue.SimpleQueue[list[_Work | Outcome] | None] = queue.SimpleQueue()
-        self.stopped = False
-        self._client = client
-        self._resource = resource
-        self._results = results
-        # The newest time that Sequence holds.
-        self.newest = ""
-        # What Sequence holds of the ids sent last: a row may repeat the one before it.
-        self._known: dict[str, tuple[str, str]] = {}
-        self.start()
-
-    def run(self) -> None:
-        try:
-            while (chunk := self.inbox.get()) is not None:
-                for work in chunk:
-                    if self.stopped:
-                        return
-                    self._results.put(work if isinstance(work, Outcome) else self._deliver(work))
-        except BaseException as e:  # noqa: BLE001  the caller's thread raises it
-            self._results.put(e)
-
-    def _deliver(self, work: _Work) -> Outcome:
-        event = work.event
-        held_hash, sequence_id = self._known.get(event.id, (None, ""))
-        if held_hash == work.hash:
-            self._remember(work, sequence_id)
-            return Outcome(work.row, Status.UNCHANGED, event.id, work.hash, sequence_id, remarks=work.remarks)
-        try:
-            sequence_id = self._client.create(self._resource, event)
-        except SequenceRejectedError as e:
-            reason = ": ".join(filter(None, [e.error_type, e.message]))
-            return Outcome(
-                work.row,
-                Status.REJECTED,
-                event.id,
-                work.hash,
-                http_status=e.status,
-                reason=f"{e.status} {reason}",
-                body=event.body,
-                remarks=work.remarks,
-            )
-        self._remember(work, sequence_id)
-        return Outcome(work.row, Status.DELIVERED, event.id, work.hash, sequence_id, remarks=work.remarks)
-
-    def _remember(self, work: _Work, sequence_id: str) -> None:
-        self.newest = max(self.newest, work.event.time)
-        self._known.pop(work.event.id, None)
-        self._known[work.event.id] = (work.hash, sequence_id)
-        if len(self._known) > LANE_MEMORY:
-            del self._known[next(iter(self._known))]
 
 
 def make_events(

@@ -26,6 +26,7 @@ from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
 from airflow_provider_sequence.lineage import Ends
 from airflow_provider_sequence.pipelines.guards import Guards
+from airflow_provider_sequence.pipelines.lanes import NobodySends, Sender
 from airflow_provider_sequence.pipelines.outcomes import (
     DeliveryMemory,
     DryRunMemory,
@@ -33,14 +34,8 @@ from airflow_provider_sequence.pipelines.outcomes import (
     RunMemory,
     Status,
 )
-from airflow_provider_sequence.pipelines.push import (
-    NobodySends,
-    PushSummary,
-    RejectionLimit,
-    Sender,
-    make_events,
-    push,
-)
+from airflow_provider_sequence.pipelines.push import make_events, push
+from airflow_provider_sequence.pipelines.push_summary import PushSummary, RejectionLimit
 from airflow_provider_sequence.pipelines.time_order import Made
 from airflow_provider_sequence.stats import Tally, counted
 from airflow_provider_sequence.task_log import open_log

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     Column,
     Integer,
@@ -17,14 +17,16 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    any_,
     bindparam,
     case,
     func,
     null,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
@@ -48,8 +50,7 @@ _ANY = "*"
 _PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """
     What is known of an event id.
 
@@ -70,8 +71,7 @@ def body_hash(body: bytes) -> str:
     return blake2b(body, digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True):
     """
     What became of one event.
 
@@ -163,7 +163,7 @@ class DeliveryLog:
             )
         if missing and not read_only:
             add_columns(connection, self._table, sorted(missing))
-        self._missing = missing if read_only else set()
+        self._look_up = self._write_look_up(has_voided=not (read_only and "voided_hash" in missing))
         names = [column.name for column in self._table.columns if column.name != "previous_hash"]
         c, new = self._table.c, bindparam("body_hash", type_=String(64))
         other = case((c.body_hash != new, c.body_hash), else_=null())
@@ -191,33 +191,39 @@ class DeliveryLog:
             ),
         }
 
+    def _write_look_up(self, *, has_voided: bool) -> Select[Any]:
+        c = self._table.c
+        this_run = c.last_at >= self._opened_at
+        if self._connection.dialect.name == "postgresql":
+            # One parameter, however many ids: a third of the work.
+            wanted = c.customer_event_id == any_(bindparam("ids", type_=ARRAY(Text)))
+        else:
+            wanted = c.customer_event_id.in_(bindparam("ids", expanding=True))
+        return select(
+            c.customer_event_id,
+            c.status,
+            c.body_hash,
+            c.voided_hash if has_voided else null().label("voided_hash"),
+            case((this_run, 1), else_=0),
+            # What was rejected counts only against other rows of the same run.
+            case((this_run, c.rejected_body), else_=null()),
+        ).where(self._mine(), c.status != IN_DOUBT, wanted)
+
     def known(self, event_ids: Sequence[str]) -> dict[str, Known]:
         """Find what is known of each of these ids, where something is; one query."""
         if not event_ids or not self._is_there:
             return {}
-        c = self._table.c
-        voided = null() if "voided_hash" in self._missing else c.voided_hash
-        # What was rejected counts only against other rows of the same run.
-        rejected = case((c.last_at >= self._opened_at, c.rejected_body), else_=None)
-        query = select(
-            c.customer_event_id,
-            c.status,
-            c.body_hash,
-            voided.label("voided"),
-            c.last_at,
-            rejected.label("body"),
-        ).where(self._mine(), c.status != IN_DOUBT, c.customer_event_id.in_(event_ids))
         with self._connection.begin():
-            found = self._connection.execute(query).all()
-        return {row.customer_event_id: known for row in found if (known := self._known(row)) is not None}
-
-    def _known(self, row: Any) -> Known | None:
-        this_run = _utc(row.last_at) >= self._opened_at
-        if row.voided is not None and not self._voiding:
-            return Known(None if row.voided == _ANY else row.voided, holds=True, voided=True)
-        if row.status == REJECTED:
-            return Known(body_hash(row.body.encode()), holds=False, this_run=True) if row.body else None
-        return Known(row.body_hash, holds=True, this_run=this_run)
+            found = self._connection.execute(self._look_up, {"ids": list(event_ids)}).all()
+        known = {}
+        for event_id, status, hashed, voided, this_run, body in found:
+            if voided is not None and not self._voiding:
+                known[event_id] = Known(None if voided == _ANY else voided, holds=True, voided=True)
+            elif status != REJECTED:
+                known[event_id] = Known(hashed, holds=True, this_run=bool(this_run))
+            elif body:
+                known[event_id] = Known(body_hash(body.encode()), holds=False, this_run=True)
+        return known
 
     def rejected(self) -> Iterator[tuple[str, str]]:
         """
@@ -315,11 +321,6 @@ class DeliveryLog:
             "first_at": now,
             "last_at": now,
         }
-
-
-def _utc(time: dt.datetime) -> dt.datetime:
-    """Read a time of the log; where the database keeps no zone, it is in UTC."""
-    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time
 
 
 def _literal(value: object) -> str:

@@ -22,8 +22,9 @@ from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.pipelines.lanes import NobodySends
 from airflow_provider_sequence.pipelines.outcomes import LoggedMemory, RunMemory
-from airflow_provider_sequence.pipelines.push import NobodySends, make_events, push
+from airflow_provider_sequence.pipelines.push import make_events, push
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.database import connect
 from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, Known, LogEntry, body_hash

@@ -23,7 +23,8 @@ from airflow_provider_sequence.exceptions import (
     SequenceUnavailableError,
 )
 from airflow_provider_sequence.pipelines.outcomes import Outcome, RunMemory, Status
-from airflow_provider_sequence.pipelines.push import PushSummary, RejectionLimit, make_events, push
+from airflow_provider_sequence.pipelines.push import make_events, push
+from airflow_provider_sequence.pipelines.push_summary import PushSummary, RejectionLimit
 from airflow_provider_sequence.warehouse.delivery_log import Known, body_hash
 from tests.support.server import Server
 from tests.unit.loopback import Loopback, Reply, created
@@ -68,6 +69,9 @@ class Memory:
         for outcome in outcomes:
             if outcome.status is Status.DELIVERED:
                 self.hashes[outcome.event_id] = outcome.body_hash
+
+    def found_unchanged(self, event_id: str) -> bool:
+        return False
 
     def doubt(self, event_ids: Sequence[str]) -> None:
         self.threads.add(threading.current_thread())
