@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from airflow_provider_sequence.api import exact_json
 from airflow_provider_sequence.api.events import EventKind
 from airflow_provider_sequence.api.filters import write_each
 from airflow_provider_sequence.api.pagination import Item
-from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
+from airflow_provider_sequence.api.timestamps import decode_usual, parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Bounds, Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
 
@@ -245,8 +245,11 @@ class Resource:
 
         :raises SequenceResponseError: if it can't be read: it can't be told then where the item belongs.
         """
+        raw = item.get(self.time_field or "", b"null")
+        if (time := decode_usual(bytes(raw))) is not None:
+            return time
         try:
-            return parse_timestamp(exact_json.decode(item.get(self.time_field or "", b"null")))
+            return parse_timestamp(exact_json.decode(raw))
         except (TypeError, ValueError):
             raise SequenceResponseError(
                 "GET", self.path, f"an item's {self.time_field} is no time in ISO 8601"
@@ -304,7 +307,16 @@ class Selection:
         return [self.resource.query(filters, bounds) for filters in self.asked]
 
     def __contains__(self, item: Item) -> bool:
-        return all(item in match for match in self.matches) and self.resource.belongs(item, self.window)
+        matches = not self.matches or all(item in match for match in self.matches)
+        return matches and self.resource.belongs(item, self.window)
+
+    def walks(self) -> list[Selection]:
+        """Take it apart into what one request after the other can ask for: each has one query."""
+        return [replace(self, asked=(filters,)) for filters in self.asked]
+
+    def within(self, window: Window) -> Selection:
+        """Narrow it down to a part of its window."""
+        return replace(self, window=window)
 
 
 def _kept(value: Any) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from airflow_provider_sequence.api import exact_json
 from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.pagination import Item
-from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp
+from airflow_provider_sequence.api.timestamps import decode_usual, long_fraction, parse_timestamp
 from airflow_provider_sequence.exceptions import SequenceResponseError
 from airflow_provider_sequence.warehouse.staging import StagingColumn
 
@@ -59,6 +59,8 @@ class ItemMapper:
         there = set(columns)
         self._holds_nul = holds_nul
         self._fields = [(f.name, _CONVERTERS[f.type]) for f in resource.fields if f.column in there]
+        self._usual = [(f.name, _READ_USUAL[f.type]) for f in resource.fields if f.column in there]
+        self._not_extra = frozenset([*(name for name, _ in self._usual), *resource.secrets])
         self._loaded_at = loaded_at
         self._path = resource.path
         self._secrets = resource.secrets
@@ -69,6 +71,33 @@ class ItemMapper:
 
         :raises SequenceResponseError: if the item has no id.
         """
+        return self._usual_row(item) or self._row(item)
+
+    def _usual_row(self, item: Item) -> tuple[Any, ...] | None:
+        """Make the row of an item whose fields fit their columns: a third of the work."""
+        row: list[Any] = []
+        there = 0
+        try:
+            for name, read in self._usual:
+                raw = item.get(name)
+                there += raw is not None
+                row.append(None if raw is None else read(raw))
+        except (msgspec.ValidationError, _DoesNotFitError):
+            return None
+        if not row[0]:
+            return None
+        extra = None
+        if there < len(item):
+            others = {name: raw for name, raw in item.items() if name not in self._not_extra}
+            extra = exact_json.encode(others).decode() if others else None
+        row += (extra, self._loaded_at)
+        if not self._holds_nul:
+            text = "".join([value for value in row if type(value) is str])
+            if "\0" in text or "\\u0000" in text:
+                return None
+        return tuple(row)
+
+    def _row(self, item: Item) -> tuple[Any, ...]:
         rest: dict[str, Any] = dict(item)
         for name in self._secrets:
             rest.pop(name, None)
@@ -140,6 +169,20 @@ def _timestamp(raw: msgspec.Raw) -> dt.datetime | None:
     return time
 
 
+def _usual_timestamp(raw: msgspec.Raw) -> dt.datetime:
+    time = decode_usual(bytes(raw))
+    if time is None:
+        raise _DoesNotFitError
+    return time
+
+
+_READ_USUAL: dict[str, Callable[[msgspec.Raw], Any]] = {
+    "text": msgspec.json.Decoder(str | None).decode,
+    "integer": msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None).decode,
+    "boolean": msgspec.json.Decoder(bool | None).decode,
+    "json": _json,
+    "timestamp": _usual_timestamp,
+}
 _CONVERTERS: dict[str, Callable[[msgspec.Raw], Any]] = {
     "text": _text,
     "integer": _integer,

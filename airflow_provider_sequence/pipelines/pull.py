@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.lists import Query, Resource, Selection
+from airflow_provider_sequence.api.lists import Resource, Selection
 from airflow_provider_sequence.api.pagination import Page
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
@@ -20,11 +22,13 @@ from airflow_provider_sequence.exceptions import (
     SequenceResponseError,
 )
 from airflow_provider_sequence.pipelines.items import ItemMapper, staging_columns
+from airflow_provider_sequence.pipelines.side_by_side import side_by_side
+from airflow_provider_sequence.pipelines.walks import OwnWalk, Walk, WalkBelow
 from airflow_provider_sequence.warehouse.staging import StagingLoad
 
-#: How often a list is walked before its total and its items are taken to contradict each other. Items that arrive
-#: while it is read raise the total; a further walk finds them on its first pages.
-MOST_WALKS = 3
+#: How often a list is read before its total and its items are taken to contradict each other. Items that arrive
+#: while it is read raise the total; a further reading finds them on its first pages.
+MOST_READINGS = 3
 
 #: The column that copies of one event share.
 _EVENT_ID = "customer_event_id"
@@ -72,6 +76,7 @@ def pull(
     window: Window | None = None,
     filters: Mapping[str, Any] | None = None,
     superseded: Literal["keep", "drop"] = "keep",
+    concurrency: int = 1,
     on_progress: Callable[[int, int | None], None] = lambda *_: None,
 ) -> PullSummary:
     """
@@ -83,6 +88,8 @@ def pull(
     :param filters: filters of the resource. Filters and window of a list below an id are those of its parents.
     :param superseded: what becomes of copies of an event that a later one with the same ``customerEventId`` supersedes,
         where Sequence lists them: they are kept, or dropped, also from what is in the table already.
+    :param concurrency: how many lists, or slices of a long list's window, are read side by side. With
+        ``superseded="drop"`` a list is always read in one go.
     :param on_progress: called after each page with the number of items read and announced so far.
     :raises IncompletePullError: if fewer items came than Sequence says there are, in any of the lists that were
         read; the table is as it was.
@@ -97,43 +104,65 @@ def pull(
     to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
 
     drops = _drops(superseded, resource, names, filters)
+    if drops:
+        concurrency = 1  # which copy came last is seen by their order in one list
+    numbers = itertools.count()
+    roots: list[Walk] = []
 
-    announced: int | None = 0
-    read = 0
-
-    def progress(total: int | None) -> None:
-        on_progress(load.rows, None if announced is None or total is None else announced + total)
+    def begin(walks: Iterable[Walk]) -> Iterator[Walk]:
+        for walk in walks:
+            roots.append(walk)
+            yield walk
 
     if resource.parent is None:
-        # Made one after the other, each when those before it are read.
-        lists: Iterator[_List] = (
-            _OwnList(client, resource, query, load, to_row, selection, read) for query in selection.queries()
-        )
+        walks: Iterable[Walk] = [OwnWalk(client, one, numbers) for one in selection.walks()]
     else:
         # All ids before the first list below: nobody says how long the cursor to more of them can be used.
         ids = _parent_ids(client, resource.parent, selection, table)
-        lists = (_ListBelow(client, resource, parent_id, load, to_row) for parent_id in ids)
-    for each in lists:
-        total, found = _read(each, resource, table, progress)
-        announced = None if announced is None or total is None else announced + total
-        read += found
-        newest_first = str((filters or {}).get("sort_order") or "DESC").upper() == "DESC"
-        if drops and not load.is_in_order(_EVENT_ID, each.walk_began, newest_first=newest_first):
+        walks = (WalkBelow(client, resource, parent_id, next(numbers)) for parent_id in ids)
+
+    def take(walk: Walk, page: Page) -> None:
+        if walk.began_at is None:
+            walk.began_at = load.rows
+        if page.total is not None:
+            walk.announced = page.total
+        items = walk.items(page)
+        load.add(map(to_row, items), map(walk.wants, items), walk.number)
+        on_progress(load.rows, _total(roots))
+
+    made: dict[int, Walk] = {}
+    with closing(side_by_side(begin(walks), concurrency, client.close)) as pages:
+        for walk, page in pages:
+            made[walk.number] = walk
+            take(walk, page)
+    found = load.keys_by_list()
+    for walk in made.values():
+        if walk.announced is not None and found.get(walk.number, 0) < walk.announced:
+            _read_again(walk, load, take, resource, table)
+    newest_first = str((filters or {}).get("sort_order") or "DESC").upper() == "DESC"
+    for walk in made.values() if drops else ():
+        if not load.is_in_order(_EVENT_ID, walk.number, walk.began_at or 0, newest_first=newest_first):
             raise SequenceResponseError(
                 "GET",
                 resource.path,
                 "ids are not in the order of arrival, so that it can't be told which copies are superseded; nothing "
                 "was loaded. Use superseded='keep'",
             )
-    loaded = load.merge(newest_of=_EVENT_ID if drops else None)
     return PullSummary(
-        announced,
-        read,
-        loaded,
+        _total(roots),
+        load.keys(),
+        load.merge(newest_of=_EVENT_ID if drops else None),
         _held(load, resource, window, names),
         client.requests_sent - requests_before,
         time.monotonic() - started,
     )
+
+
+def _total(walks: Sequence[Walk]) -> int | None:
+    """Add up what Sequence says there is, of the lists that are begun; None if it does not say so of each."""
+    if any(walk.announced is None and walk.began_at is not None for walk in walks):
+        return None
+    return sum(walk.announced or 0 for walk in walks)
 
 
 def _drops(
@@ -160,131 +189,51 @@ def _held(load: StagingLoad, resource: Resource, window: Window | None, names: S
     return None if by_dates or column not in names else load.held(column, (window.start, window.end))
 
 
-class _List(Protocol):
+def _read_again(
+    walk: Walk, load: StagingLoad, take: Callable[[Walk, Page], None], resource: Resource, table: str
+) -> None:
     """
-    A list on its way to somewhere.
+    Read a list again until as many different items came as Sequence says there are.
 
-    :param walk_began: how many rows had been gathered when it was last begun.
-    """
-
-    walk_began: int
-
-    def pages(self) -> Iterator[Page]:
-        """Read it from the start."""
-
-    def take(self, page: Page) -> None:
-        """Keep a page's items."""
-
-    def different(self) -> int:
-        """Count the different items that were kept."""
-
-
-def _read(
-    each: _List, resource: Resource, table: str, progress: Callable[[int | None], None]
-) -> tuple[int | None, int]:
-    """
-    Read a list until as many different items came as Sequence says there are.
-
-    :param progress: called after each page with the number of items announced.
-    :return: how many Sequence said there are, or None where it did not say; and how many different ones came.
     :raises IncompletePullError: if there were fewer in each reading.
     """
-    announced: int | None = None
-    for walk in range(MOST_WALKS):
-        for page in each.pages():
-            each.take(page)
-            announced = announced if page.total is None else page.total
-            progress(announced)
-            # A further walk is over once it has found what the first one missed.
-            if walk and announced is not None and each.different() >= announced:
-                break
-        read = each.different()
-        if announced is None or read >= announced:
-            return announced, read
-    raise IncompletePullError(
-        f"Sequence says that there are {announced} {resource.name}, but gave {read} in {MOST_WALKS} readings. "
+    for _ in range(MOST_READINGS - 1):
+        walk.began_at = None
+        for number, page in enumerate(walk.pages(), 1):
+            take(walk, page)
+            # What is missing is mostly on the first pages: what arrived while the list was read. Counting costs the
+            # more, the more was read.
+            if number.bit_count() == 1 and load.keys_by_list()[walk.number] >= (walk.announced or 0):
+                return
+        if (read := load.keys_by_list().get(walk.number, 0)) >= (walk.announced or 0):
+            return
+    raise IncompletePullError(_too_few(walk.announced, resource, read, table))
+
+
+def _too_few(announced: int | None, resource: Resource, read: int, table: str) -> str:
+    return (
+        f"Sequence says that there are {announced} {resource.name}, but gave {read} in {MOST_READINGS} readings. "
         f"{table} is as it was before; nothing was loaded."
     )
 
 
-@dataclass(slots=True)
-class _OwnList:
-    """
-    A walk of a list of its own, on its way into a load. It may be long: its keys are counted in the database.
-
-    :param before: the different items of the walks before it.
-    """
-
-    client: SequenceClient
-    resource: Resource
-    query: Query
-    load: StagingLoad
-    to_row: ItemMapper
-    selection: Selection
-    before: int
-    walk_began: int = 0
-
-    def pages(self) -> Iterator[Page]:
-        self.walk_began = self.load.rows
-        return self.client.pages(self.resource, self.query)
-
-    def take(self, page: Page) -> None:
-        self.load.add(map(self.to_row, page.items), (item in self.selection for item in page.items))
-
-    def different(self) -> int:
-        return self.load.keys() - self.before
-
-
-@dataclass(slots=True)
-class _ListBelow:
-    """The list below one id, on its way into a load. It is short, and there are many: its keys are held in memory."""
-
-    client: SequenceClient
-    resource: Resource
-    parent_id: str
-    load: StagingLoad
-    to_row: ItemMapper
-    ids: set[str] = field(default_factory=set)
-    walk_began: int = 0
-
-    def pages(self) -> Iterator[Page]:
-        self.walk_began = self.load.rows
-        return self.client.pages(self.resource, parent_id=self.parent_id)
-
-    def take(self, page: Page) -> None:
-        items = [self.resource.below(self.parent_id, item) for item in page.items]
-        self.load.add(map(self.to_row, items), (True for _ in items))
-        self.ids.update(map(self.resource.id_of, items))
-
-    def different(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(slots=True)
-class _Parents:
-    """A walk of the list of parents, of which only the ids are wanted."""
-
-    client: SequenceClient
-    query: Query
-    selection: Selection
-    wanted: dict[str, None]
-    ids: set[str] = field(default_factory=set)
-    walk_began: int = 0
-
-    def pages(self) -> Iterator[Page]:
-        return self.client.pages(self.selection.resource, self.query)
-
-    def take(self, page: Page) -> None:
-        id_of = self.selection.resource.id_of
-        self.ids.update(map(id_of, page.items))
-        self.wanted.update((id_of(item), None) for item in page.items if item in self.selection)
-
-    def different(self) -> int:
-        return len(self.ids)
-
-
 def _parent_ids(client: SequenceClient, parent: Resource, selection: Selection, table: str) -> Iterator[str]:
+    """
+    List the ids of the parents that are wanted.
+
+    :raises IncompletePullError: if there were fewer in each reading than Sequence says there are.
+    """
     wanted: dict[str, None] = {}
     for query in selection.queries():
-        _read(_Parents(client, query, selection, wanted), parent, table, lambda _: None)
+        ids: set[str] = set()
+        announced: int | None = None
+        for _ in range(MOST_READINGS):
+            for page in client.pages(parent, query):
+                announced = announced if page.total is None else page.total
+                ids.update(map(parent.id_of, page.items))
+                wanted.update((parent.id_of(item), None) for item in page.items if item in selection)
+            if len(ids) >= (announced or 0):
+                break
+        else:
+            raise IncompletePullError(_too_few(announced, parent, len(ids), table))
     return iter(wanted)

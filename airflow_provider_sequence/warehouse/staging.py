@@ -12,19 +12,20 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Integer,
     MetaData,
     Table,
     Text,
-    distinct,
     func,
     select,
 )
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
-from sqlalchemy.sql import Executable
+from sqlalchemy.sql import Executable, Select
 from sqlalchemy.types import TypeEngine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.bulk import BulkInsert
 from airflow_provider_sequence.warehouse.database import (
     KEY_TEXT,
     JsonText,
@@ -50,8 +51,9 @@ _SQL_TYPES: dict[str, TypeEngine[Any]] = {
     "json": JsonText(),
 }
 
-#: Columns of the gathered rows that are not the target's: which row of an id is the newest, and whether it is kept.
-_POSITION, _KEPT = "_position", "_kept"
+#: Columns of the gathered rows that are not the target's: which row of an id is the newest, whether it is kept, and
+#: which list it was read from.
+_POSITION, _KEPT, _LIST = "_position", "_kept", "_list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class StagingLoad:
             metadata,
             Column(_POSITION, BigInteger, nullable=False),
             Column(_KEPT, Boolean, nullable=False),
+            Column(_LIST, Integer, nullable=False),
             *(Column(c.name, _SQL_TYPES[c.type]) for c in columns),
             prefixes=["TEMPORARY"],
         )
@@ -145,45 +148,62 @@ class StagingLoad:
         self.holds_nul = connection.dialect.name != "postgresql"
         #: Rows gathered so far.
         self.rows = 0
+        self._kept = 0
         with connection.begin():
             connection.execute(CreateTable(self._gathered))
+        self._inserts = BulkInsert(connection, self._gathered)
 
-    def add(self, rows: Iterable[Sequence[Any]], kept: Iterable[bool]) -> None:
+    def add(self, rows: Iterable[Sequence[Any]], kept: Iterable[bool], number: int = 0) -> None:
         """
         Gather rows.
 
         :param rows: values in the order of :attr:`columns`.
         :param kept: for each row whether it goes into the table; the others are only counted.
+        :param number: of the list that they were read from.
         """
-        names = [_POSITION, _KEPT, *(c.name for c in self.columns)]
-        values = [
-            dict(zip(names, (position, keep, *row), strict=True))
+        gathered = [
+            (position, keep, number, *row)
             for position, (row, keep) in enumerate(zip(rows, kept, strict=True), self.rows)
         ]
-        if values:
-            with self._connection.begin():
-                self._connection.execute(self._gathered.insert(), values)
-            self.rows += len(values)
+        self.rows += len(gathered)
+        self._kept += sum(keep for _, keep, *_ in gathered)
+        self._inserts.add(gathered)
 
     def keys(self) -> int:
         """Count the different keys of what was gathered."""
-        key = self._gathered.c[self._key]
-        with self._connection.begin():
-            return int(self._connection.execute(select(func.count(distinct(key)))).scalar_one())
+        return self._count(select(self._gathered.c[self._key]).distinct())
 
-    def is_in_order(self, same: str, first: int, *, newest_first: bool) -> bool:
+    def keys_by_list(self) -> dict[int, int]:
+        """Count the different keys that were read from each list."""
+        number = self._gathered.c[_LIST]
+        different = select(number, self._gathered.c[self._key]).distinct().subquery()
+        query = select(different.c[_LIST], func.count()).group_by(different.c[_LIST])
+        self._inserts.flush()
+        with self._connection.begin():
+            return {number: int(count) for number, count in self._connection.execute(query)}
+
+    def _count(self, query: Select[Any]) -> int:
+        self._inserts.flush()
+        with self._connection.begin():
+            counted = self._connection.execute(select(func.count()).select_from(query.subquery()))
+            return int(counted.scalar_one())
+
+    def is_in_order(self, same: str, number: int, first: int, *, newest_first: bool) -> bool:
         """
         Tell whether keys are in the order of a list, as far as rows that share a value go.
 
         :param same: the column whose value they share.
-        :param first: how many rows were gathered before the list.
+        :param number: of the list.
+        :param first: how many rows were gathered before it.
         :param newest_first: whether the list begins with what should have the greatest keys.
         """
+        self._inserts.flush()
         earlier, later = self._gathered.alias(), self._gathered.alias()
         key, next_key = earlier.c[self._key], later.c[self._key]
         query = (
             select(func.count())
             .select_from(earlier.join(later, earlier.c[same] == later.c[same]))
+            .where(earlier.c[_LIST] == number, later.c[_LIST] == number)
             .where(earlier.c[_POSITION] >= first, earlier.c[_POSITION] < later.c[_POSITION])
             .where(key < next_key if newest_first else key > next_key)
         )
@@ -198,23 +218,28 @@ class StagingLoad:
             stays.
         :return: how many rows that were.
         """
+        names = [c.name for c in self.columns]
+        kept = self._gathered.c[_KEPT].is_(True)
+        different = self._count(select(self._gathered.c[self._key]).where(kept).distinct())
+        rows = select(*(self._gathered.c[name] for name in names)).where(kept)
+        if different < self._kept:
+            rows = self._last_of_each_key(names)
+        # Loads of the same rows then take them in the same order, and don't wait for each other in a circle.
+        key = rows.selected_columns[self._key]
+        rows = rows.order_by(key.collate("C") if self._connection.dialect.name == "postgresql" else key)
         with transaction(self._connection):
             create_if_missing(self._connection, self._target)
-            newest = (
-                func
-                .row_number()
-                .over(partition_by=self._gathered.c[self._key], order_by=self._gathered.c[_POSITION].desc())
-                .label("_newest")
-            )
-            ranked = select(self._gathered, newest).where(self._gathered.c[_KEPT].is_(True)).subquery()
-            names = [c.name for c in self.columns]
-            rows = select(*(ranked.c[name] for name in names)).where(ranked.c["_newest"] == 1)
-            merged = self._connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
             for statement in upsert_rows(self._connection.dialect.name, self._target, names, rows):
                 self._connection.execute(statement)
             if newest_of is not None:
                 self._connection.execute(self._drop_older(newest_of))
-        return int(merged)
+        return different
+
+    def _last_of_each_key(self, names: Sequence[str]) -> Select[Any]:
+        c = self._gathered.c
+        newest = func.row_number().over(partition_by=c[self._key], order_by=c[_POSITION].desc())
+        ranked = select(self._gathered, newest.label("_newest")).where(c[_KEPT].is_(True)).subquery()
+        return select(*(ranked.c[name] for name in names)).where(ranked.c["_newest"] == 1)
 
     def _drop_older(self, same: str) -> Executable:
         older, newer = self._target.alias(), self._target.alias()
