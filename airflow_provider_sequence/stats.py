@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import Stats
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.pipelines.outcomes import Status
 from airflow_provider_sequence.pipelines.push_summary import PushSummary
+from airflow_provider_sequence.progress import Progress
 
 
 @dataclass
@@ -26,6 +27,11 @@ class Tally:
     def see(self, summary: PushSummary) -> None:
         """Take note of a newer summary."""
         self.summary = summary
+
+    def progress(self) -> Progress:
+        """Tell how far it has come."""
+        counts = self.summary.counts
+        return Progress(counts.total(), rejected=counts[Status.REJECTED])
 
 
 @contextmanager

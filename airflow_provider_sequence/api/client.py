@@ -107,6 +107,8 @@ class SequenceClient:
                 )
         if not re.fullmatch(r"[\w.-]+", api_version, re.ASCII):
             raise SequenceConfigurationError("api_version is no version of the API, such as 2024-07-30")
+        #: Requests a minute that the account allows, by the names of the rate budgets.
+        self.limits = {"requests": requests_per_minute, "usage_events": usage_events_per_minute}
         self._transport = Transport(
             base_url,
             client_id,
@@ -115,7 +117,7 @@ class SequenceClient:
                 "Sequence-Version": api_version,
                 "User-Agent": f"airflow-provider-sequence/{__version__} {user_agent}".strip(),
             },
-            per_minute={"requests": requests_per_minute, "usage_events": usage_events_per_minute},
+            per_minute=self.limits,
             timeout=timeout,
             deadline=deadline,
             connections=connections,

@@ -18,6 +18,7 @@ from airflow_provider_sequence.hooks.warehouse import get_engine
 from airflow_provider_sequence.intervals import window_of_run
 from airflow_provider_sequence.lineage import Ends
 from airflow_provider_sequence.pipelines.pull import PullSummary, pull
+from airflow_provider_sequence.progress import Progress, told
 from airflow_provider_sequence.stats import counted
 from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
 from airflow_provider_sequence.warehouse.database import connect
@@ -113,9 +114,11 @@ class SequenceToSqlOperator(BaseOperator):
             window = window_of_run(resource, context, self.window_start, self.window_end, self.lookback)
             engine = get_engine(self.sql_conn_id)
             self._ends = Ends.of(self, resource.name, engine)
+            reached = Progress()
             with (
                 self.hook.client as client,
                 counted(client, resource.name),
+                told(self.log, resource.name, client, "requests", lambda: reached),
                 connect(engine) as connection,
             ):
                 self._summary = summary = pull(
@@ -127,6 +130,7 @@ class SequenceToSqlOperator(BaseOperator):
                     filters=self.filters,
                     superseded=self.superseded,
                     concurrency=whole_number("concurrency", self.concurrency),
+                    on_progress=reached.see,
                 )
         self.log.info("%s into %s\n%s", resource.name, self.table, summary.as_table())
         start, end = (None, None) if window is None else (utc_text(window.start), utc_text(window.end))

@@ -37,6 +37,7 @@ from airflow_provider_sequence.pipelines.outcomes import (
 from airflow_provider_sequence.pipelines.push import make_events, push
 from airflow_provider_sequence.pipelines.push_summary import PushSummary, RejectionLimit
 from airflow_provider_sequence.pipelines.time_order import Made
+from airflow_provider_sequence.progress import told
 from airflow_provider_sequence.stats import Tally, counted
 from airflow_provider_sequence.task_log import open_log
 from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
@@ -167,7 +168,16 @@ class SqlToSequenceOperator(BaseOperator):
                     return self._dry_run(made, log, lanes, guards)
                 self._ends = Ends.of(self, self.resource.name, engine)
                 memory = RunMemory() if log is None else LoggedMemory(log)
-                with counted(client, self.resource.name) as self._tally:
+                with (
+                    counted(client, self.resource.name) as self._tally,
+                    told(
+                        self.log,
+                        self.resource.name,
+                        client,
+                        self.resource.create_budget,
+                        self._tally.progress,
+                    ),
+                ):
                     summary = self._push(made, client, lanes, memory, guards, self._tally)
                 result = summary.as_dict()
                 if self.retry_rejected and log is not None:
