@@ -103,12 +103,18 @@ class _Readers:
 
     def _walk(self, walk: Walk) -> None:
         for number, page in enumerate(walk.pages()):
-            if number == 0 and (slices := walk.cut(page, len(self._threads))):
-                walk.announced = page.total
-                with self._changed:
-                    self._slices += slices
-                    self._changed.notify_all()
+            if number == 0 and self._cut(walk, page):
                 return
             if self._stopped:
                 return
             self._read.put((walk, page))
+
+    def _cut(self, walk: Walk, first: Page) -> bool:
+        with self._changed:
+            slices = walk.cut(first, len(self._threads))
+            if not slices:
+                return False
+            walk.announced = first.total
+            self._slices += slices
+            self._changed.notify_all()
+            return True

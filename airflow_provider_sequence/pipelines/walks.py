@@ -8,18 +8,49 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.lists import Resource, Selection
+from airflow_provider_sequence.api.lists import PAGE_LIMIT, Resource, Selection
 from airflow_provider_sequence.api.pagination import Item, Page
+from airflow_provider_sequence.api.windows import Window
 
 #: Slices for each thread, so that none waits long for the last one.
 _SLICES_A_THREAD = 4
-#: Items that a slice has at least: its last page is half empty, which costs half a request a slice.
+#: Items that a slice has at least.
 _LEAST_ITEMS = 3000
-#: Parts into which a window is cut at a time. Where its events are is known afterwards; then those parts that have too
-#: many are cut again. A part that has none costs a request all the same.
-_MOST_PARTS = 8
+#: Parts into which a window is cut at a time. Where its events are is known afterwards; parts that have too many are
+#: cut again. Fewer parts at a time waste first pages, and more of them find nothing where most events are in one.
+_MOST_PARTS = 4
 #: The shortest slice. What is asked for is some seconds wider.
 _SHORTEST = dt.timedelta(minutes=2)
+#: Requests that slices may cost more, as a part of those that the list takes in one go. A cut costs the page that was
+#: read before it, and for each part a last page that is half empty, or all of a page that is empty: so it is charged.
+_SPARE, _PER_CUT, _PER_PART = 0.04, 1.0, 0.75
+
+
+@dataclass
+class Cuts:
+    """
+    How a list is cut.
+
+    :param items: how many items a slice is to have.
+    :param spare: how many more requests it may cost.
+    """
+
+    items: int
+    spare: float
+
+    @classmethod
+    def of(cls, total: int, threads: int) -> Cuts:
+        """Decide for a list of so many items."""
+        return cls(max(total // (_SLICES_A_THREAD * threads), _LEAST_ITEMS), total / PAGE_LIMIT * _SPARE)
+
+    def parts(self, total: int, window: Window) -> int:
+        """Tell into how many parts a window with so many items is cut now; 1 if it is not."""
+        parts = min(_MOST_PARTS, round(total / self.items), (window.end - window.start) // _SHORTEST)
+        cost = _PER_CUT + _PER_PART * parts
+        if parts < 2 or cost > self.spare:
+            return 1
+        self.spare -= cost
+        return parts
 
 
 class Walk(Protocol):
@@ -40,7 +71,7 @@ class Walk(Protocol):
 
     def cut(self, first: Page, threads: int) -> list[Walk]:
         """
-        Make walks of slices that take its place, where it is long.
+        Make walks of slices that take its place, where it is long; called by one thread at a time.
 
         :param first: its first page.
         :param threads: how many can be walked side by side.
@@ -60,13 +91,13 @@ class OwnWalk:
 
     :param selection: what is wanted, in one query.
     :param numbers: where numbers come from.
-    :param slice_items: how many items a slice is to have, where this is one.
+    :param cuts: how the list is cut, where this is a slice of it.
     """
 
     client: SequenceClient
     selection: Selection
     numbers: Iterator[int]
-    slice_items: int = 0
+    cuts: Cuts | None = None
     number: int = field(init=False)
     announced: int | None = None
     began_at: int | None = None
@@ -84,12 +115,12 @@ class OwnWalk:
             return []
         if times is None or times.days:
             return []
-        items = self.slice_items or max(first.total // (_SLICES_A_THREAD * threads), _LEAST_ITEMS)
-        parts = min(_MOST_PARTS, round(first.total / items), (window.end - window.start) // _SHORTEST)
-        if parts < 2:
+        cuts = self.cuts or Cuts.of(first.total, threads)
+        parts = cuts.parts(first.total, window)
+        if parts == 1:
             return []
         return [
-            OwnWalk(self.client, self.selection.within(part), self.numbers, items)
+            OwnWalk(self.client, self.selection.within(part), self.numbers, cuts)
             for part in window.split(parts)
         ]
 
