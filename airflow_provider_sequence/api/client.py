@@ -34,7 +34,6 @@ from airflow_provider_sequence.api.metrics import (
 )
 from airflow_provider_sequence.api.pagination import CursorRepeatedError, Item, Page, parse_page, walk
 from airflow_provider_sequence.api.resources import USAGE_METRICS
-from airflow_provider_sequence.api.transport import Transport
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
@@ -107,6 +106,9 @@ class SequenceClient:
                 )
         if not re.fullmatch(r"[\w.-]+", api_version, re.ASCII):
             raise SequenceConfigurationError("api_version is no version of the API, such as 2024-07-30")
+        # As late as this: requests takes longer to import than all else, and a DAG file that names operators needs none.
+        from airflow_provider_sequence.api.transport import Transport
+
         #: Requests a minute that the account allows, by the names of the rate budgets.
         self.limits = {"requests": requests_per_minute, "usage_events": usage_events_per_minute}
         self._transport = Transport(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
-from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -22,6 +21,9 @@ def get_engine(sql_conn_id: str) -> Engine:
 
     :raises SequenceConfigurationError: if the connection is not one to a database, or SQLAlchemy lacks its dialect.
     """
+    # As late as this: it takes long to import, and a DAG file that names operators does not need it.
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
     try:
         connection: Any = BaseHook.get_connection(sql_conn_id)
         hook = connection.get_hook()
