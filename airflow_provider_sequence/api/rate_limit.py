@@ -149,10 +149,11 @@ class RateLimiter:
             if self._probing and turn >= self._slowed_at:
                 self._probing = False
                 self._in_a_row = 0
+                # Others had the part of the minute before the start: half of the own rate stands for what would have got
+                # through then. Else a client that starts while the account is used up would learn next to nothing.
+                unseen = self._rate * 0.5 * max(0.0, MEMORY - (now - self._started))
                 # A stop may have lasted so long that what got through before it is not of late any more.
-                learned = max(self._lately(now), self._before_stop) / min(
-                    MEMORY, max(now - self._started, 1.0)
-                )
+                learned = (max(self._lately(now), self._before_stop) + unseen) / MEMORY
                 self._rate = max(min(self._rate, learned * HEADROOM), self._configured * SLOWEST)
                 self._growing_since = self._rate_since = now
                 self._next_turn = now + 1 / self._rate

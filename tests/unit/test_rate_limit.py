@@ -326,3 +326,11 @@ class TestThrottled:
         for turn in turns:
             limiter.throttled(turn, 1)
         assert limiter.throttled_requests == 3
+
+
+def test_one_that_starts_while_the_account_is_used_up_learns_no_standstill():
+    clock = Clock()
+    limiter = RateLimiter(6000, wait=clock.wait, clock=clock)
+    limiter.throttled(limiter.acquire(), retry_after=40)
+    limiter.passed(limiter.acquire())
+    assert 5 < limiter.per_second < 25
