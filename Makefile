@@ -12,10 +12,22 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo test test-faults reliability test-live test-form test-matrix lint docs clean
+.PHONY: demo demo-celery test test-faults reliability test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m example_dags.demo
+
+# Airflow on two Celery workers, with a broker and PostgreSQL, all on this machine. Some minutes.
+demo-celery: .cache/celery/.ready
+	@.cache/celery/bin/python -m example_dags.demo.many_workers
+
+# An environment of its own: what Celery wants would take older packages into that of the tests.
+.cache/celery/.ready: $(VENV)/.ready
+	@echo "Setting up .cache/celery: Airflow and Celery (less than a minute, once) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .cache/celery
+	@$(BIN)/uv pip install --quiet --python .cache/celery/bin/python --compile-bytecode \
+		--exclude-newer $(PACKAGES_AS_OF) --editable '.[sandbox]' --group celery '$(AIRFLOW)'
+	@touch $@
 
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -72,4 +84,4 @@ test-airflow-%: $(VENV)/.ready
 	@.cache/matrix/$*/bin/python -m pytest -n 2 tests/unit tests/integration $(ARGS)
 
 clean:
-	rm -rf $(VENV) .cache .demo dist
+	rm -rf $(VENV) .cache .demo .demo-celery dist

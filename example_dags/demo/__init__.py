@@ -1,1 +1,1 @@
-"""The demo behind ``make demo``: the sandbox, a warehouse, and the example DAG as real DAG runs over a week."""
+"""The demos: ``make demo``, the daily example over a week, and ``make demo-celery``, a month on two workers."""

@@ -1,4 +1,4 @@
-"""The demo's warehouse: a month of made-up usage in SQLite, the same rows every time."""
+"""The demos' warehouse: a month of made-up usage in SQLite or PostgreSQL, the same rows every time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+
+import sqlalchemy as sa
 
 MONTH = dt.datetime(2026, 10, 1, tzinfo=dt.UTC)
 DAYS = 31
@@ -46,6 +48,28 @@ def make_warehouse(path: Path) -> None:
         connection.executemany("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?)", _rows())
     connection.close()
     unfinished.rename(path)
+
+
+def make_postgres_warehouse(warehouse: sa.Engine) -> int:
+    """Make the table in a database, unless it is there; return how many rows it has."""
+    with warehouse.begin() as connection:
+        if not sa.inspect(connection).has_table("usage"):
+            connection.exec_driver_sql(
+                "CREATE TABLE usage (usage_id TEXT PRIMARY KEY, customer TEXT, kind TEXT, used_at TIMESTAMPTZ, "
+                "quantity NUMERIC, region TEXT, note TEXT)"
+            )
+            connection.exec_driver_sql("CREATE INDEX usage_used_at ON usage (used_at)")
+            connection.execute(
+                sa.text("INSERT INTO usage VALUES (:id, :customer, :kind, :at, :quantity, :region, :note)"),
+                [
+                    dict(
+                        zip(("id", "customer", "kind", "at", "quantity", "region", "note"), row, strict=True)
+                    )
+                    for row in _rows()
+                    if row[0] != "bad-time"  # PostgreSQL itself refuses such a time
+                ],
+            )
+        return int(connection.exec_driver_sql("SELECT count(*) FROM usage").scalar_one())
 
 
 def _rows() -> Iterator[Row]:
