@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy.engine import Connection
@@ -107,40 +107,22 @@ def pull(
     if drops:
         concurrency = 1  # which copy came last is seen by their order in one list
     numbers = itertools.count()
-    roots: list[Walk] = []
-
-    def begin(walks: Iterable[Walk]) -> Iterator[Walk]:
-        for walk in walks:
-            roots.append(walk)
-            yield walk
-
     if resource.parent is None:
         walks: Iterable[Walk] = [OwnWalk(client, one, numbers) for one in selection.walks()]
     else:
         # All ids before the first list below: nobody says how long the cursor to more of them can be used.
         ids = _parent_ids(client, resource.parent, selection, table)
         walks = (WalkBelow(client, resource, parent_id, next(numbers)) for parent_id in ids)
-
-    def take(walk: Walk, page: Page) -> None:
-        if walk.began_at is None:
-            walk.began_at = load.rows
-        if page.total is not None:
-            walk.announced = page.total
-        items = walk.items(page)
-        load.add(map(to_row, items), map(walk.wants, items), walk.number)
-        on_progress(load.rows, _total(roots))
-
-    made: dict[int, Walk] = {}
-    with closing(side_by_side(begin(walks), concurrency, client.close)) as pages:
+    gathering = _Gathering(load, to_row, on_progress)
+    with closing(side_by_side(walks, concurrency, client.close)) as pages:
         for walk, page in pages:
-            made[walk.number] = walk
-            take(walk, page)
+            gathering.take(walk, page)
     found = load.keys_by_list()
-    for walk in made.values():
+    for walk in gathering.walks.values():
         if walk.announced is not None and found.get(walk.number, 0) < walk.announced:
-            _read_again(walk, load, take, resource, table)
+            _read_again(walk, gathering, resource, table)
     newest_first = str((filters or {}).get("sort_order") or "DESC").upper() == "DESC"
-    for walk in made.values() if drops else ():
+    for walk in gathering.walks.values() if drops else ():
         if not load.is_in_order(_EVENT_ID, walk.number, walk.began_at or 0, newest_first=newest_first):
             raise SequenceResponseError(
                 "GET",
@@ -149,7 +131,7 @@ def pull(
                 "was loaded. Use superseded='keep'",
             )
     return PullSummary(
-        _total(roots),
+        gathering.announced,
         load.keys(),
         load.merge(newest_of=_EVENT_ID if drops else None),
         _held(load, resource, window, names),
@@ -158,11 +140,40 @@ def pull(
     )
 
 
-def _total(walks: Sequence[Walk]) -> int | None:
-    """Add up what Sequence says there is, of the lists that are begun; None if it does not say so of each."""
-    if any(walk.announced is None and walk.began_at is not None for walk in walks):
-        return None
-    return sum(walk.announced or 0 for walk in walks)
+@dataclass
+class _Gathering:
+    """
+    What was read so far.
+
+    :param walks: the ways it came, by their numbers.
+    :param announced: how many items Sequence says there are in the lists that are begun; None if it does not say.
+    """
+
+    load: StagingLoad
+    to_row: ItemMapper
+    on_progress: Callable[[int, int | None], None]
+    walks: dict[int, Walk] = field(default_factory=dict)
+    announced: int | None = 0
+    _announced: dict[int, int] = field(default_factory=dict)
+
+    def take(self, walk: Walk, page: Page) -> None:
+        """Put a page's items where they wait for the others."""
+        self.walks[walk.number] = walk
+        if walk.began_at is None:
+            walk.began_at = self.load.rows
+        if page.total is not None:
+            walk.announced = page.total
+        self._add_up(walk.whole)
+        items = walk.items(page)
+        self.load.add(map(self.to_row, items), map(walk.wants, items), walk.number)
+        self.on_progress(self.load.rows, self.announced)
+
+    def _add_up(self, whole: Walk) -> None:
+        if whole.announced is None:
+            self.announced = None
+        elif self.announced is not None:
+            self.announced += whole.announced - self._announced.get(whole.number, 0)
+            self._announced[whole.number] = whole.announced
 
 
 def _drops(
@@ -189,25 +200,27 @@ def _held(load: StagingLoad, resource: Resource, window: Window | None, names: S
     return None if by_dates or column not in names else load.held(column, (window.start, window.end))
 
 
-def _read_again(
-    walk: Walk, load: StagingLoad, take: Callable[[Walk, Page], None], resource: Resource, table: str
-) -> None:
+def _read_again(walk: Walk, gathering: _Gathering, resource: Resource, table: str) -> None:
     """
     Read a list again until as many different items came as Sequence says there are.
 
     :raises IncompletePullError: if there were fewer in each reading.
     """
+
+    def found() -> int:
+        return gathering.load.keys_by_list().get(walk.number, 0)
+
     for _ in range(MOST_READINGS - 1):
         walk.began_at = None
         for number, page in enumerate(walk.pages(), 1):
-            take(walk, page)
+            gathering.take(walk, page)
             # What is missing is mostly on the first pages: what arrived while the list was read. Counting costs the
             # more, the more was read.
-            if number.bit_count() == 1 and load.keys_by_list()[walk.number] >= (walk.announced or 0):
+            if number.bit_count() == 1 and found() >= (walk.announced or 0):
                 return
-        if (read := load.keys_by_list().get(walk.number, 0)) >= (walk.announced or 0):
+        if found() >= (walk.announced or 0):
             return
-    raise IncompletePullError(_too_few(walk.announced, resource, read, table))
+    raise IncompletePullError(_too_few(walk.announced, resource, found(), table))
 
 
 def _too_few(announced: int | None, resource: Resource, read: int, table: str) -> str:

@@ -66,6 +66,10 @@ class Walk(Protocol):
     announced: int | None
     began_at: int | None
 
+    @property
+    def whole(self) -> Walk:
+        """The walk of the whole list."""
+
     def pages(self) -> Iterator[Page]:
         """Read it from the start."""
 
@@ -92,18 +96,24 @@ class OwnWalk:
     :param selection: what is wanted, in one query.
     :param numbers: where numbers come from.
     :param cuts: how the list is cut, where this is a slice of it.
+    :param slice_of: the walk of the whole list then.
     """
 
     client: SequenceClient
     selection: Selection
     numbers: Iterator[int]
     cuts: Cuts | None = None
+    slice_of: OwnWalk | None = None
     number: int = field(init=False)
     announced: int | None = None
     began_at: int | None = None
 
     def __post_init__(self) -> None:
         self.number = next(self.numbers)
+
+    @property
+    def whole(self) -> OwnWalk:
+        return self.slice_of or self
 
     def pages(self) -> Iterator[Page]:
         (query,) = self.selection.queries()
@@ -120,7 +130,7 @@ class OwnWalk:
         if parts == 1:
             return []
         return [
-            OwnWalk(self.client, self.selection.within(part), self.numbers, cuts)
+            OwnWalk(self.client, self.selection.within(part), self.numbers, cuts, self.whole)
             for part in window.split(parts)
         ]
 
@@ -145,6 +155,10 @@ class WalkBelow:
     number: int
     announced: int | None = None
     began_at: int | None = None
+
+    @property
+    def whole(self) -> WalkBelow:
+        return self
 
     def pages(self) -> Iterator[Page]:
         return self.client.pages(self.resource, parent_id=self.parent_id)
