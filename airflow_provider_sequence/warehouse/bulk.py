@@ -94,7 +94,7 @@ def _csv(rows: Sequence[Row]) -> bytes:
     """Write rows as PostgreSQL reads CSV: text in quotes, so that what has none is NULL or no text."""
     lines = [
         ",".join([
-            "" if value is None else f'"{value.replace(_QUOTE, _TWO)}"' if type(value) is str else str(value)
+            f'"{value.replace(_QUOTE, _TWO)}"' if type(value) is str else "" if value is None else str(value)
             for value in row
         ])
         for row in rows

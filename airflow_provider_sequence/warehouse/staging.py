@@ -149,6 +149,8 @@ class StagingLoad:
         #: Rows gathered so far.
         self.rows = 0
         self._kept = 0
+        # How many rows there were when their keys were counted last, and how many keys.
+        self._keys = (0, 0)
         with connection.begin():
             connection.execute(CreateTable(self._gathered))
         self._inserts = BulkInsert(connection, self._gathered)
@@ -171,7 +173,11 @@ class StagingLoad:
 
     def keys(self) -> int:
         """Count the different keys of what was gathered."""
-        return self._count(select(self._gathered.c[self._key]).distinct())
+        rows, keys = self._keys
+        if rows != self.rows:
+            keys = self._count(select(self._gathered.c[self._key]).distinct())
+            self._keys = (self.rows, keys)
+        return keys
 
     def keys_by_list(self) -> dict[int, int]:
         """Count the different keys that were read from each list."""
@@ -180,7 +186,10 @@ class StagingLoad:
         query = select(different.c[_LIST], func.count()).group_by(different.c[_LIST])
         self._inserts.flush()
         with self._connection.begin():
-            return {number: int(count) for number, count in self._connection.execute(query)}
+            counts = {number: int(count) for number, count in self._connection.execute(query)}
+        if len(counts) == 1:
+            self._keys = (self.rows, sum(counts.values()))
+        return counts
 
     def _count(self, query: Select[Any]) -> int:
         self._inserts.flush()
@@ -220,7 +229,9 @@ class StagingLoad:
         """
         names = [c.name for c in self.columns]
         kept = self._gathered.c[_KEPT].is_(True)
-        different = self._count(select(self._gathered.c[self._key]).where(kept).distinct())
+        different = self._kept
+        if self.keys() < self.rows:
+            different = self._count(select(self._gathered.c[self._key]).where(kept).distinct())
         rows = select(*(self._gathered.c[name] for name in names)).where(kept)
         if different < self._kept:
             rows = self._last_of_each_key(names)
