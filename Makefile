@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo demo-celery test test-faults reliability test-live test-form test-matrix lint docs clean
+.PHONY: demo demo-celery test test-faults test-faults-quick reliability test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m example_dags.demo
@@ -35,7 +35,10 @@ test: $(VENV)/.ready
 # Every fault, kills and cut databases, with a ledger of what arrived; `make reliability` does more of it, and writes
 # what came of it to docs/reliability.md.
 test-faults: $(VENV)/.ready
-	@$(BIN)/python -m pytest -n 2 tests/faults $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal tests/faults $(ARGS)
+
+test-faults-quick: $(VENV)/.ready
+	@SEQUENCE_FAULTS=quick $(BIN)/python -m pytest -n 2 tests/faults $(ARGS)
 
 reliability: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults.report

@@ -22,6 +22,7 @@ from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
     SequenceApiError,
     SequenceAuthenticationError,
+    SequenceClientClosedError,
     SequenceConfigurationError,
 )
 
@@ -48,6 +49,7 @@ class SequenceHook(BaseHook):
         self.sequence_conn_id = sequence_conn_id
         self._client_options = client_options
         self._client: SequenceClient | None = None
+        self._ended = False
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -80,7 +82,13 @@ class SequenceHook(BaseHook):
 
     @property
     def client(self) -> SequenceClient:
-        """The connection's client; the same one at each call, until it is closed."""
+        """
+        The connection's client; the same one at each call, until it is closed.
+
+        :raises SequenceClientClosedError: after :meth:`end`.
+        """
+        if self._ended:
+            raise SequenceClientClosedError("the task was told to end")
         if self._client is None or self._client.closed:
             self._client = make_client(self.get_connection(self.sequence_conn_id), **self._client_options)
         return self._client
@@ -89,6 +97,11 @@ class SequenceHook(BaseHook):
         """Close the client, if there is one; waits for a turn or a retry end."""
         if self._client is not None:
             self._client.close()
+
+    def end(self) -> None:
+        """Close the client, and make no other: for a task that is told to end, maybe before it has made one."""
+        self._ended = True
+        self.close()
 
     def get_conn(self) -> SequenceClient:
         """Return :attr:`client`."""

@@ -235,7 +235,7 @@ class SequenceReconcileOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop asking."""
-        self.hook.close()
+        self.hook.end()
 
 
 class SequenceReconcileMetricOperator(BaseOperator):
@@ -340,4 +340,4 @@ class SequenceReconcileMetricOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop asking."""
-        self.hook.close()
+        self.hook.end()

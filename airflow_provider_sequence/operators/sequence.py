@@ -65,7 +65,7 @@ class _SequenceOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop sending."""
-        self.hook.close()
+        self.hook.end()
 
 
 class _CreateEventOperator(_SequenceOperator):

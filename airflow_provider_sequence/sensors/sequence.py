@@ -175,7 +175,7 @@ class _ConditionSensor(BaseSensorOperator):
 
     def on_kill(self) -> None:
         """Stop asking."""
-        self.hook.close()
+        self.hook.end()
 
 
 class SequenceEventsSensor(_ConditionSensor):

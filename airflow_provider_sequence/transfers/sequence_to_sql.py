@@ -154,4 +154,4 @@ class SequenceToSqlOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop asking; the table stays as it was."""
-        self.hook.close()
+        self.hook.end()

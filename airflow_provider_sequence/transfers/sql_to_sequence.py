@@ -266,7 +266,7 @@ class SqlToSequenceOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop sending; requests under way are waited for by :meth:`execute`."""
-        self.hook.close()
+        self.hook.end()
 
 
 class SqlToSequenceUsageEventsOperator(SqlToSequenceOperator):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.faults.proxy import HttpProxy
-from tests.faults.runner import Runner
+from tests.faults.runner import Run, Runner
 from tests.faults.world import ALIAS, NUMBER, PROPERTY, SETTINGS, World
 from tests.integration.support.databases import Warehouse
 from tests.support.server import Server
@@ -23,11 +24,19 @@ class Question:
 
     :param path: which requests go wrong.
     :param after_n: how many of them go well first.
+    :param concurrency: how many lists, or slices of one, are read side by side.
     """
 
     name: str
     path: str
     after_n: int = 0
+    concurrency: int = 1
+
+    def __str__(self) -> str:
+        return self.name if self.concurrency == 1 else f"{self.name}, {self.concurrency} side by side"
+
+    def ask(self, world: World, how: Mapping[str, Any] | None = None) -> Run:
+        return world.pull(self.name, how, concurrency=self.concurrency)
 
 
 PULLS = [
@@ -35,6 +44,8 @@ PULLS = [
     Question("seat_events", "/seat-events", 1),
     Question("customers", "/customers", 1),
     Question("invoice_line_items", "/invoices/*/line-items", 3),
+    Question("usage_events", "/usage-events", 2, concurrency=8),
+    Question("invoice_line_items", "/invoices/*/line-items", 3, concurrency=8),
 ]
 
 
@@ -67,7 +78,10 @@ def account(runner: Runner, database: tuple[Warehouse, str]) -> Iterator[tuple[W
 def _account(world: World) -> Iterator[tuple[World, dict[str, str]]]:
     load_account(world)
     bases = {}
-    for question in PULLS:
+    run = PULLS[4].ask(world)
+    assert run.value["requests"] > 4, "it was not read in slices"
+    world.new_tables()
+    for question in PULLS[:4]:
         run = world.pull(question.name)
         assert run.is_right, run.said
         bases[question.name] = world.staged

@@ -27,6 +27,7 @@ class Awkward:
     why: str | None = None
 
 
+#: Where letters begin in each plane of Unicode; those in the middle have none so far, and are text all the same.
 PLANES = [
     0x20,
     0xA0,
@@ -40,6 +41,7 @@ PLANES = [
     0x1F300,
     0x20000,
     0x30000,
+    *range(0x40000, 0xE0000, 0x10000),
     0xE0100,
     0xF0000,
     0x10FF00,

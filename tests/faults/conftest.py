@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tests.faults.account import account, old
-from tests.faults.figures import CAMPAIGN
-from tests.faults.proxy import HttpProxy
+from tests.faults.figures import CAMPAIGN, SIZE
+from tests.faults.proxy import ByteProxy, HttpProxy, unix_or_tcp
 from tests.faults.runner import Runner
 from tests.faults.world import SETTINGS, World
 from tests.integration.support import databases
@@ -19,6 +20,24 @@ from tests.integration.support.databases import Warehouse
 from tests.support.server import Server
 
 __all__ = ["account", "old"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "quick: is in the quick part of the campaign, SEQUENCE_FAULTS=quick")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not quick, where only that is wanted, and what stops PostgreSQL, where that is not ours."""
+    here = [item for item in items if "tests/faults/" in item.nodeid]
+    left_out = {
+        item
+        for item in here
+        if (SIZE == "quick" and item.get_closest_marker("quick") is None)
+        or (os.environ.get("SEQUENCE_TEST_POSTGRES") and "restartable" in getattr(item, "fixturenames", ()))
+    }
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_report_header() -> str:
@@ -75,3 +94,12 @@ def world(
 def dice(request: pytest.FixtureRequest) -> random.Random:
     """Random numbers that depend on the campaign's seed and the test's name."""
     return random.Random(f"{CAMPAIGN.seed} {request.node.name}")
+
+
+@pytest.fixture
+def byte_proxy(database: tuple[Warehouse, str]) -> Iterator[ByteProxy]:
+    """A way to the database that can be cut."""
+    fields = json.loads(database[1])
+    with ByteProxy(unix_or_tcp(fields["host"], fields.get("port"))) as proxy:
+        proxy.connection = json.dumps(fields | {"host": "127.0.0.1", "port": proxy.port})
+        yield proxy

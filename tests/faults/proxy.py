@@ -42,7 +42,6 @@ class Rule:
 #: What takes effect at the server before it goes wrong.
 APPLIED = frozenset({
     "drip_head",
-    "drip_body",
     "close_after",
     "bad_chunk",
     "bad_gzip",
@@ -270,9 +269,6 @@ class HttpProxy(Listener):
                 pass
             case "drip_head":
                 _drip(client, whole, rule.seconds)
-            case "drip_body":
-                client.sendall(whole[: len(whole) - len(content)])
-                _drip(client, content, rule.seconds)
             case "bad_chunk":
                 client.sendall(top + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + content)
             case "bad_gzip":
@@ -317,10 +313,15 @@ class ByteProxy(Listener):
         super().__init__()
         self._connect = connect
         self._trap: tuple[bytes, int, bool] | None = None
+        self._mute = False
         self.trapped = threading.Event()
 
     def cut_at(self, words: bytes, nth: int = 1, *, after: bool = False) -> None:
-        """Cut all connections when a client says these words for the nth time, before or after the server hears them."""
+        """
+        Cut all connections when a client says these words for the nth time.
+
+        :param after: once the server has heard them, whose answer is lost; else before it does.
+        """
         self.trapped.clear()
         self._trap = (words, nth, after)
 
@@ -336,13 +337,16 @@ class ByteProxy(Listener):
         try:
             while data := source.recv(65536):
                 if watched and self._is_trap(data):
+                    self.trapped.set()
                     if self._after:
+                        self._mute = True
                         target.sendall(data)
                         time.sleep(0.2)
-                    self.trapped.set()
                     self.cut()
+                    self._mute = False
                     return
-                target.sendall(data)
+                if watched or not self._mute:
+                    target.sendall(data)
         except OSError:
             pass
         for each in (source, target):

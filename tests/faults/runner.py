@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
+import importlib
 import json
 import os
 import select
@@ -17,11 +19,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
+#: What runs would import one by one, most of it in the middle of their work.
+IMPORTED_ONCE = [
+    "airflow.providers.postgres.hooks.postgres",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow_provider_sequence.operators.sequence",
+    "airflow_provider_sequence.transfers.sequence_to_sql",
+    "psycopg2.extras",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "tenacity",
+    "tests.integration.support.values",
+]
 ROOT = Path(__file__).resolve().parents[2]
 #: Longest and first wait between two tries: the client's own, twenty times as fast.
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 0.4
@@ -135,9 +149,9 @@ class Runner:
 
 def _main() -> None:
     # all that a run needs; a fork has it for nothing
-    import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
-
-    import airflow_provider_sequence.transfers.sql_to_sequence  # noqa: F401
+    for name in IMPORTED_ONCE:
+        importlib.import_module(name)
+    gc.freeze()
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)
@@ -186,19 +200,31 @@ def _work(job: dict[str, Any]) -> Any:
     """
     Do a job.
 
-    :param job: ``kind``; ``options`` of the operator or the question; ``client``, options of the client, such as its
+    :param job: ``kind``; ``options`` of the operator or the question, lengths of time in days; ``client``, options of the client, such as its
         ``deadline``; ``environment``, where the connections are;
-        ``record_after``, how many outcomes go into the log at a time, where there are to be fewer than usual.
+        ``record_after``, how many outcomes go into the log at a time, where there are to be fewer than usual;
+        ``slice_items``, how many items a slice of a list has at least, where there are to be fewer than usual;
+        ``as_patient_as_users``, whether it waits between tries as long as it does for users;
+        ``haste``, how many times as fast as the clock its time goes where a limit a minute is kept.
     """
+    import tenacity
+
     from airflow_provider_sequence.api import transport
     from airflow_provider_sequence.hooks.sequence import SequenceHook
-    from airflow_provider_sequence.pipelines import push
+    from airflow_provider_sequence.pipelines import push, walks
 
     os.environ.update(job["environment"])
-    transport.FIRST_BACKOFF, transport.LONGEST_BACKOFF = FIRST_BACKOFF, LONGEST_BACKOFF
+    if not job["as_patient_as_users"]:
+        transport._backoff = tenacity.wait_random_exponential(multiplier=FIRST_BACKOFF, max=LONGEST_BACKOFF)
+    if job["haste"] != 1:
+        transport.RateLimiter = _hurried(job["haste"])
+    if job["slice_items"]:
+        walks._LEAST_ITEMS, walks._SPARE = job["slice_items"], 100.0  # however many more requests that costs
     if job["record_after"]:
         push.RECORD_AFTER_OUTCOMES = job["record_after"]
     options, client = job["options"], job["client"]
+    for name in {"late_after", "max_future", "lookback"} & options.keys():
+        options[name] = None if options[name] is None else dt.timedelta(days=options[name])
     if job["kind"] == "check":
         return SequenceHook("sequence", **client).test_connection()
     if job["kind"] == "calculate":
@@ -217,12 +243,27 @@ def _work(job: dict[str, Any]) -> Any:
     return operator.execute(_context())
 
 
+def _hurried(haste: int) -> Any:
+    """A rate limiter for which time goes faster than the clock."""
+    from airflow_provider_sequence.api.rate_limit import RateLimiter
+
+    def make(per_minute: float, *, wait: Callable[[float], object]) -> RateLimiter:
+        return RateLimiter(
+            per_minute, wait=lambda seconds: wait(seconds / haste), clock=lambda: time.monotonic() * haste
+        )
+
+    return make
+
+
 def _operator(kind: str) -> Any:
+    from airflow_provider_sequence.operators import sequence
     from airflow_provider_sequence.transfers import sequence_to_sql, sql_to_sequence
 
     return {
         "push": sql_to_sequence.SqlToSequenceUsageEventsOperator,
         "seats": sql_to_sequence.SqlToSequenceSeatEventsOperator,
+        "void": sequence.SequenceVoidUsageEventsOperator,
+        "reconcile": sequence.SequenceReconcileOperator,
         "pull": sequence_to_sql.SequenceToSqlOperator,
     }[kind]
 

@@ -6,19 +6,22 @@ import random
 import signal
 import time
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_sequence.exceptions import SequenceClientClosedError
+from airflow_provider_sequence.hooks.warehouse import get_engine
+from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from tests.faults.account import old_table
 from tests.faults.figures import CAMPAIGN, measured
-from tests.faults.runner import Running
 from tests.faults.world import Row, World, make_rows
 
 CONCURRENCY = 8
 
 
 def direct(world: World) -> dict[str, str]:
+    """Past whatever stands before the server."""
     return {"host": world.server.api_url}
 
 
@@ -32,15 +35,7 @@ def mixed_rows() -> list[Row]:
     return [replace(row, number=number) for number, row in enumerate(rows)]
 
 
-def start_and_wait(
-    world: World, kind: str, options: dict[str, Any], record_after: int | None = None
-) -> Running:
-    running = world.start(kind, options, deadline=30, host=world.server.api_url, record_after=record_after)
-    while not (running.folder / "begun").exists() and not running.is_over():
-        time.sleep(0.002)
-    return running
-
-
+@pytest.mark.quick
 def test_killed_pushes(world: World, dice: random.Random):
     took = 0.0
     killed, repeats, most = 0, 0, 0
@@ -51,7 +46,7 @@ def test_killed_pushes(world: World, dice: random.Random):
         world.put(mixed_rows())
         options = world.push_options(concurrency=CONCURRENCY)
         record_after = dice.choice([None, 7, 40])  # None: the log is written once in so short a push
-        running = start_and_wait(world, "push", options, record_after)
+        running = world.start_and_wait("push", options, record_after=record_after)
         began = time.monotonic()
         if not took:  # the first one shows how long it takes
             assert running.wait().is_right
@@ -87,7 +82,7 @@ def test_killed_pushes(world: World, dice: random.Random):
         unknown = sum(item["customerEventId"] in single for item in unlogged)
         assert again <= unknown, "more was sent again than the log did not know"
         repeats, most = repeats + max(0, again), max(most, again)
-    measured("push, SIGKILL", kills=killed, lost=0, repeats=repeats, most_repeats=most, rows=len(world.rows))
+    measured("push", "SIGKILL", tried=killed, repeats=repeats, most=most)
 
 
 def test_pushes_told_to_end(world: World, dice: random.Random):
@@ -100,7 +95,7 @@ def test_pushes_told_to_end(world: World, dice: random.Random):
         world.server.settings(latency_ms=20)
         world.put(make_rows(150))
         options = world.push_options(concurrency=CONCURRENCY)
-        running = start_and_wait(world, "push", options, dice.choice([None, 20]))
+        running = world.start_and_wait("push", options, record_after=dice.choice([None, 20]))
         began = time.monotonic()
         if not took:
             assert running.wait().is_right
@@ -126,10 +121,12 @@ def test_pushes_told_to_end(world: World, dice: random.Random):
         assert run.is_right, run.said
         assert run.value["unchanged"] == stored
         assert set(world.check_complete().values()) == {1}
-    measured("push, SIGTERM", terms=ended, repeats=0)
+    measured("push", "SIGTERM", tried=ended, repeats=0)
 
 
-def test_killed_pulls(old: World, dice: random.Random):
+@pytest.mark.quick
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_killed_pulls(concurrency: int, old: World, dice: random.Random):
     took = 0.0
     killed, complete = 0, 0
     whole = old.snapshot(old.bases["usage_events"], with_time=False)
@@ -137,7 +134,7 @@ def test_killed_pulls(old: World, dice: random.Random):
         old.drop()
         old.new_tables()
         before = old_table(old, "usage_events")
-        running = start_and_wait(old, "pull", old.pull_options())
+        running = old.start_and_wait("pull", old.pull_options(concurrency=concurrency))
         began = time.monotonic()
         if not took:
             assert running.wait().is_right
@@ -155,20 +152,23 @@ def test_killed_pulls(old: World, dice: random.Random):
         is_complete = old.snapshot(with_time=False) == whole
         assert now == before or is_complete, "half a load is in the table"
         complete += is_complete
-        run = old.pull(how=direct(old))
+        run = old.pull(how=direct(old), concurrency=concurrency)
         assert run.is_right, run.said
         assert old.snapshot(with_time=False) == whole
         tables = {name for name in old.warehouse.tables() if old.staged in name}
         assert tables == {old.staged}, "something was left behind"
-    measured("pull, SIGKILL", kills=killed, complete=complete, untouched=killed - complete, torn=0)
+    measured("pull" if concurrency == 1 else "pull, 8 side by side", "SIGKILL", tried=killed)
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
 @pytest.mark.parametrize("page", [0, 1], ids=["first page", "last page"])
-def test_pull_told_to_end(page: int, old: World):
+def test_pull_told_to_end(page: int, concurrency: int, old: World):
     before = old_table(old, "usage_events")
     old.server.fault(kind="hang", method="GET", path="/usage-events", after_n=page, seconds=2)
-    running = start_and_wait(old, "pull", old.pull_options())
-    time.sleep(0.7)
+    running = old.start_and_wait("pull", old.pull_options(concurrency=concurrency), host=old.proxy.api_url)
+    while old.proxy.requests <= page and not running.is_over():
+        time.sleep(0.01)
+    time.sleep(0.2)
     running.signal(signal.SIGTERM)
     run = running.wait(20)
     old.check_secrets(run)
@@ -177,3 +177,19 @@ def test_pull_told_to_end(page: int, old: World):
         return
     assert "SequenceClientClosedError" in run.classes, run.said
     assert old.snapshot() == before
+
+
+def test_push_told_to_end_before_it_sends(world: World, monkeypatch: pytest.MonkeyPatch):
+    world.put(make_rows(10))
+    for name, value in world.environment().items():
+        monkeypatch.setenv(name, value)
+    operator = SqlToSequenceUsageEventsOperator(
+        task_id="push", sequence_conn_id="sequence", **world.push_options()
+    )
+    monkeypatch.setattr(
+        "airflow_provider_sequence.transfers.sql_to_sequence.get_engine",
+        lambda conn_id: operator.on_kill() or get_engine(conn_id),
+    )
+    with pytest.raises(SequenceClientClosedError):
+        operator.execute({"ti": SimpleNamespace(dag_id="faults", task_id="push", run_id="run")})
+    assert world.ledger() == []

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
+from airflow_provider_sequence.api.lists import Resource
+from airflow_provider_sequence.api.resources import RESOURCES
 from tests.faults.account import METRIC, PULLS, Question, check_table, old_table
-from tests.faults.figures import CAMPAIGN, measured
+from tests.faults.catalogue import FAULTS, PASSING, RESPONSE, UNAVAILABLE, Fault, check_error
+from tests.faults.figures import CAMPAIGN, SIZE, measured
 from tests.faults.proxy import Rule
-from tests.faults.test_push_faults import FAULTS, PASSING, RESPONSE, UNAVAILABLE, Fault, check_error
 from tests.faults.world import ALIAS, World
 
-each_pull = pytest.mark.parametrize("question", PULLS, ids=lambda question: question.name)
-#: Each fault with each list, or with two of them.
+each_pull = pytest.mark.parametrize("question", PULLS, ids=str)
+#: How many lists each fault is tried with, where not with all: the slow ones with one.
+FEW = {"quick": 1, "usual": 2, "long": len(PULLS)}[SIZE]
 PAIRS = [
-    pytest.param(question, fault, id=f"{question.name}-{fault.name}")
+    pytest.param(question, fault, id=f"{question}-{fault.name}")
     for number, fault in enumerate(FAULTS)
     for place, question in enumerate(PULLS)
-    if CAMPAIGN.full or (place - number) % 4 in ({0} if "drip" in fault.name else {0, 1})
+    if (place - number) % len(PULLS) < (min(FEW, 1) if "drip" in fault.name and not CAMPAIGN.full else FEW)
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("question", "fault"), PAIRS)
 def test_fault_that_lasts(question: Question, fault: Fault, old: World):
     before = old_table(old, question.name)
     fault.install(old, "GET", question.path, after_n=question.after_n)
-    run = old.pull(question.name, {"deadline": 0.6} | fault.how)
+    run = question.ask(old, {"deadline": 0.6} | fault.how)
     if fault.error is None:
         assert run.is_right, run.said
     else:
@@ -35,20 +40,54 @@ def test_fault_that_lasts(question: Question, fault: Fault, old: World):
 
     old.server.clear_faults()
     old.proxy.rules.clear()
-    run = old.pull(question.name)
+    run = question.ask(old)
     assert run.is_right, run.said
     check_table(old, question.name)
-    measured("pull, each fault", fault=fault.name, resource=question.name)
+    measured("pull" if question.concurrency == 1 else "pull, 8 side by side", "faults")
+
+
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.name)
+def test_every_list(resource: Resource, old: World, dice: random.Random):
+    """Each with one fault of those that last, drawn at random."""
+    fault = dice.choice([fault for fault in FAULTS if fault.error is not None and not fault.how])
+    path = (resource.parent or resource).path.replace("{id}", "*")
+    fault.install(old, "GET", path)
+    run = old.pull(resource.name, {"deadline": 0.6}, concurrency=dice.choice([1, 8]))
+    check_error(run, fault)
+    assert old.staged not in old.warehouse.tables() or old.snapshot() == []
+
+    old.server.clear_faults()
+    old.proxy.rules.clear()
+    run = old.pull(resource.name)
+    assert run.is_right, run.said
+    if resource.parent is None and resource.times is None:
+        ids = {item["id"] for item in old.list_all(resource.path)}
+        assert {row_id for (row_id,) in old.warehouse.rows(f"SELECT id FROM {old.staged}")} == ids
+
+
+@each_pull
+@pytest.mark.parametrize("request_number", [1, 2])
+def test_connection_refused(question: Question, request_number: int, old: World):
+    before = old_table(old, question.name)
+    old.proxy.on_request = lambda number: old.proxy.refuse() if number == request_number else None
+    run = question.ask(old)
+    check_error(run, Fault("refused", UNAVAILABLE, "no connection: Connection refused"))
+    assert old.snapshot() == before
+
+    old.proxy.start_over()
+    run = question.ask(old)
+    assert run.is_right, run.said
+    check_table(old, question.name)
 
 
 @each_pull
 def test_faults_that_pass(question: Question, old: World):
     """One after the other, each in the middle of a pull of its own."""
-    for fault in PASSING if CAMPAIGN.full else PASSING[PULLS.index(question) :: 4]:
+    for fault in PASSING if CAMPAIGN.full else PASSING[PULLS.index(question) :: len(PULLS)]:
         if "drip" in fault.name:
             continue  # they take their time, which the pushes have shown
         fault.install(old, "GET", question.path, after_n=question.after_n, times=1)
-        run = old.pull(question.name, fault.how | {"deadline": 20})
+        run = question.ask(old, fault.how | {"deadline": 20})
         assert run.is_right, (fault.name, run.said)
         check_table(old, question.name)
         old.warehouse.execute(f"DELETE FROM {old.staged}")

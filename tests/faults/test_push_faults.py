@@ -2,135 +2,30 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import re
-import ssl
 import threading
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from tests.faults.figures import measured
+from tests.faults.catalogue import (
+    ECHO,
+    PASSING,
+    QUICK,
+    RESPONSE,
+    UNAVAILABLE,
+    Fault,
+    check_error,
+    each_fault,
+    http_date,
+)
+from tests.faults.figures import CAMPAIGN, measured
 from tests.faults.proxy import Listener, Rule
-from tests.faults.world import CLIENT_SECRET, World, make_rows
-
-ECHO = {"error": {"type": "Odd", "message": f"this is odd, {CLIENT_SECRET}"}}
-LATER = "Wed, 01 Jan 2025 00:00:01 GMT"
+from tests.faults.world import World, make_rows
 
 
-@dataclass
-class Fault:
-    """A fault, and what is to come of it.
-
-    :param name: what it is called.
-    :param rule: a rule of the sandbox, or ``proxy`` one of the proxy.
-    :param error: class of the error if it lasts; None where it does no harm.
-    :param words: what the error says.
-    :param passes: whether a run mends it by itself where it happens a few times.
-    """
-
-    name: str
-    error: str | None
-    words: str = ""
-    rule: dict[str, Any] | None = None
-    proxy: dict[str, Any] | None = None
-    passes: bool = True
-    host: str | None = None
-    how: dict[str, Any] = field(default_factory=dict)
-
-    def install(self, world: World, method: str, path: str, **limits: Any) -> None:
-        if self.rule is not None:
-            world.server.fault(**self.rule, method=method, path=path, **limits)
-        if self.proxy is not None:
-            world.proxy.rules.append(Rule(**self.proxy, method=method, path=path, **limits))
-
-
-#: Where the fault is that no answer comes.
-QUICK = {"extra": {"timeout": 0.8}}
-UNAVAILABLE, RESPONSE, REJECTED = "SequenceUnavailableError", "SequenceResponseError", "SequenceRejectedError"
-FAULTS = [
-    Fault("401", "SequenceAuthenticationError", "401", {"status": 401, "body": ECHO}, passes=False),
-    Fault("403", "SequenceAuthenticationError", "403", {"status": 403, "body": ECHO}, passes=False),
-    Fault("404", RESPONSE, "base URL", {"status": 404, "body": ECHO}, passes=False),
-    Fault("405", RESPONSE, "base URL", {"status": 405}, passes=False),
-    Fault("429-seconds", UNAVAILABLE, "429", {"status": 429, "headers": {"Retry-After": "1"}}),
-    Fault("429-date", UNAVAILABLE, "429", {"status": 429, "headers": {"Retry-After": LATER}}),
-    Fault("429-none", UNAVAILABLE, "429", {"status": 429, "body": ECHO}),
-    Fault("500", UNAVAILABLE, "500", {"status": 500, "body": ECHO}),
-    Fault("502-html", UNAVAILABLE, "502", {"kind": "html", "status": 502}),
-    Fault("503", UNAVAILABLE, "503", {"status": 503, "body": "busy", "content_type": "text/plain"}),
-    Fault("reset-before", UNAVAILABLE, "no connection: Connection reset", {"kind": "reset_before"}),
-    Fault("reset-after", UNAVAILABLE, "no connection: Connection reset", {"kind": "reset_after"}),
-    Fault("hang", UNAVAILABLE, "no answer within the timeout", {"kind": "hang", "seconds": 20}, how=QUICK),
-    Fault(
-        "hang-after",
-        UNAVAILABLE,
-        "no answer within the timeout",
-        {"kind": "hang_after", "seconds": 20},
-        how=QUICK,
-    ),
-    Fault("invalid-json", RESPONSE, "", {"kind": "invalid_json"}),
-    Fault("truncated", "SequenceError", "broke off|no connection", {"kind": "truncate"}),
-    Fault("empty-body", RESPONSE, "", {"kind": "empty_body"}),
-    Fault("wrong-type", None, "", {"kind": "wrong_content_type"}),
-    Fault("another-json", RESPONSE, "", {"status": 200, "body": {"hello": [1]}}),
-    Fault("null", RESPONSE, "", {"status": 201, "body": "null"}),
-    Fault(
-        "redirect",
-        RESPONSE,
-        "302",
-        {"kind": "redirect", "headers": {"Location": "https://sequence.invalid/elsewhere"}},
-        passes=False,
-    ),
-    Fault("slow-drip", None, "", {"kind": "slow_drip", "seconds": 0.3}),
-    Fault("slower-drip", UNAVAILABLE, "within the timeout", {"kind": "slow_drip", "seconds": 12}, how=QUICK),
-    Fault(
-        "drip-head", UNAVAILABLE, "within the timeout", proxy={"kind": "drip_head", "seconds": 5}, how=QUICK
-    ),
-    Fault("garbage", UNAVAILABLE, "", proxy={"kind": "garbage"}),
-    Fault(
-        "silent",
-        UNAVAILABLE,
-        "no answer within the timeout",
-        proxy={"kind": "silent", "seconds": 3},
-        how=QUICK,
-    ),
-    Fault("half-request", UNAVAILABLE, "no connection", proxy={"kind": "half_request"}),
-    Fault("close-before", UNAVAILABLE, "", proxy={"kind": "close_before"}),
-    Fault("close-after", UNAVAILABLE, "", proxy={"kind": "close_after"}),
-    Fault("bad-chunk", "SequenceError", "broke off", proxy={"kind": "bad_chunk"}),
-    Fault("bad-gzip", "SequenceError", "could not be decoded", proxy={"kind": "bad_gzip"}),
-    Fault("huge-head", UNAVAILABLE, "", proxy={"kind": "huge_head"}),
-    Fault(
-        "echo-401", "SequenceAuthenticationError", "Odd", proxy={"kind": "echo", "status": 401}, passes=False
-    ),
-    Fault("echo-500", UNAVAILABLE, "Odd", proxy={"kind": "echo", "status": 500}),
-    Fault("echo-404-page", RESPONSE, "404", proxy={"kind": "echo_page", "status": 404}, passes=False),
-    Fault("echo-502-page", UNAVAILABLE, "502", proxy={"kind": "echo_page", "status": 502}),
-    Fault("stale-answer", None, "", proxy={"kind": "stale_answer"}),
-]
-each_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-PASSING = [fault for fault in FAULTS if fault.passes]
-
-
-def check_error(run: Any, fault: Fault) -> None:
-    assert fault.error in run.classes, (run.classes, run.message)
-    assert "SequenceError" in run.classes
-    assert re.search(fault.words, run.message), run.message
-    if fault.error == "SequenceAuthenticationError":
-        assert run.classes[0] == "AirflowFailException", "Airflow would try this again"
-    else:
-        assert "AirflowFailException" not in run.classes, "Airflow would not try this again"
-
-
+@pytest.mark.quick
 @each_fault
 def test_fault_that_lasts(fault: Fault, world: World):
     world.put(make_rows(16))
@@ -157,7 +52,7 @@ def test_fault_that_lasts(fault: Fault, world: World):
     world.check_summary(run)
     world.check_complete()
     assert world.repeats() <= applied
-    measured("push, each fault", fault=fault.name, repeats=world.repeats(), applied=applied)
+    measured("push", "faults", repeats=world.repeats(), most=world.repeats())
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: fault.name)
@@ -210,17 +105,67 @@ def test_refusal_that_repeats_all_it_was_sent(kind: str, world: World):
     assert world.ledger() == []
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [(lambda: {"Retry-After": "2"}, 2.0), (lambda: {"Retry-After": http_date(3)}, 2.0), (dict, 0.7)],
+    ids=["seconds", "date", "none"],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_is_asked_until_a_429_allows_it(
+    method: str, retry_after: Callable[[], dict[str, str]], seconds: float, world: World
+):
+    """All threads wait as long as the answer says; without a word, about a second, drawn at random."""
+    world.put(make_rows(16))
+    assert world.push().is_right
+    world.warehouse.execute(f"UPDATE {world.usage} SET customer_event_id = customer_event_id || 'x'")
+    world.server.fault(
+        status=429, headers=retry_after(), method=method, times=1, after_n=2 if method == "POST" else 0
+    )
+    before = len(world.requests())
+    run = world.push({"deadline": 20}) if method == "POST" else world.pull(how={"deadline": 20})
+    assert run.is_right, run.said
+    seen = world.requests()[before:]
+    refused = next(number for number, each in enumerate(seen) if each["status"] == 429)
+    # Of four threads, three may have sent already when the answer comes.
+    waited = [
+        each["at"] - seen[refused]["at"]
+        for each in seen[refused + 1 :]
+        if each["at"] > seen[refused]["at"] + 0.2
+    ]
+    assert min(waited) >= seconds
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(status: int, method: str, world: World):
+    world.put(make_rows(3))
+    heard: list[bytes] = []
+
+    class Elsewhere(Listener):
+        def serve(self, client):
+            heard.append(client.recv(1000))
+
+    with Elsewhere() as elsewhere:
+        location = {"Location": f"http://127.0.0.1:{elsewhere.port}/api/usage-events"}
+        world.server.fault(kind="redirect", status=status, headers=location)
+        run = world.push() if method == "POST" else world.pull()
+    check_error(run, Fault("redirect", RESPONSE, str(status)))
+    assert heard == []
+    assert world.ledger() == []
+
+
 def test_outage_of_a_while_is_waited_for(world: World):
-    """A minute of 503 within the client's five, both a twentieth as long."""
+    """A minute of 503 within the client's five; in the short campaign, all of it twenty times as fast."""
+    haste = 1 if CAMPAIGN.full else 20
     world.put(make_rows(40))
     world.server.settings(latency_ms=20)
     world.server.fault(status=503, after_n=10)
-    running = world.start("push", world.push_options(), deadline=15)
-    time.sleep(3.5)
+    running = world.start("push", world.push_options(), deadline=300 / haste, as_patient_as_users=haste == 1)
+    time.sleep(60 / haste)
     assert not running.is_over(), "nobody waited"
     before = len(world.ledger())
     world.server.clear_faults()
-    run = running.wait()
+    run = running.wait(180)
     world.check_secrets(run)
     assert run.is_right, run.said
     assert before <= 10
@@ -256,49 +201,6 @@ def test_connection_refused_for_a_while(world: World):
     assert world.repeats() <= 4
 
 
-def test_tls_that_is_none(world: World):
-    world.put(make_rows(3))
-    run = world.push({"host": world.server.api_url.replace("http:", "https:")})
-    check_error(run, Fault("tls", "SequenceError", "TLS failed"))
-    assert world.ledger() == []
-    assert world.delivery_log() == {}
-
-
-def test_tls_with_a_certificate_of_nobody(world: World, tmp_path: Path):
-    world.put(make_rows(3))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(tmp_path))
-    heard: list[bytes] = []
-
-    class TlsServer(Listener):
-        def serve(self, client):
-            with context.wrap_socket(client, server_side=True) as wrapped:
-                heard.append(wrapped.recv(1000))
-
-    with TlsServer() as server:
-        run = world.push({"host": f"https://localhost:{server.port}/api"})
-    check_error(run, Fault("tls", "SequenceError", "TLS failed: the server's certificate is not trusted"))
-    assert not any(heard), "something was sent to a server that nobody vouches for"
-
-
-def self_signed(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509
-        .CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
 @pytest.mark.parametrize("fault", ["reset_after", "hang_after", "truncate"])
 def test_last_row_of_an_id_wins_whatever_happens(fault: str, world: World):
     world.put(make_rows(6, versions=4))
@@ -321,7 +223,8 @@ def test_late_twin_of_a_request(world: World):
 
 @pytest.mark.xfail(
     strict=True,
-    reason="the late twin of an earlier body supersedes the later one, and nobody asks afterwards",
+    reason="a request that a gateway holds back for longer than the client waits, and lets go once a later body of the "
+    "same event has arrived, puts the earlier body in force; a reconciliation with `resend=True` mends it",
 )
 def test_late_twin_of_an_earlier_row(world: World):
     """A gateway lets go of a request, whose client gave it up, only after the next row of the same id went through."""

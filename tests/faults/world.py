@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +32,7 @@ SETTINGS = {
 }
 #: What must not be seen in anything that a run prints, raises, returns or logs.
 SECRETS = (
+    CLIENT_ID,
     CLIENT_SECRET,
     b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode(),
     ALIAS,
@@ -118,17 +120,27 @@ class World:
 
     def ledger(self, resource: str = "usage-events") -> list[dict[str, Any]]:
         """What the sandbox has stored, in the order received."""
+        return self.ledger_of(self.server, resource)
+
+    @staticmethod
+    def ledger_of(server: Server, resource: str = "usage-events") -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         while True:
             after = items[-1]["seq"] if items else 0
             page = requests.get(
-                f"{self.server.base_url}/_sandbox/ledger",
+                f"{server.base_url}/_sandbox/ledger",
                 {"after_seq": after, "limit": 5000, "resource": resource},
                 timeout=60,
             ).json()["items"]
             if not page:
                 return items
             items += page
+
+    def requests(self) -> list[dict[str, Any]]:
+        """All that arrived, in order: its time, method, path and status."""
+        return requests.get(
+            f"{self.server.base_url}/_sandbox/requests", {"limit": 10_000}, timeout=60
+        ).json()["items"]
 
     def delivery_log(self) -> dict[str, dict[str, Any]]:
         if self.log not in self.warehouse.tables():
@@ -190,15 +202,34 @@ class World:
         extra: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         record_after: int | None = None,
+        slice_items: int | None = 20,
+        as_patient_as_users: bool = False,
+        haste: int = 1,
     ) -> Running:
         job = {
             "kind": kind,
             "options": dict(options),
             "client": {"deadline": deadline},
             "record_after": record_after,
+            "slice_items": slice_items,
+            "as_patient_as_users": as_patient_as_users,
+            "haste": haste,
             "environment": self.environment(host, extra=extra) | dict(environment or {}),
         }
         return self.runner.start(job)
+
+    def start_and_wait(self, kind: str, options: Mapping[str, Any], **how: Any) -> Running:
+        """Start a run past the proxy, and wait until its operator is about to begin."""
+        running = self.start(kind, options, **{"deadline": 30, "host": self.server.api_url} | how)
+        while not (running.folder / "begun").exists() and not running.is_over():
+            time.sleep(0.002)
+        return running
+
+    def wait_for_request(self, running: Running) -> None:
+        """Wait until a run has sent something, or is over."""
+        before = self.server.summary()["requests"]
+        while self.server.summary()["requests"] == before and not running.is_over():
+            time.sleep(0.005)
 
     def run(self, kind: str, options: Mapping[str, Any], *, within: float = 90, **how: Any) -> Run:
         """Run something to its end; its words are searched for secrets."""
