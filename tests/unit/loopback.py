@@ -85,7 +85,15 @@ class Partial:
     data: bytes
 
 
-Answer = Reply | Cut | Close | Wait | Partial
+@dataclass(frozen=True)
+class Drip:
+    """Send these bytes one by one, each after a while, until nobody listens any more."""
+
+    data: bytes
+    seconds: float
+
+
+Answer = Reply | Cut | Close | Wait | Partial | Drip
 Responder = Callable[[Received], Answer]
 
 EMPTY_LIST = Reply(200, {"items": [], "pagination": {}})
@@ -184,6 +192,12 @@ class Loopback:
                 return True
             case Partial():
                 connection.sendall(answer.data)
+            case Drip():
+                with contextlib.suppress(OSError):
+                    for byte in answer.data:
+                        connection.sendall(bytes([byte]))
+                        if self._ended.wait(answer.seconds):
+                            break
             case Wait():
                 self._ended.wait(answer.seconds)
             case Cut():

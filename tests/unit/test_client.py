@@ -39,6 +39,7 @@ from tests.unit.loopback import (
     Answer,
     Close,
     Cut,
+    Drip,
     Loopback,
     Partial,
     Received,
@@ -331,6 +332,17 @@ class TestRetries:
         server.fault(kind="slow_drip", seconds=1.0, times=1)
         assert connect(server, timeout=0.5).create(USAGE_EVENTS, event())
         assert server.summary()["posts_received"] == 1
+
+    @pytest.mark.parametrize("part", ["headers", "body"])
+    def test_an_answer_that_drips_in_for_ever_is_given_up(self, loopback, connect, part):
+        """Each byte comes within the timeout; the whole may take four of them."""
+        head = b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n"
+        dripping = {"headers": head + b"X-Padding: " + b"x" * 500, "body": head + b"\r\n" + b" " * 500}[part]
+        loopback.answers = [Drip(dripping, 0.02)]
+        began = time.monotonic()
+        with pytest.raises(SequenceUnavailableError, match="no answer within the timeout"):
+            connect(loopback, timeout=0.3, deadline=0.1).create(USAGE_EVENTS, event())
+        assert time.monotonic() - began < 5
 
     @pytest.mark.parametrize(
         ("status", "kind"),
