@@ -20,18 +20,23 @@ class Tally:
     How far a task has come.
 
     :param summary: what became of its rows so far.
+    :param retried: how far it has come with what earlier runs left behind.
     """
 
     summary: PushSummary = field(default_factory=PushSummary)
+    retried: Tally | None = None
 
     def see(self, summary: PushSummary) -> None:
         """Take note of a newer summary."""
         self.summary = summary
 
+    def count(self, status: Status) -> int:
+        """Count the rows that ended so, those that were retried included."""
+        return self.summary.counts[status] + (self.retried.count(status) if self.retried else 0)
+
     def progress(self) -> Progress:
         """Tell how far it has come."""
-        counts = self.summary.counts
-        return Progress(counts.total(), rejected=counts[Status.REJECTED])
+        return Progress(sum(map(self.count, Status)), rejected=self.count(Status.REJECTED))
 
 
 @contextmanager
@@ -52,8 +57,8 @@ def counted(client: SequenceClient, resource: str) -> Iterator[Tally]:
         yield tally
     finally:
         counts = {
-            "delivered": tally.summary.counts[Status.DELIVERED],
-            "rejected": tally.summary.counts[Status.REJECTED],
+            "delivered": tally.count(Status.DELIVERED),
+            "rejected": tally.count(Status.REJECTED),
             "requests": client.requests_sent - requests,
             "throttled": client.requests_throttled - throttled,
         }

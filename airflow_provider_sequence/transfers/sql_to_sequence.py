@@ -179,9 +179,12 @@ class SqlToSequenceOperator(BaseOperator):
                     ),
                 ):
                     summary = self._push(made, client, lanes, memory, guards, self._tally)
-                result = summary.as_dict()
-                if self.retry_rejected and log is not None:
-                    result["retried"] = self._retry(log, client, lanes, memory, guards)
+                    result = summary.as_dict()
+                    if self.retry_rejected and log is not None:
+                        self._tally.retried = Tally()
+                        result["retried"] = self._retry(
+                            log, client, lanes, memory, guards, self._tally.retried
+                        )
             limit.check(summary, log.query_for_rejected() if log is not None else "")
         facts = {
             "resource": self.resource.name,
@@ -235,7 +238,13 @@ class SqlToSequenceOperator(BaseOperator):
         return {**summary.as_dict(), "dry_run": True}
 
     def _retry(
-        self, log: DeliveryLog, client: Sender, lanes: int, memory: DeliveryMemory, guards: Guards
+        self,
+        log: DeliveryLog,
+        client: Sender,
+        lanes: int,
+        memory: DeliveryMemory,
+        guards: Guards,
+        tally: Tally,
     ) -> dict[str, int]:
         """Send what earlier runs left behind, from the bodies in the log."""
         self.log.info("What earlier runs left behind:")
@@ -243,7 +252,7 @@ class SqlToSequenceOperator(BaseOperator):
         # What a voiding left behind is for a voiding to send.
         bodies = (body for body in bodies if is_void(body) == self.voids)
         made = enumerate((event_of_body(self.kind, body) for body in bodies), 1)
-        summary = self._push(made, client, lanes, memory, guards, Tally())
+        summary = self._push(made, client, lanes, memory, guards, tally)
         return {"rows": summary.rows, **{status.value: summary.counts[status] for status in Status}}
 
     def _report(self, summary: PushSummary) -> None:

@@ -484,6 +484,17 @@ def test_rejected_rows_of_an_earlier_run_are_sent_from_the_log(sandbox, sequence
 
 
 @on_sqlite
+def test_what_is_retried_is_in_the_metrics(sandbox, sequence_conn, warehouse, mocker):
+    refuse(sandbox, match={"customerEventId": "b"})
+    execute(warehouse, old("b"), max_rejected=1, **LOG)
+    incr = mocker.patch("airflow_provider_sequence.stats.Stats.incr")
+    execute(warehouse, old("a"), retry_rejected=True, **LOG)
+
+    counted = {call.args for call in incr.call_args_list if call.args[0].startswith("sequence.")}
+    assert counted == {("sequence.delivered", 2), ("sequence.requests", 2)}
+
+
+@on_sqlite
 def test_what_is_refused_once_more_does_not_fail_the_task(sandbox, sequence_conn, warehouse):
     refuse(sandbox, match={"customerEventId": "b"}, times=None)
     execute(warehouse, old("b"), max_rejected=1, **LOG)
