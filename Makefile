@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo demo-celery test test-faults test-faults-quick reliability test-live test-form test-matrix lint docs clean
+.PHONY: demo demo-celery test test-faults test-faults-quick reliability bench test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m example_dags.demo
@@ -42,6 +42,20 @@ test-faults-quick: $(VENV)/.ready
 
 reliability: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults.report
+
+# What it costs and how fast it is, beside other tools; an hour for all of it. Writes docs/performance.md. Some parts
+# alone: make bench ARGS="push pull".
+bench: $(VENV)/.ready .cache/bench/venv/.ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) --group bench
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# The other tools, whose dependencies are not ours.
+.cache/bench/venv/.ready: tests/benchmarks/peers/requirements.txt $(VENV)/.ready
+	@echo "Setting up the tools that a pull is held against ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
+		--requirements $<
+	@touch $@
 
 # A real Airflow, its components as processes: backfills, the triggerer, watchers. Some minutes.
 test-live: $(VENV)/.ready

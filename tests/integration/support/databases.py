@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,9 @@ class Warehouse:
         return set(sa.inspect(self.engine).get_table_names())
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[URL]:
-    """The URL of a PostgreSQL server."""
+@contextmanager
+def postgres_server() -> Iterator[URL]:
+    """Run a PostgreSQL server, which need not survive a crash of the machine; give its URL."""
     if url := os.environ.get("SEQUENCE_TEST_POSTGRES"):
         yield make_url(url)
         return
@@ -72,6 +73,13 @@ def postgres() -> Iterator[URL]:
         yield url
     finally:
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[URL]:
+    """The URL of a PostgreSQL server."""
+    with postgres_server() as url:
+        yield url
 
 
 every_driver = pytest.mark.parametrize("warehouse", ["sqlite", "postgres", "psycopg2"], indirect=True)
