@@ -211,6 +211,10 @@ def _key_text(value: Any, name: str, zone: dt.tzinfo) -> str:
     return str(exact_json.to_json_value(value, name))
 
 
+def _given(constant: Any) -> Callable[[Any, str, dt.tzinfo], Any]:
+    return lambda *_: constant
+
+
 class EventMapper:
     """
     Makes events of one kind from rows of one query.
@@ -267,10 +271,10 @@ class EventMapper:
             raise SequenceConfigurationError(f"event_key names {_names(missing)}, {self._not_in_query()}")
         self._id_index = id_index
         self._key = tuple((self._index[name], name) for name in key)
-        self._fields = [(field, take(field.column)) for field in kind.fields]
+        fields = [(field, take(field.column)) for field in kind.fields]
         missing = [
             f.column
-            for f, index in self._fields
+            for f, index in fields
             if index is None and not f.optional and f.column not in self._constants
         ]
         if missing:
@@ -295,11 +299,13 @@ class EventMapper:
             else tuple(name for name, index in self._index.items() if index not in used and name not in key)
         )
         # A constant is checked once, here, so that a mistake in it is one error and not one for each row.
-        self._prepared = {
-            field.column: self._checked_constant(field)
-            for field, index in self._fields
-            if index is None and field.column in self._constants
-        }
+        self._fields = [
+            (field.name, field.check, index, field.optional)
+            if index is not None
+            else (field.name, _given(self._checked_constant(field)), 0, False)
+            for field, index in fields
+            if index is not None or field.column in self._constants
+        ]
 
     def __call__(self, row: Sequence[Any]) -> Event:
         """
@@ -331,12 +337,11 @@ class EventMapper:
 
     def _body(self, event_id: str, row: Sequence[Any]) -> dict[str, Any]:
         body: dict[str, Any] = {"customerEventId": event_id}
-        for field, index in self._fields:
-            if index is not None:
-                if row[index] is not None or not field.optional:
-                    body[field.name] = field.check(row[index], field.name, self._zone)
-            elif field.column in self._prepared:
-                body[field.name] = self._prepared[field.column]
+        zone = self._zone
+        for name, check, index, optional in self._fields:
+            value = row[index]
+            if value is not None or not optional:
+                body[name] = check(value, name, zone)
         if self._properties_index is not None:
             properties: Any = _json_object(row[self._properties_index])
         else:
@@ -415,8 +420,7 @@ def _event(kind: EventKind, fields: Mapping[str, Any], body: bytes) -> Event:
     event_id: str = fields["customerEventId"]
     within = kind.ordered_within
     lane = exact_json.encode([fields[name] for name in within]).decode() if within else event_id
-    time = fields.get(_TIMESTAMP.name, "").removesuffix("Z")
-    return Event(event_id, body, time, lane)
+    return Event(event_id, body, fields.get("eventTimestamp", "").removesuffix("Z"), lane)
 
 
 def parse_timezone(zone: dt.tzinfo | str) -> dt.tzinfo:
