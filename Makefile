@@ -82,7 +82,7 @@ $(VENV)/.ready: pyproject.toml Makefile
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
-		--editable '.[sandbox]' --group dev --group docs '$(AIRFLOW)'
+		--editable '.[sandbox]' --group dev --group databases --group docs '$(AIRFLOW)'
 	@touch $@
 
 # Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
@@ -34,7 +36,7 @@ def get_engine(sql_conn_id: str) -> Engine:
             f"the connection {sql_conn_id} is not one to a SQL database: its hook is {type(hook).__name__}"
         )
     try:
-        engine: Engine = hook.get_sqlalchemy_engine({**ENGINE_OPTIONS, "creator": hook.get_conn})
+        engine: Engine = hook.get_sqlalchemy_engine({**ENGINE_OPTIONS, "creator": _creator(hook)})
     except (ArgumentError, NoSuchModuleError) as e:
         raise SequenceConfigurationError(
             f"SQLAlchemy can't use the connection {sql_conn_id} ({type(hook).__name__}): {type(e).__name__}. "
@@ -42,3 +44,15 @@ def get_engine(sql_conn_id: str) -> Engine:
         ) from None
     keep_json_text(engine)
     return engine
+
+
+# Dialects that take a driver's connections only in a wrapper of their own.
+_WRAPPERS = {"duckdb": ("duckdb_engine", "ConnectionWrapper")}
+
+
+def _creator(hook: Any) -> Callable[[], Any]:
+    connect: Callable[[], Any] = hook.get_conn
+    if hook.conn_type not in _WRAPPERS:
+        return connect
+    module, name = _WRAPPERS[hook.conn_type]
+    return lambda: getattr(importlib.import_module(module), name)(connect())

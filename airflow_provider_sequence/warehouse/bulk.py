@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -64,9 +65,46 @@ def _by_psycopg2(connection: Connection, table: Table, rows: Sequence[Row]) -> N
         cursor.copy_expert(_copy_statement(connection, table), io.BytesIO(_csv(rows)))
 
 
+def _by_csv_file(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Have DuckDB read a file: two hundred times as fast as its statements, and without Arrow."""
+    content = _csv(rows)
+    types = ", ".join(
+        f"'{column.name}': '{column.type.compile(connection.dialect)}'" for column in table.columns
+    )
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:  # for nobody else to read
+        file.write(content)
+        file.flush()
+        connection.exec_driver_sql(
+            f"INSERT INTO {connection.dialect.identifier_preparer.format_table(table)} SELECT * FROM read_csv(?,"  # noqa: S608
+            f" columns = {{{types}}}, header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
+            f" nullstr = '', allow_quoted_nulls = false, parallel = false, max_line_size = {len(content) + 1})",
+            (file.name,),
+        )
+
+
+def _by_long_statements(parameters: int) -> Callable[[Connection, Table, Sequence[Row]], None]:
+    """Put many rows into each statement, as far as the parameters that one may have."""
+
+    def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        names = [column.name for column in table.columns]
+        step = parameters // len(names)
+        for start in range(0, len(rows), step):
+            values = [dict(zip(names, row, strict=True)) for row in rows[start : start + step]]
+            connection.execute(table.insert().values(values))
+
+    return insert
+
+
+# Elsewhere the driver makes one statement of many, or the database is near enough for one a row.
 _ways: dict[tuple[str, str], Callable[[Connection, Table, Sequence[Row]], None]] = {
     ("postgresql", "psycopg"): _by_psycopg,
     ("postgresql", "psycopg2"): _by_psycopg2,
+    ("duckdb", "duckdb_engine"): _by_csv_file,
+    ("redshift", "psycopg2"): _by_long_statements(32_000),
+    ("redshift", "redshift_connector"): _by_long_statements(32_000),
+    ("bigquery", "bigquery"): _by_long_statements(10_000),
+    ("databricks", "databricks"): _by_long_statements(255),
+    ("databricks", "databricks-sql-python"): _by_long_statements(255),  # its name before SQLAlchemy 2
 }
 
 
@@ -91,7 +129,7 @@ def _copy_statement(connection: Connection, table: Table) -> str:
 
 
 def _csv(rows: Sequence[Row]) -> bytes:
-    """Write rows as PostgreSQL reads CSV: text in quotes, so that what has none is NULL or no text."""
+    """Write rows as PostgreSQL and DuckDB read CSV: text in quotes, so that what has none is NULL or no text."""
     lines = [
         ",".join([
             f'"{value.replace(_QUOTE, _TWO)}"' if type(value) is str else "" if value is None else str(value)

@@ -11,14 +11,23 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from sqlalchemy import DateTime, String, Table, Text, event, inspect
+from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, event, inspect, text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn, CreateTable
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.warehouse.scratch import drop_scratch_tables
 
 #: Seconds that a write to SQLite waits for another writer; the default of five is short for two tasks.
 SQLITE_BUSY_SECONDS = 60
@@ -51,8 +60,8 @@ def keep_json_text(engine: Engine) -> None:
     event.listen(engine, "connect", on_connect)
 
 
-def _raw_json(text: str | bytes) -> msgspec.Raw:
-    return msgspec.Raw(text.encode() if isinstance(text, str) else bytes(text))
+def _raw_json(value: str | bytes) -> msgspec.Raw:
+    return msgspec.Raw(value.encode() if isinstance(value, str) else bytes(value))
 
 
 def split_table_name(name: str) -> tuple[str | None, str]:
@@ -81,7 +90,31 @@ def connect(engine: Engine) -> Iterator[Connection]:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
             connection.rollback()
-        yield connection
+        try:
+            yield connection
+        finally:
+            drop_scratch_tables(connection)
+
+
+#: Databases without savepoints, or that commit before and after DDL.
+_NO_SAVEPOINTS = frozenset({"mysql", "mariadb", "duckdb", "redshift", "snowflake", "bigquery", "databricks"})
+#: Those whose drivers run each statement by itself.
+_NO_TRANSACTIONS = frozenset({"bigquery", "databricks"})
+
+
+def need_transactions(connection: Connection, what: str, instead: str) -> None:
+    """
+    Refuse what would be left half done in a database whose statements each stand alone.
+
+    :param what: what is refused.
+    :param instead: how to have it elsewhere.
+    :raises SequenceConfigurationError: if it is such a database.
+    """
+    if connection.dialect.name in _NO_TRANSACTIONS:
+        raise SequenceConfigurationError(
+            f"{what} can't be kept in {connection.dialect.name}, which has no transactions of several statements "
+            f"over its driver. {instead} PostgreSQL, MySQL, MariaDB, SQLite, DuckDB, Snowflake and Redshift have them"
+        )
 
 
 @contextmanager
@@ -96,15 +129,50 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 def columns_there(connection: Connection, schema: str | None, name: str) -> set[str] | None:
     """Find the names of a table's columns; None if there is no such table."""
+    if connection.dialect.name == "duckdb":
+        found = connection.execute(_DUCKDB_COLUMNS, {"name": name, "before": schema}).scalars()
+        return set(found) or None
     inspector = inspect(connection)
     if not inspector.has_table(name, schema=schema):
         return None
     return {column["name"] for column in inspector.get_columns(name, schema=schema)}
 
 
+def need_unique(connection: Connection, schema: str | None, name: str, column: str) -> None:
+    """
+    Refuse a table that could hold a key twice, where the database would not say so itself: on MySQL.
+
+    :raises SequenceConfigurationError: if the column is not the whole of a primary or unique key.
+    """
+    if connection.dialect.name not in _MYSQL:
+        return
+    inspector = inspect(connection)
+    keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
+    keys += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
+    if [column] not in keys:
+        raise SequenceConfigurationError(
+            f"the table {name} is there, but has no primary or unique key of its column {column}, so that a row would "
+            "be there twice. Add it, or name another table: one that is missing is made"
+        )
+
+
+# What its dialect asks of PostgreSQL's catalogue is not all in DuckDB's.
+_DUCKDB_COLUMNS = text("""
+    SELECT column_name FROM duckdb_columns()
+    WHERE lower(table_name) = lower(:name)
+        AND CASE WHEN CAST(:before AS TEXT) IS NULL
+            THEN database_name = current_database() AND schema_name = current_schema()
+            ELSE lower(:before) IN (lower(schema_name), lower(database_name), lower(database_name || '.' || schema_name))
+        END
+""")
+
+
 def create_if_missing(connection: Connection, table: Table) -> None:
     """Create a table, in the transaction that is open, unless it is there or another task makes it meanwhile."""
     if columns_there(connection, table.schema, table.name) is not None:
+        return
+    if connection.dialect.name in _NO_SAVEPOINTS:
+        connection.execute(CreateTable(table, if_not_exists=True))
         return
     try:
         with connection.begin_nested():
@@ -157,11 +225,49 @@ def _is_permanent(error: SQLAlchemyError) -> bool:
     if isinstance(error, ProgrammingError):
         return True
     # SQLite says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
-    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == 1
+    # So do MySQL's drivers of an unknown column (1054), no query (1065), and an unknown function (1305).
+    orig: Any = getattr(error, "orig", None)
+    if getattr(orig, "sqlite_errorcode", None) == 1:
+        return True
+    return isinstance(error, OperationalError) and orig.args[:1] in [(1054,), (1065,), (1305,)]
 
 
-#: Text that may be part of a key: MySQL indexes no text without a length.
-KEY_TEXT = Text().with_variant(String(255), "mysql").with_variant(String(255), "mariadb")
+def _mysql_collation(dialect: Any) -> str:
+    """Name the collation that tells texts apart byte by byte, trailing spaces included."""
+    return "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+
+
+class KeyText(TypeDecorator[str]):
+    """Text that may be part of a key: MySQL indexes no text without a length, and takes ``a`` for ``A``."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of a dialect."""
+        if dialect.name in _MYSQL:
+            return mysql.VARCHAR(255, collation=_mysql_collation(dialect))
+        return _LONG.get(dialect.name, Text())
+
+
+class LongText(TypeDecorator[str]):
+    """Text of any length, told apart byte by byte: TEXT is 64 KB on MySQL, and 256 bytes on Redshift."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of a dialect."""
+        if dialect.name in _MYSQL:
+            return mysql.LONGTEXT(collation=_mysql_collation(dialect))
+        return _LONG.get(dialect.name, Text())
+
+
+_MYSQL = frozenset({"mysql", "mariadb"})
+_LONG: Mapping[str, TypeEngine[Any]] = MappingProxyType({"redshift": String(65535)})
+
+KEY_TEXT = KeyText()
+LONG_TEXT = LongText()
 
 
 class _Jsonb(UserDefinedType[str]):
@@ -181,7 +287,9 @@ class JsonText(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the column type of a dialect."""
-        return dialect.type_descriptor(_Jsonb() if dialect.name == "postgresql" else Text())
+        if dialect.name == "postgresql":
+            return _Jsonb()
+        return LONG_TEXT.load_dialect_impl(dialect)
 
 
 class UtcTimestamp(TypeDecorator[Any]):
@@ -192,14 +300,21 @@ class UtcTimestamp(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the column type of a dialect."""
-        if dialect.name in {"mysql", "mariadb"}:
-            from sqlalchemy.dialects.mysql import DATETIME
-
-            return dialect.type_descriptor(DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime(timezone=True))
+        return _TIMES.get(dialect.name, DateTime(timezone=True))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """Write the time in UTC and drop the zone, where the database keeps none."""
         if value is None or dialect.name == "postgresql":
             return value
-        return value.astimezone(dt.UTC).replace(tzinfo=None)
+        utc = value.astimezone(dt.UTC)
+        return utc if dialect.name in _KEEP_ZONES else utc.replace(tzinfo=None)
+
+
+_TIMES: Mapping[str, TypeEngine[Any]] = MappingProxyType({
+    "mysql": mysql.DATETIME(fsp=6),
+    "mariadb": mysql.DATETIME(fsp=6),
+    # What DateTime stands for there has no zone.
+    "bigquery": TIMESTAMP(timezone=True),
+    "databricks": TIMESTAMP(timezone=True),
+})
+_KEEP_ZONES = frozenset({"duckdb", "redshift", "snowflake", "bigquery", "databricks"})

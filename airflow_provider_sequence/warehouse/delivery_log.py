@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    literal_column,
     null,
     select,
 )
@@ -31,14 +32,16 @@ from sqlalchemy.sql import ColumnElement, Select
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
     KEY_TEXT,
+    LONG_TEXT,
     UtcTimestamp,
     add_columns,
     columns_there,
     create_if_missing,
+    need_transactions,
     split_table_name,
     transaction,
 )
-from airflow_provider_sequence.warehouse.upsert import upsert_values
+from airflow_provider_sequence.warehouse.upsert import RowStore, Values
 
 DELIVERED, REJECTED, IN_DOUBT, VOIDED = "delivered", "rejected", "in_doubt", "voided"
 
@@ -46,6 +49,8 @@ DELIVERED, REJECTED, IN_DOUBT, VOIDED = "delivered", "rejected", "in_doubt", "vo
 _ADDED_LATER = frozenset({"previous_hash", "voided_hash"})
 #: What stands for the body of an event that was voided without the log having known it.
 _ANY = "*"
+# No parameters: MySQL's drivers make one statement of many, if only the values that it inserts are such.
+_ONE, _ANY_BODY = literal_column("1", Integer), literal_column(f"'{_ANY}'", String)
 #: Entries that are read at a time.
 _PAGE = 500
 
@@ -107,7 +112,8 @@ class DeliveryLog:
     :param task: ``{"dag_id", "task_id", "run_id"}`` of the task that stores entries.
     :param voiding: whether what is delivered voids events.
     :param read_only: make no table, leave one that lacks columns as it is, and store nothing.
-    :raises SequenceConfigurationError: if the table is there, and is not a delivery log.
+    :raises SequenceConfigurationError: if the table is there, and is not a delivery log; or if the database has no
+        transactions.
     """
 
     def __init__(
@@ -121,6 +127,9 @@ class DeliveryLog:
         voiding: bool = False,
         read_only: bool = False,
     ) -> None:
+        need_transactions(
+            connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id:"
+        )
         self._connection = connection
         schema, name = split_table_name(table)
         self._table = Table(
@@ -134,16 +143,16 @@ class DeliveryLog:
             Column("previous_hash", String(64)),
             Column("voided_hash", String(64)),
             Column("body_hash", String(64)),
-            Column("sequence_id", Text),
+            Column("sequence_id", LONG_TEXT),
             Column("http_status", Integer),
-            Column("reason", Text),
-            Column("rejected_body", Text),
+            Column("reason", LONG_TEXT),
+            Column("rejected_body", LONG_TEXT),
             Column("attempts", Integer, nullable=False),
             Column("first_at", UtcTimestamp(), nullable=False),
             Column("last_at", UtcTimestamp(), nullable=False),
-            Column("dag_id", Text),
-            Column("task_id", Text),
-            Column("run_id", Text),
+            Column("dag_id", LONG_TEXT),
+            Column("task_id", LONG_TEXT),
+            Column("run_id", LONG_TEXT),
             schema=schema,
         )
         self._constant = {"account": account, "resource": resource, **task}
@@ -165,30 +174,32 @@ class DeliveryLog:
             add_columns(connection, self._table, sorted(missing))
         self._look_up = self._write_look_up(has_voided=not (read_only and "voided_hash" in missing))
         names = [column.name for column in self._table.columns if column.name != "previous_hash"]
-        c, new = self._table.c, bindparam("body_hash", type_=String(64))
-        other = case((c.body_hash != new, c.body_hash), else_=null())
-        change = {
-            "attempts": c.attempts + 1,
-            "previous_hash": func.coalesce(other, c.previous_hash),
-            # What is delivered otherwise than to void is voided no more.
-            "voided_hash": func.coalesce(other, c.voided_hash, _ANY) if voiding else null(),
-        }
-        self._store = {
-            True: upsert_values(
-                connection.dialect.name,
+        self._stores = {
+            True: RowStore(
+                connection,
                 self._table,
                 names,
                 keep={"first_at", "attempts", "voided_hash"},
-                change=change,
+                change=self._when_delivered,
             ),
             # What was delivered before is what Sequence still holds.
-            False: upsert_values(
-                connection.dialect.name,
+            False: RowStore(
+                connection,
                 self._table,
                 names,
                 keep={"first_at", "attempts", "body_hash", "voided_hash", "sequence_id"},
-                change={"attempts": c.attempts + 1},
+                change=lambda _: {"attempts": self._table.c.attempts + _ONE},
             ),
+        }
+
+    def _when_delivered(self, new: Values) -> dict[str, ColumnElement[Any]]:
+        c = self._table.c
+        other = case((c.body_hash != new["body_hash"], c.body_hash), else_=null())
+        return {
+            "attempts": c.attempts + _ONE,
+            "previous_hash": func.coalesce(other, c.previous_hash),
+            # What is delivered otherwise than to void is voided no more.
+            "voided_hash": func.coalesce(other, c.voided_hash, _ANY_BODY) if self._voiding else null(),
         }
 
     def _write_look_up(self, *, has_voided: bool) -> Select[Any]:
@@ -301,10 +312,7 @@ class DeliveryLog:
             # The last entry of an id counts, and some drivers refuse to store one twice in a statement. Tasks that
             # store the same ids in the same order don't wait for each other in a circle.
             last = {entry.event_id: entry for entry in group}
-            values = [self._row(last[event_id], now) for event_id in sorted(last)]
-            with transaction(self._connection):
-                for statement in self._store[delivered]:
-                    self._connection.execute(statement, values)
+            self._stores[delivered].store([self._row(last[event_id], now) for event_id in sorted(last)])
 
     def _row(self, entry: LogEntry, now: dt.datetime) -> dict[str, Any]:
         return {

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, MetaData, String, Table, Text
+from sqlalchemy import Column, MetaData, String, Table
 from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.database import (
     KEY_TEXT,
+    LONG_TEXT,
     UtcTimestamp,
     columns_there,
     create_if_missing,
+    need_transactions,
     split_table_name,
     transaction,
 )
@@ -36,8 +38,10 @@ def store_differences(
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param of: ``account``, ``resource``, ``window_start`` and ``window_end``.
     :param found: event id, difference and Sequence's id of each.
-    :raises SequenceConfigurationError: if the table is there, and is none of differences.
+    :raises SequenceConfigurationError: if the table is there, and is none of differences; or if the database has no
+        transactions.
     """
+    need_transactions(connection, "a table of differences", "Leave the table out.")
     schema, name = split_table_name(table)
     target = Table(
         name,
@@ -48,7 +52,7 @@ def store_differences(
         Column("window_end", UtcTimestamp(), nullable=False),
         Column("customer_event_id", KEY_TEXT, nullable=False),
         Column("difference", String(16), nullable=False),
-        Column("sequence_id", Text),
+        Column("sequence_id", LONG_TEXT),
         Column("found_at", UtcTimestamp(), nullable=False),
         schema=schema,
     )

@@ -6,7 +6,7 @@ import pickle
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +54,11 @@ def read_rows(
     :raises WarehouseError: if the database refuses the query, or breaks off.
     :raises SequenceConfigurationError: if the statement gives no rows.
     """
+    if engine.dialect.name == "duckdb" and _NO_QUERY.match(sql):
+        raise SequenceConfigurationError(_NOT_A_QUERY)  # it answers an UPDATE with a row, too
     # Without parameters, a percent sign in the statement is a percent sign.
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
-    with database_errors(), engine.connect() as connection:
+    with database_errors(), engine.connect() as connection, ExitStack() as stack:
         given = tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters
         try:
             result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
@@ -71,6 +73,7 @@ def read_rows(
         if not result.returns_rows:
             raise SequenceConfigurationError(_NOT_A_QUERY)
         columns = tuple(result.keys())
+        stack.callback(result.close)  # MySQL's drivers take nothing else before, not even a rollback
         if engine.dialect.name == "sqlite":
             # An open query locks the whole file against writers, a delivery log in it included.
             with tempfile.TemporaryFile() as spool:

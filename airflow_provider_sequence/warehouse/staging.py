@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,12 +14,11 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    Text,
     func,
     select,
+    true,
 )
 from sqlalchemy.engine import Connection
-from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql import Executable, Select
 from sqlalchemy.types import TypeEngine
 
@@ -28,13 +26,16 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.bulk import BulkInsert
 from airflow_provider_sequence.warehouse.database import (
     KEY_TEXT,
+    LONG_TEXT,
     JsonText,
     UtcTimestamp,
     columns_there,
     create_if_missing,
+    need_unique,
     split_table_name,
     transaction,
 )
+from airflow_provider_sequence.warehouse.scratch import create_scratch_table
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
 
 #: Rows that are read at a time.
@@ -44,7 +45,7 @@ ColumnType = Literal["key", "text", "timestamp", "integer", "boolean", "json"]
 
 _SQL_TYPES: dict[str, TypeEngine[Any]] = {
     "key": KEY_TEXT,
-    "text": Text(),
+    "text": LONG_TEXT,
     "timestamp": UtcTimestamp(),
     "integer": BigInteger(),
     "boolean": Boolean(),
@@ -125,34 +126,31 @@ class StagingLoad:
                     "another table: one that is missing is made"
                 )
             columns = [c for c in columns if c.name in there]
+            with connection.begin():
+                need_unique(connection, schema, name, next(c.name for c in columns if c.type == "key"))
         #: The columns that are filled.
         self.columns = tuple(columns)
-        metadata = MetaData()
         self._target = Table(
             name,
-            metadata,
+            MetaData(),
             *(Column(c.name, _SQL_TYPES[c.type], primary_key=c.type == "key") for c in columns),
             schema=schema,
         )
-        self._gathered = Table(
-            f"_sequence_{uuid.uuid4().hex[:12]}",
-            metadata,
+        own: list[Column[Any]] = [
             Column(_POSITION, BigInteger, nullable=False),
             Column(_KEPT, Boolean, nullable=False),
             Column(_LIST, Integer, nullable=False),
-            *(Column(c.name, _SQL_TYPES[c.type]) for c in columns),
-            prefixes=["TEMPORARY"],
-        )
+        ]
+        filled = [Column(c.name, _SQL_TYPES[c.type]) for c in columns]
+        self._gathered = create_scratch_table(connection, [*own, *filled], schema)
         self._key = next(c.name for c in columns if c.type == "key")
         #: Whether the database's text and JSON can hold the character U+0000.
-        self.holds_nul = connection.dialect.name != "postgresql"
+        self.holds_nul = connection.dialect.name not in {"postgresql", "redshift"}
         #: Rows gathered so far.
         self.rows = 0
         self._kept = 0
         # How many rows there were when their keys were counted last, and how many keys.
         self._keys = (0, 0)
-        with connection.begin():
-            connection.execute(CreateTable(self._gathered))
         self._inserts = BulkInsert(connection, self._gathered)
 
     def add(self, rows: Iterable[Sequence[Any]], kept: Iterable[bool], number: int = 0) -> None:
@@ -207,15 +205,17 @@ class StagingLoad:
         :param newest_first: whether the list begins with what should have the greatest keys.
         """
         self._inserts.flush()
-        earlier, later = self._gathered.alias(), self._gathered.alias()
-        key, next_key = earlier.c[self._key], later.c[self._key]
-        query = (
-            select(func.count())
-            .select_from(earlier.join(later, earlier.c[same] == later.c[same]))
-            .where(earlier.c[_LIST] == number, later.c[_LIST] == number)
-            .where(earlier.c[_POSITION] >= first, earlier.c[_POSITION] < later.c[_POSITION])
-            .where(key < next_key if newest_first else key > next_key)
+        c = self._gathered.c
+        before = func.lag(c[self._key]).over(partition_by=c[same], order_by=c[_POSITION])
+        # Read once: MySQL opens no temporary table twice in a statement.
+        pairs = (
+            select(c[self._key].label("later"), before.label("earlier"))
+            .where(c[_LIST] == number, c[_POSITION] >= first, c[same].is_not(None))
+            .subquery()
         )
+        earlier, later = pairs.c.earlier, pairs.c.later
+        wrong = earlier < later if newest_first else earlier > later
+        query = select(func.count()).select_from(pairs).where(wrong)
         with self._connection.begin():
             return not self._connection.execute(query).scalar_one()
 
@@ -228,16 +228,19 @@ class StagingLoad:
         :return: how many rows that were.
         """
         names = [c.name for c in self.columns]
-        kept = self._gathered.c[_KEPT].is_(True)
+        kept = self._gathered.c[_KEPT] == true()
         different = self._kept
         if self.keys() < self.rows:
             different = self._count(select(self._gathered.c[self._key]).where(kept).distinct())
         rows = select(*(self._gathered.c[name] for name in names)).where(kept)
         if different < self._kept:
             rows = self._last_of_each_key(names)
-        # Loads of the same rows then take them in the same order, and don't wait for each other in a circle.
+        # Loads of the same rows then take them in the same order, and don't wait for each other in a circle. Lists come
+        # newest first, so that most are sorted already.
         key = rows.selected_columns[self._key]
-        rows = rows.order_by(key.collate("C") if self._connection.dialect.name == "postgresql" else key)
+        rows = rows.order_by(
+            (key.collate("C") if self._connection.dialect.name == "postgresql" else key).desc()
+        )
         with transaction(self._connection):
             create_if_missing(self._connection, self._target)
             for statement in upsert_rows(self._connection.dialect.name, self._target, names, rows):
@@ -249,7 +252,7 @@ class StagingLoad:
     def _last_of_each_key(self, names: Sequence[str]) -> Select[Any]:
         c = self._gathered.c
         newest = func.row_number().over(partition_by=c[self._key], order_by=c[_POSITION].desc())
-        ranked = select(self._gathered, newest.label("_newest")).where(c[_KEPT].is_(True)).subquery()
+        ranked = select(self._gathered, newest.label("_newest")).where(c[_KEPT] == true()).subquery()
         return select(*(ranked.c[name] for name in names)).where(ranked.c["_newest"] == 1)
 
     def _drop_older(self, same: str) -> Executable:

@@ -3,11 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Table, and_, bindparam, exists, literal_column, select
+from sqlalchemy import Column, Table, and_, bindparam, exists, literal_column, select, true
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Executable, Select
+
+from airflow_provider_sequence.warehouse.bulk import BulkInsert
+from airflow_provider_sequence.warehouse.database import transaction
+from airflow_provider_sequence.warehouse.merge import Merge
+from airflow_provider_sequence.warehouse.scratch import create_scratch_table
+
+#: The new values of a row, by the names of their columns.
+Values = Mapping[str, ColumnElement[Any]]
+#: What a row that is there already gets instead of the new value, for some columns.
+Change = Callable[[Values], Mapping[str, ColumnElement[Any]]]
+
+
+def _no_change(_: Values) -> Mapping[str, ColumnElement[Any]]:
+    return {}
+
+
+class RowStore:
+    """
+    Stores rows, many at a time, in a transaction of their own.
+
+    :param connection: the database.
+    :param target: the table; its primary key tells which rows are the same.
+    :param names: the columns to fill, those of the key among them.
+    :param keep: columns that a row that is there already keeps.
+    :param change: what a row that is there already gets instead of the new value.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        target: Table,
+        names: Sequence[str],
+        *,
+        keep: Collection[str] = (),
+        change: Change = _no_change,
+    ) -> None:
+        self._connection = connection
+        self._target = target
+        self._names = names
+        self._options: Any = {"keep": keep, "change": change}
+
+    def store(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Store rows.
+
+        :param rows: values by the names of their columns, each key once.
+        """
+        if self._connection.dialect.name in _A_TABLE_IS_QUICKER:
+            self._store_by_table(rows)
+            return
+        with transaction(self._connection):
+            for statement in self._by_values:
+                self._connection.execute(statement, rows)
+
+    def _store_by_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        bulk = BulkInsert(self._connection, self._scratch)
+        bulk.add([row[name] for name in self._names] for row in rows)
+        bulk.flush()
+        with transaction(self._connection):
+            for statement in [*self._by_table, self._scratch.delete().where(true())]:
+                self._connection.execute(statement)
+
+    @cached_property
+    def _by_values(self) -> list[Executable]:
+        return upsert_values(self._connection.dialect.name, self._target, self._names, **self._options)
+
+    @cached_property
+    def _by_table(self) -> list[Executable]:
+        rows = select(*self._scratch.columns)
+        return upsert_rows(self._connection.dialect.name, self._target, self._names, rows, **self._options)
+
+    @cached_property
+    def _scratch(self) -> Table:
+        columns = [Column(name, self._target.c[name].type) for name in self._names]
+        return create_scratch_table(self._connection, columns)
 
 
 def upsert_values(
@@ -16,67 +93,80 @@ def upsert_values(
     names: Sequence[str],
     *,
     keep: Collection[str] = (),
-    change: Mapping[str, ColumnElement[Any]] | None = None,
+    change: Change = _no_change,
 ) -> list[Executable]:
     """
     Write the statements that store one row; they are executed in turn, with parameters named like the columns.
 
     :param dialect: SQLAlchemy's name of the database.
-    :param target: the table; its primary key tells which rows are the same.
-    :param names: the columns to fill, those of the key among them.
-    :param keep: columns that a row that is there already keeps.
-    :param change: what a row that is there already gets instead of the new value.
+
+    The others are those of :class:`RowStore`.
     """
     values = {name: bindparam(name, type_=target.c[name].type) for name in names}
-    changed = [name for name in names if name not in {*_key(target), *keep}]
+    key = _key(target)
+    changed = [name for name in names if name not in {*key, *keep}]
     if dialect in _WITH_UPSERT:
-        insert = _WITH_UPSERT[dialect](target)
-        return [_on_conflict(insert.values(values), insert, _key(target), changed, change)]
-    same = and_(*(target.c[name] == values[name] for name in _key(target)))
+        return [_on_conflict(_WITH_UPSERT[dialect](target).values(values), key, changed, change)]
+    same = and_(*(target.c[name] == values[name] for name in key))
     there = exists(select(literal_column("1")).select_from(target).where(same))
     missing = select(*(value.label(name) for name, value in values.items())).where(~there)
-    update = {name: values[name] for name in changed} | dict(change or {})
-    return [target.update().where(same).values(update), target.insert().from_select(names, missing)]
+    update = target.update().where(same).values(_set(values, changed, change))
+    return [update, target.insert().from_select(names, missing)]
 
 
-def upsert_rows(dialect: str, target: Table, names: Sequence[str], rows: Select[Any]) -> list[Executable]:
+def upsert_rows(
+    dialect: str,
+    target: Table,
+    names: Sequence[str],
+    rows: Select[Any],
+    *,
+    keep: Collection[str] = (),
+    change: Change = _no_change,
+) -> list[Executable]:
     """
     Write the statements that store the rows of a query; they are executed in turn.
 
     :param dialect: SQLAlchemy's name of the database.
-    :param target: the table; its primary key, of one column, tells which rows are the same.
-    :param names: the columns to fill.
     :param rows: the rows, each key once.
+
+    The others are those of :class:`RowStore`; ``keep`` and ``change`` are for what upserts or merges.
     """
-    (key,) = _key(target)
+    key = _key(target)
+    changed = [name for name in names if name not in {*key, *keep}]
     if dialect in _WITH_UPSERT:
-        insert = _WITH_UPSERT[dialect](target)
-        return [_on_conflict(insert.from_select(names, rows), insert, [key], [n for n in names if n != key])]
-    keys = rows.with_only_columns(rows.selected_columns[key])
-    return [target.delete().where(target.c[key].in_(keys)), target.insert().from_select(names, rows)]
+        return [_on_conflict(_WITH_UPSERT[dialect](target).from_select(names, rows), key, changed, change)]
+    if dialect in _WITH_MERGE:
+        source = rows.subquery("source")
+        return [Merge(target, source, names, key, _set(source.c, changed, change))]
+    (only,) = key
+    keys = rows.with_only_columns(rows.selected_columns[only])
+    return [target.delete().where(target.c[only].in_(keys)), target.insert().from_select(names, rows)]
 
 
 # The dialects that can do it in one statement, each with an insert of its own.
 _WITH_UPSERT: dict[str, Callable[[Table], Any]] = {
     "postgresql": postgresql.insert,
     "sqlite": sqlite.insert,
+    "duckdb": postgresql.insert,
     "mysql": mysql.insert,
     "mariadb": mysql.insert,
 }
+# Those that can do it in another. Redshift merges tables only, and no queries; it has transactions for the rest.
+_WITH_MERGE = frozenset({"snowflake", "bigquery", "databricks"})
+# Where a statement for each row costs a hundred times what the row does.
+_A_TABLE_IS_QUICKER = frozenset({"duckdb", "snowflake"})
 
 
-def _on_conflict(
-    statement: Any,
-    insert: Any,
-    key: Sequence[str],
-    changed: Sequence[str],
-    change: Mapping[str, ColumnElement[Any]] | None = None,
-) -> Executable:
-    new = insert.inserted if isinstance(insert, mysql.Insert) else insert.excluded
-    set_ = {name: new[name] for name in changed} | dict(change or {})
-    if isinstance(insert, mysql.Insert):
+def _on_conflict(statement: Any, key: Sequence[str], changed: Sequence[str], change: Change) -> Executable:
+    if isinstance(statement, mysql.Insert):
+        set_ = _set(statement.inserted, changed, change)
         return cast("Executable", statement.on_duplicate_key_update(set_))
+    set_ = _set(statement.excluded, changed, change)
     return cast("Executable", statement.on_conflict_do_update(index_elements=list(key), set_=set_))
+
+
+def _set(new: Any, changed: Sequence[str], change: Change) -> dict[str, ColumnElement[Any]]:
+    return {name: new[name] for name in changed} | dict(change(new))
 
 
 def _key(table: Table) -> list[str]:

@@ -19,6 +19,7 @@ from airflow_provider_sequence.pipelines.outcomes import LoggedMemory
 from airflow_provider_sequence.pipelines.push import make_events, push
 from airflow_provider_sequence.warehouse.database import connect
 from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+from tests.integration.support.databases import every_database
 
 TASK = {"dag_id": "billing", "task_id": "push", "run_id": "manual__1"}
 COLUMNS = ["customer_event_id", "customer_alias", "event_type", "event_timestamp", "units"]
@@ -51,12 +52,14 @@ def open_log(engine) -> Iterator[Any]:
         connection.__exit__(None, None, None)
 
 
+@every_database
 def test_table_is_made_when_missing(open_log, warehouse):
     assert held(open_log(), ["a"]) == {}
     assert warehouse.tables() == {"deliveries"}
     assert held(open_log(), ["a"]) == {}
 
 
+@every_database
 def test_delivered_is_found_and_nothing_else(open_log):
     open_log().store([delivered("a", "h1"), delivered("b", "h2"), rejected("c")])
 
@@ -65,6 +68,7 @@ def test_delivered_is_found_and_nothing_else(open_log):
     assert held(open_log(), []) == {}
 
 
+@every_database
 def test_what_is_stored_is_seen_at_once_by_others(open_log, warehouse):
     log = open_log()
     for number in range(3):
@@ -72,6 +76,7 @@ def test_what_is_stored_is_seen_at_once_by_others(open_log, warehouse):
         assert warehouse.rows("SELECT count(*) FROM deliveries") == [(number + 1,)]
 
 
+@every_database
 def test_last_entry_of_an_id_counts(open_log, warehouse):
     log = open_log()
     log.store([delivered("a", "h1"), delivered("a", "h2")])
@@ -81,6 +86,7 @@ def test_last_entry_of_an_id_counts(open_log, warehouse):
     assert warehouse.rows("SELECT count(*) FROM deliveries") == [(1,)]
 
 
+@every_database
 def test_rejected_after_delivered_is_to_be_sent_again(open_log):
     log = open_log()
     log.store([delivered("a", "h1"), rejected("a", "h2"), rejected("b", "h1")])
@@ -90,6 +96,7 @@ def test_rejected_after_delivered_is_to_be_sent_again(open_log):
     assert held(log, ["a", "b"]) == {"a": "h1", "b": "h1"}
 
 
+@every_database
 def test_rejected_entry_keeps_the_hash_that_was_delivered_last(open_log, warehouse):
     log = open_log()
     log.store([delivered("a", "delivered-hash")])
@@ -100,6 +107,7 @@ def test_rejected_entry_keeps_the_hash_that_was_delivered_last(open_log, warehou
     assert any("1.10" in str(value) for value in entry)  # the body that was refused, with every digit
 
 
+@every_database
 def test_delivery_clears_what_was_rejected_before(open_log, warehouse):
     log = open_log()
     log.store([rejected("a")])
@@ -110,6 +118,7 @@ def test_delivery_clears_what_was_rejected_before(open_log, warehouse):
     assert "no" not in entry
 
 
+@every_database
 def test_entry_says_which_task_stored_it(open_log, warehouse):
     open_log().store([delivered("a")])
 
@@ -117,6 +126,7 @@ def test_entry_says_which_task_stored_it(open_log, warehouse):
     assert set(TASK.values()) <= set(entry)
 
 
+@every_database
 def test_accounts_and_resources_do_not_see_each_other(open_log):
     open_log().store([delivered("a", "mine")])
 
@@ -127,6 +137,7 @@ def test_accounts_and_resources_do_not_see_each_other(open_log):
     assert held(open_log(), ["a"]) == {"a": "mine"}
 
 
+@every_database
 def test_ids_keep_every_character(open_log):
     ids = [
         "",
@@ -150,6 +161,7 @@ def test_ids_keep_every_character(open_log):
     assert held(log, ids) == {event_id: f"h{number}" for number, event_id in enumerate(ids)}
 
 
+@every_database
 def test_many_ids_at_once(open_log):
     ids = [f"event-{number}" for number in range(40_000)]
     log = open_log()
@@ -158,6 +170,7 @@ def test_many_ids_at_once(open_log):
     assert held(log, ids) == dict.fromkeys(ids[:2000], "h1")
 
 
+@every_database
 def test_store_is_all_or_nothing(open_log, warehouse):
     log = open_log()
     log.store([delivered("a", "h1")])
@@ -168,6 +181,7 @@ def test_store_is_all_or_nothing(open_log, warehouse):
     assert held(open_log(), ["a", "b"]) == {"a": "h1"}
 
 
+@every_database
 def test_table_that_is_no_log_is_refused(open_log, warehouse):
     warehouse.execute("CREATE TABLE deliveries (id INTEGER, event_id TEXT)")
     with pytest.raises(SequenceConfigurationError, match="deliveries"):
@@ -176,6 +190,7 @@ def test_table_that_is_no_log_is_refused(open_log, warehouse):
     assert warehouse.rows("SELECT * FROM deliveries") == []
 
 
+@every_database
 def test_name_that_is_no_plain_identifier_is_refused(open_log, warehouse):
     with pytest.raises(SequenceConfigurationError):
         open_log("deliveries; DROP TABLE victim")
@@ -223,6 +238,7 @@ def usage(event_id: str, units: Any = 1, alias: str = "acme") -> tuple[Any, ...]
     return (event_id, alias, "call", DAY, units)
 
 
+@every_database
 def test_unchanged_rows_are_not_sent_again(deliver, sandbox):
     rows = [usage(f"e{number}", number) for number in range(50)]
     assert deliver(rows) == (50, 0, 0)
@@ -248,6 +264,7 @@ def test_row_that_changes_back_is_sent_again(deliver, sandbox):
     ]
 
 
+@every_database
 def test_rows_of_one_id_in_one_run(deliver, sandbox):
     rows = [usage("a", 1), usage("b", 1), usage("a", 2), usage("a", 2), usage("a", 1)]
     sent, unchanged, refused = deliver(rows)
@@ -263,6 +280,7 @@ def refuse(sandbox: Any, event_id: str, **rule: Any) -> None:
     sandbox.fault(kind="status", status=400, match={"customerEventId": event_id}, **rule)
 
 
+@every_database
 def test_rejected_rows_are_tried_again(deliver, sandbox):
     refuse(sandbox, "b")
     rows = [usage("a"), usage("b"), usage("c")]
@@ -274,6 +292,7 @@ def test_rejected_rows_are_tried_again(deliver, sandbox):
     assert deliver(rows) == (0, 3, 0)
 
 
+@every_database
 def test_row_that_is_rejected_after_it_was_delivered(deliver, sandbox, warehouse):
     assert deliver([usage("a", 1)]) == (1, 0, 0)
     refuse(sandbox, "a", times=1)

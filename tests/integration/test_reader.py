@@ -145,7 +145,7 @@ def test_parameters_in_the_style_of_postgres(engine, warehouse):
 def test_parameter_is_never_sql(engine, warehouse):
     warehouse.execute("CREATE TABLE victim (name TEXT)")
     evil = "x'; DROP TABLE victim; --"
-    mark = "%s" if warehouse.is_postgres else "?"
+    mark = "?" if warehouse.is_sqlite else "%s"
 
     assert read(engine, f"SELECT name FROM victim WHERE name = {mark}", [evil])[1] == []
     assert warehouse.tables() == {"victim"}

@@ -23,13 +23,13 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError, War
 from airflow_provider_sequence.pipelines.items import ItemMapper, staging_columns
 from airflow_provider_sequence.warehouse.database import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
-from tests.integration.support.databases import every_driver
+from tests.integration.support.databases import every_database, every_driver
 from tests.integration.support.values import utc
 
 COLUMNS = [
     StagingColumn("id", "key"),
     StagingColumn("name", "text"),
-    StagingColumn("at", "timestamp"),
+    StagingColumn("seen_at", "timestamp"),
     StagingColumn("size", "integer"),
     StagingColumn("is_new", "boolean"),
     StagingColumn("facts", "json"),
@@ -62,7 +62,7 @@ def test_table_is_made_when_missing(engine, warehouse):
         ("a", "ann", 1),
         ("b", "ann", 1),
     ]
-    assert [utc(at) for (at,) in warehouse.rows("SELECT at FROM staged")] == [NOON, NOON]
+    assert [utc(at) for (at,) in warehouse.rows("SELECT seen_at FROM staged")] == [NOON, NOON]
     assert [bool(new) for (new,) in warehouse.rows("SELECT is_new FROM staged")] == [True, True]
 
 
@@ -76,12 +76,12 @@ def test_column_types_are_those_of_the_database(engine, warehouse):
         assert dict(types) | {"id": "…"} == {
             "id": "…",
             "name": "text",
-            "at": "timestamp with time zone",
+            "seen_at": "timestamp with time zone",
             "size": "bigint",
             "is_new": "boolean",
             "facts": "jsonb",
         }
-    else:
+    elif warehouse.is_sqlite:
         types = {name: kind.upper() for _, name, kind, *_ in warehouse.rows("PRAGMA table_info(staged)")}
         assert types["name"] == types["facts"] == "TEXT"
 
@@ -116,6 +116,7 @@ def test_same_load_twice_is_the_same_table(engine, warehouse):
     assert warehouse.rows("SELECT * FROM staged ORDER BY id") == before
 
 
+@every_database
 def test_last_row_of_a_key_wins_within_a_load(engine, warehouse):
     with connect(engine) as connection:
         gathered = StagingLoad(connection, "staged", COLUMNS)
@@ -127,6 +128,7 @@ def test_last_row_of_a_key_wins_within_a_load(engine, warehouse):
     assert warehouse.rows("SELECT id, name FROM staged ORDER BY id") == [("a", "third"), ("b", "ann")]
 
 
+@every_database
 def test_rows_that_are_not_kept_are_only_counted(engine, warehouse):
     with connect(engine) as connection:
         gathered = StagingLoad(connection, "staged", COLUMNS)
@@ -137,6 +139,7 @@ def test_rows_that_are_not_kept_are_only_counted(engine, warehouse):
     assert warehouse.rows("SELECT id FROM staged ORDER BY id") == [("a",), ("b",)]
 
 
+@every_database
 def test_load_of_no_rows(engine, warehouse):
     assert load(engine, []) == 0
     assert warehouse.rows("SELECT * FROM staged") == []
@@ -156,6 +159,7 @@ def test_load_without_merge_leaves_everything_as_it_was(engine, warehouse):
     assert warehouse.tables() == {"staged"}
 
 
+@every_database
 def test_gathered_rows_are_not_seen_before_the_merge(engine, warehouse):
     load(engine, [row("a", "old")])
     with connect(engine) as connection:
@@ -171,8 +175,8 @@ def test_gathered_rows_are_not_seen_before_the_merge(engine, warehouse):
 @every_driver
 def test_row_that_the_table_refuses_leaves_it_as_it_was(engine, warehouse):
     warehouse.execute(
-        "CREATE TABLE staged (id VARCHAR(50) PRIMARY KEY, name TEXT, at TIMESTAMP, size INTEGER CHECK (size < 100),"
-        " is_new BOOLEAN, facts TEXT)"
+        "CREATE TABLE staged (id VARCHAR(50) PRIMARY KEY, name TEXT, seen_at TIMESTAMP,"
+        " size INTEGER CHECK (size < 100), is_new BOOLEAN, facts TEXT)"
     )
     columns = [column for column in COLUMNS if column.name != "facts"]
     load(engine, [row("a", "old")[:-1]], columns=columns)
@@ -185,6 +189,7 @@ def test_row_that_the_table_refuses_leaves_it_as_it_was(engine, warehouse):
     assert "ann@example.org" not in str(caught.value)
 
 
+@every_database
 def test_failed_load_of_a_missing_table_leaves_no_table(engine, warehouse):
     with pytest.raises((WarehouseError, ValueError, TypeError)):
         load(engine, [row("a"), ("b", "x", "not a time", 1, True, "{}")])
@@ -219,6 +224,7 @@ with connect(get_engine("warehouse")) as connection:
 """
 
 
+@every_database
 def test_killed_load_leaves_the_table_as_it_was(engine, warehouse):
     load(engine, [row("a", "old")])
     killed = subprocess.run([sys.executable, "-c", KILLED], timeout=60, capture_output=True, check=False)
@@ -278,6 +284,18 @@ def test_text_keeps_every_character(engine, warehouse):
     assert [json.loads(facts) for _, facts in stored] == [{text: text} for text in TEXTS]
 
 
+@every_database
+def test_keys_are_told_apart_byte_by_byte(engine, warehouse):
+    keys = ["a", "A", "a ", "ä", "a\u0308", "ａ", "ss", "ß", " a"]
+    assert load(engine, [row(key) for key in keys]) == len(keys)
+    with connect(engine) as connection:
+        gathered = StagingLoad(connection, "staged", COLUMNS)
+        gathered.add([row(key) for key in keys], [True] * len(keys))
+        assert (gathered.keys(), gathered.merge()) == (len(keys), len(keys))
+
+    assert sorted(key for (key,) in warehouse.rows("SELECT id FROM staged")) == sorted(keys)
+
+
 @every_driver
 def test_keys_keep_every_character(engine, warehouse):
     keys = [text for text in TEXTS if len(text) < 1000]
@@ -297,15 +315,16 @@ def test_times_are_the_same_instant_whatever_their_zone(engine, warehouse):
     rows = [(str(i), None, at, None, None, None) for i, at in enumerate((there, first, last))]
     load(engine, rows)
 
-    stored = [utc(at) for (at,) in warehouse.rows("SELECT at FROM staged ORDER BY id")]
+    stored = [utc(at) for (at,) in warehouse.rows("SELECT seen_at FROM staged ORDER BY id")]
     assert stored == [NOON, first, last]
 
 
+@every_database
 @pytest.mark.parametrize("optional_is_there", [True, False])
 def test_existing_table_may_lack_an_optional_column(engine, warehouse, optional_is_there):
     more = ", facts TEXT" if optional_is_there else ""
     warehouse.execute(
-        "CREATE TABLE staged (id VARCHAR(50) PRIMARY KEY, name TEXT, at TIMESTAMP, size INTEGER, is_new BOOLEAN,"
+        "CREATE TABLE staged (id VARCHAR(50) PRIMARY KEY, name TEXT, seen_at TIMESTAMP, size INTEGER, is_new BOOLEAN,"
         f" mine TEXT DEFAULT 'own'{more})"
     )
     columns = [*COLUMNS[:-1], StagingColumn("facts", "json")]
@@ -319,6 +338,7 @@ def test_existing_table_may_lack_an_optional_column(engine, warehouse, optional_
     assert warehouse.rows("SELECT id, name, mine FROM staged") == [("a", "new", "own")]
 
 
+@every_database
 def test_existing_table_must_have_the_other_columns(engine, warehouse):
     warehouse.execute("CREATE TABLE staged (id VARCHAR(50) PRIMARY KEY, name TEXT)")
     warehouse.execute("INSERT INTO staged VALUES ('a', 'old')")
@@ -328,9 +348,10 @@ def test_existing_table_must_have_the_other_columns(engine, warehouse):
     assert warehouse.rows("SELECT * FROM staged") == [("a", "old")]
 
 
+@every_database
 def test_existing_table_without_a_unique_key_is_no_place_for_an_upsert(engine, warehouse):
     warehouse.execute(
-        "CREATE TABLE staged (id TEXT, name TEXT, at TIMESTAMP, size INTEGER, is_new BOOLEAN, facts TEXT)"
+        "CREATE TABLE staged (id TEXT, name TEXT, seen_at TIMESTAMP, size INTEGER, is_new BOOLEAN, facts TEXT)"
     )
     columns = COLUMNS[:-1]
     try:
@@ -373,6 +394,7 @@ def test_name_that_is_no_plain_identifier_is_refused(engine, warehouse, name):
     assert warehouse.tables() == {"victim"}
 
 
+@every_database
 @pytest.mark.parametrize("name", ["order", "Staged_Events", "user", "select", "_x$1"])
 def test_name_may_be_a_word_of_sql(engine, warehouse, name):
     load(engine, [row("a")], table=name)
@@ -380,9 +402,11 @@ def test_name_may_be_a_word_of_sql(engine, warehouse, name):
 
     (table,) = warehouse.tables()
     assert table.lower() == name.lower()
-    assert warehouse.rows(f'SELECT id FROM "{table}" ORDER BY id') == [("a",), ("b",)]
+    quote = warehouse.engine.dialect.identifier_preparer.quote_identifier
+    assert warehouse.rows(f"SELECT id FROM {quote(table)} ORDER BY id") == [("a",), ("b",)]
 
 
+@every_database
 def test_table_of_another_schema(engine, warehouse):
     if warehouse.is_postgres:
         warehouse.execute("CREATE SCHEMA billing")
@@ -390,6 +414,9 @@ def test_table_of_another_schema(engine, warehouse):
         load(engine, [row("a", "new")], table="billing.staged")
         assert warehouse.tables() == set()
         assert warehouse.rows("SELECT id, name FROM billing.staged") == [("a", "new")]
+    elif warehouse.engine.dialect.name == "mysql":
+        load(engine, [row("a")], table=f"{warehouse.engine.url.database}.staged")
+        assert warehouse.rows("SELECT id FROM staged") == [("a",)]
     else:
         load(engine, [row("a")], table="main.staged")
         load(engine, [row("a", "new")], table="main.staged")
@@ -427,6 +454,7 @@ def test_two_loads_of_the_same_rows_at_the_same_time(engine, warehouse):
     assert warehouse.rows("SELECT count(*) FROM staged") == [(3000,)]
 
 
+@every_database
 def test_memory_does_not_grow_with_the_rows(engine, warehouse):
     def peak(number: int) -> int:
         tracemalloc.start()
@@ -480,6 +508,7 @@ def test_fields_that_nobody_documented_are_kept(engine, warehouse):
     assert second[5] is None or json.loads(second[5]) == {}
 
 
+@every_database
 def test_field_of_an_unexpected_type_is_kept(engine, warehouse):
     load_items(
         engine,
@@ -513,6 +542,7 @@ def test_characters_that_no_database_text_can_hold_are_not_the_end_of_a_load(eng
     assert warehouse.rows("SELECT count(*) FROM staged") == [(2,)]
 
 
+@every_database
 def test_metrics_have_columns_of_their_own(engine, warehouse):
     load_items(
         engine, USAGE_METRICS, '{"id": "1", "name": "Calls", "eventType": "call", "aggregationType": "COUNT"}'

@@ -19,7 +19,7 @@ from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOpe
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.triggers.sequence import SequenceEventsTrigger
 from tests.integration.support.airflow import interval_dag, manual_dag
-from tests.integration.support.databases import every_driver, sequence_connection
+from tests.integration.support.databases import sequence_connection
 from tests.integration.support.values import exact, said, utc
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -74,6 +74,10 @@ NUMBERS = [
     "1e-7",
     "100",
 ]
+# MySQL would have the table's name in quotes.
+every_driver = pytest.mark.parametrize(
+    "warehouse", ["sqlite", "postgres", "psycopg2", "duckdb"], indirect=True
+)
 NAMES = ["acme", "Zoë & Söhne", "株式会社", "👩🏽‍🚀, Inc.", 'o\'brien "co"', "a\\b %s :x"]
 
 
@@ -200,13 +204,15 @@ def test_numbers_are_the_same_text_on_the_way_out_and_back(run_dag, sandbox, seq
 def test_columns_become_properties(run_dag, sandbox, sequence_conn, warehouse):
     number = "numeric" if warehouse.is_postgres else "text"
     warehouse.execute(
-        f"CREATE TABLE usage (id INTEGER, who TEXT, at TEXT, units {number}, note TEXT, number INTEGER)"
+        f"CREATE TABLE usage (id INTEGER, who TEXT, used_at TEXT, units {number}, note TEXT, number INTEGER)"
     )
     digits = "12345678901234567890.12345678901234567890"
     value = digits if warehouse.is_postgres else f"'{digits}'"
     warehouse.execute(f"INSERT INTO usage VALUES (1, 'acme', '2026-03-01 10:00:00', {value}, NULL, 7)")
-    columns = {"customer_alias": "who", "event_timestamp": "at"}
-    dag = one_task(push, event_type="call", columns=columns, event_key=["id", "at"], timezone="Europe/Berlin")
+    columns = {"customer_alias": "who", "event_timestamp": "used_at"}
+    dag = one_task(
+        push, event_type="call", columns=columns, event_key=["id", "used_at"], timezone="Europe/Berlin"
+    )
     assert run_dag(dag, END).state == "success"
     assert run_dag(dag, END).state == "success"
 

@@ -1,4 +1,9 @@
-"""Real warehouses: an SQLite file or a PostgreSQL database, new for each test, behind an Airflow connection."""
+"""Real warehouses: a file of SQLite or DuckDB, or a database of PostgreSQL or MySQL, new for each test, behind an
+Airflow connection.
+
+MariaDB comes from no wheel: tests run on it where ``SEQUENCE_TEST_MYSQL`` is the URL of a server, like
+``mysql+mysqldb://root@127.0.0.1:3306``, whose user may make databases.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
+from duckdb_engine import ConnectionWrapper
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
 from tests.support.server import CREDENTIALS, Server
 
 _number = itertools.count()
+_mysql = ["mysql"] if os.environ.get("SEQUENCE_TEST_MYSQL") else []
 
 
 @dataclass
@@ -38,6 +46,10 @@ class Warehouse:
     def is_postgres(self) -> bool:
         return self.engine.dialect.name == "postgresql"
 
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
     def execute(self, sql: str, *rows: Mapping[str, Any]) -> None:
         """Run a statement, once for each row of parameters; ``:name`` stands for a parameter."""
         with self.engine.begin() as connection:
@@ -50,7 +62,8 @@ class Warehouse:
 
     def tables(self) -> set[str]:
         """Names of the tables there are."""
-        return set(sa.inspect(self.engine).get_table_names())
+        with self.engine.connect() as connection:
+            return set(sa.inspect(connection).get_table_names())
 
 
 @contextmanager
@@ -82,12 +95,17 @@ def postgres() -> Iterator[URL]:
         yield url
 
 
-every_driver = pytest.mark.parametrize("warehouse", ["sqlite", "postgres", "psycopg2"], indirect=True)
+every_driver = pytest.mark.parametrize(
+    "warehouse", ["sqlite", "postgres", "psycopg2", "duckdb", *_mysql], indirect=True
+)
+every_database = pytest.mark.parametrize(
+    "warehouse", ["sqlite", "postgres", "duckdb", *_mysql], indirect=True
+)
 on_postgres = pytest.mark.parametrize("warehouse", ["postgres", "psycopg2"], indirect=True)
 on_sqlite = pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", *_mysql])
 def warehouse(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Warehouse]:
@@ -101,6 +119,20 @@ def warehouse(
         engine = sa.create_engine(f"sqlite:///{path}")
         yield Warehouse("warehouse", engine)
         engine.dispose()
+        return
+    if request.param == "duckdb":
+        path = tmp_path / "warehouse.duckdb"
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "duckdb", "host": str(path)}))
+        # Its file is another process's only while no connection is open.
+        yield Warehouse(
+            "warehouse",
+            sa.create_engine(
+                "duckdb://", creator=lambda: ConnectionWrapper(duckdb.connect(path)), poolclass=NullPool
+            ),
+        )
+        return
+    if request.param == "mysql":
+        yield from _mysql_warehouse(monkeypatch)
         return
     extra = {}
     if request.param == "psycopg2":
@@ -122,6 +154,31 @@ def warehouse(
         engine.dispose()
         with admin.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _mysql_warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    server = make_url(os.environ["SEQUENCE_TEST_MYSQL"])
+    name = f"sequence_{os.getpid()}_{next(_number)}"
+    admin = sa.create_engine(server, poolclass=NullPool)
+    engine = sa.create_engine(server.set(database=name), poolclass=NullPool)
+    with admin.begin() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        connection.exec_driver_sql("SET GLOBAL max_recursive_iterations = 10000000")
+    fields = {
+        "conn_type": "mysql",
+        "host": server.host,
+        "port": server.port,
+        "login": server.username,
+        "password": server.password or "",
+        "schema": name,
+        "extra": {"charset": "utf8mb4"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
+    try:
+        yield Warehouse("warehouse", engine)
+    finally:
+        with admin.begin() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
 
 
 def _json_as_text(connection: Any, _: Any) -> None:

@@ -1,0 +1,73 @@
+"""A connection to a database that is not there: what it would be told, in its dialect's own words."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+#: A dialect each, and what its URL begins with; PostgreSQL with a driver that has no COPY of its own here.
+URLS = {
+    "snowflake": "snowflake://",
+    "bigquery": "bigquery://",
+    "redshift": "redshift+psycopg2://",
+    "databricks": "databricks://",
+    "duckdb": "duckdb://",
+    "mysql": "mysql+pymysql://",
+    "mariadb": "mariadb+pymysql://",
+    "postgresql": "postgresql+pg8000://",
+    "sqlite": "sqlite://",
+}
+
+
+class Answer:
+    """What a database without rows says."""
+
+    def scalar_one(self) -> int:
+        return 0
+
+    def all(self) -> list[Any]:
+        return []
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+class Recorder:
+    """Takes what a connection takes, compiles it and keeps it; transactions are kept as ``BEGIN`` and ``COMMIT``."""
+
+    def __init__(self, dialect: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.dialect: Any = make_url(URLS[dialect]).get_dialect()()
+        if dialect == "mysql":
+            self.dialect.server_version_info = (8, 0, 40)
+        self.statements: list[str] = []
+        self.info: dict[str, Any] = {}
+
+    def execute(self, statement: Any, parameters: Any = None) -> Answer:
+        self.statements.append(" ".join(str(statement.compile(dialect=self.dialect)).split()))
+        return Answer()
+
+    def exec_driver_sql(self, statement: str, parameters: Any = None) -> Answer:
+        self.statements.append(statement)
+        return Answer()
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[None]:
+        self.statements.append("BEGIN")
+        yield
+        self.statements.append("COMMIT")
+
+    @contextlib.contextmanager
+    def begin_nested(self) -> Iterator[None]:
+        self.statements.append("SAVEPOINT")
+        yield
+        self.statements.append("RELEASE")
+
+    def beginning(self, *words: str) -> list[str]:
+        """The statements that begin so."""
+        return [statement for statement in self.statements if statement.startswith(words)]

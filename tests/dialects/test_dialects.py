@@ -1,0 +1,273 @@
+"""What the package would tell each database, compiled by its SQLAlchemy dialect: no more than that it is in its words.
+
+Snowflake, BigQuery, Redshift and Databricks run nowhere but at home; the others, which the integration tests run on,
+are here to compare.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+import pytest
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse import database, delivery_log, differences, staging
+from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.warehouse.differences import store_differences
+from airflow_provider_sequence.warehouse.scratch import drop_scratch_tables
+from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad, keys_of_window
+from tests.dialects.recorder import URLS, Recorder
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+COLUMNS = [
+    StagingColumn("id", "key"),
+    StagingColumn("customer_event_id", "text"),
+    StagingColumn("event_timestamp", "timestamp"),
+    StagingColumn("total", "integer"),
+    StagingColumn("flag", "boolean"),
+    StagingColumn("event_properties", "json"),
+]
+ROW = ("1", "e", NOON, 1, True, "{}")
+LOG_COLUMNS = {
+    *("account", "resource", "customer_event_id", "status", "previous_hash", "voided_hash", "body_hash"),
+    *("sequence_id", "http_status", "reason", "rejected_body", "attempts", "first_at", "last_at"),
+    *("dag_id", "task_id", "run_id"),
+}
+
+WITH_MERGE = {"snowflake", "bigquery", "databricks"}
+NO_TRANSACTIONS = {"bigquery", "databricks"}
+HAVE_TEMPORARY = URLS.keys() - NO_TRANSACTIONS
+
+
+@pytest.fixture(autouse=True)
+def _nothing_there(monkeypatch):
+    for module in (database, staging):
+        monkeypatch.setattr(module, "columns_there", lambda *_: None)
+
+
+def pulled(dialect: str, number: int = 3, newest_of: str | None = None) -> Recorder:
+    """What a pull runs."""
+    recorder: Any = Recorder(dialect)
+    load = StagingLoad(recorder, "sales.staged", COLUMNS)
+    load.add([ROW] * number, [True] * number)
+    load.keys()
+    load.keys_by_list()
+    load.is_in_order("customer_event_id", 0, 0, newest_first=True)
+    load.merge(newest_of)
+    load.held("event_timestamp", (NOON, NOON))
+    list(keys_of_window(Reading(recorder), "sales.staged", "event_timestamp", (NOON, NOON)))
+    drop_scratch_tables(recorder)
+    return recorder
+
+
+class Reading:
+    """The connection where a result is read in parts."""
+
+    def __init__(self, recorder: Any) -> None:
+        self.begin, self._recorder = recorder.begin, recorder
+
+    def execution_options(self, **_: Any) -> Any:
+        return self
+
+    def execute(self, statement: Any) -> Any:
+        self._recorder.execute(statement)
+        return self
+
+    def partitions(self) -> list[Any]:
+        return []
+
+
+def logged(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voiding: bool = False) -> Recorder:
+    """What a push with a delivery log runs."""
+    recorder: Any = Recorder(dialect)
+    monkeypatch.setattr(delivery_log, "columns_there", lambda *_: LOG_COLUMNS)  # once it is made
+    log = DeliveryLog(
+        recorder,
+        "sales.deliveries",
+        account="a",
+        resource="usage_events",
+        task={"dag_id": "d", "task_id": "t", "run_id": "r"},
+        voiding=voiding,
+    )
+    log.known(["e"])
+    list(log.rejected())
+    log.doubt(["e"])
+    log.learn_voided("e", "h")
+    log.store([LogEntry("e", True, "h"), LogEntry("f", False, "h", rejected_body="{}")])
+    return recorder
+
+
+def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """What a reconciliation runs."""
+    recorder: Any = Recorder(dialect)
+    names = {"account", "resource", "window_start", "window_end", "customer_event_id", "difference"}
+    monkeypatch.setattr(differences, "columns_there", lambda *_: {*names, "sequence_id", "found_at"})
+    of = {"account": "a", "resource": "usage_events", "window_start": NOON, "window_end": NOON}
+    store_differences(recorder, "sales.differences", of=of, found=[("e", "missing", None)])
+    return recorder
+
+
+@pytest.mark.parametrize("dialect", URLS)
+def test_rows_replace_those_with_their_key_all_or_nothing(dialect):
+    recorder = pulled(dialect)
+    one = recorder.beginning("MERGE INTO")
+    upserts = [statement for statement in recorder.beginning("INSERT INTO") if " SELECT " in statement]
+    if dialect in WITH_MERGE:
+        (statement,) = one
+        assert re.search(
+            r"^MERGE INTO \S*sales\S*staged\S* USING \(SELECT .*\) AS .?source.? ON \S*staged\S*id\S* = \S*source\S*id\S*"
+            r" WHEN MATCHED THEN UPDATE SET (?!.?id.? =).* WHEN NOT MATCHED THEN INSERT \(.*\) VALUES \(.*\)$",
+            statement,
+        )
+        assert "ON CONFLICT" not in statement
+    elif dialect == "redshift":
+        # It merges no queries; both statements are in one transaction.
+        (delete,) = recorder.beginning("DELETE FROM sales.staged WHERE")
+        place = recorder.statements.index(delete)
+        assert recorder.statements[place + 1].startswith("INSERT INTO sales.staged (")
+        assert "COMMIT" not in recorder.statements[place : place + 2]
+        assert one == []
+    else:
+        words = (
+            "ON DUPLICATE KEY UPDATE" if dialect in {"mysql", "mariadb"} else "ON CONFLICT (id) DO UPDATE SET"
+        )
+        assert words in " ".join(upserts)
+        assert one == []
+
+
+def test_what_mysql_inserts_out_of_a_query_has_no_name():
+    """``inserted.name``, which is where SQLAlchemy is led to easily, is no column there."""
+    for dialect in ("mysql", "mariadb"):
+        (statement,) = [each for each in pulled(dialect).statements if "ON DUPLICATE" in each]
+        assert "inserted." not in statement
+        assert "VALUES(" in statement or " AS new " in statement
+
+
+@pytest.mark.parametrize("dialect", URLS)
+def test_gathered_rows_are_out_of_sight_and_gone_at_the_end(dialect):
+    recorder = pulled(dialect)
+    made = [each for each in recorder.beginning("CREATE") if "_sequence_" in each]
+    (statement,) = made
+    if dialect in HAVE_TEMPORARY:
+        assert statement.startswith("CREATE TEMPORARY TABLE")
+        assert recorder.beginning("DROP") == []
+    else:
+        assert statement.startswith("CREATE TABLE")
+        assert "sales" in statement
+        assert [each.split()[:2] for each in recorder.beginning("DROP")] == [["DROP", "TABLE"]]
+    assert ("expiration_timestamp" in statement) is (dialect == "bigquery")
+
+
+@pytest.mark.parametrize("dialect", URLS)
+def test_no_statement_reads_the_gathered_rows_twice(dialect):
+    """MySQL refuses to open a temporary table again."""
+    for statement in pulled(dialect, newest_of="customer_event_id").statements:
+        assert len(re.findall(r"(?:FROM|JOIN) \S*_sequence_", statement)) <= 1
+
+
+@pytest.mark.parametrize("dialect", URLS)
+def test_no_savepoint_where_there_is_none(dialect):
+    recorder = pulled(dialect)
+    (made,) = [each for each in recorder.beginning("CREATE TABLE") if "_sequence_" not in each]
+    has_savepoints = dialect in {"postgresql", "sqlite"}
+    assert ("SAVEPOINT" in recorder.statements) is has_savepoints
+    assert ("IF NOT EXISTS" in made) is not has_savepoints
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "time"),
+    [
+        ("snowflake", "TEXT", "TIMESTAMP_TZ"),
+        ("bigquery", "STRING", "TIMESTAMP"),
+        ("redshift", "VARCHAR(65535)", "TIMESTAMP WITH TIME ZONE"),
+        ("databricks", "STRING", "TIMESTAMP"),
+        ("duckdb", "TEXT", "TIMESTAMP WITH TIME ZONE"),
+        ("mysql", "LONGTEXT COLLATE utf8mb4_0900_bin", "DATETIME(6)"),
+        ("mariadb", "LONGTEXT COLLATE utf8mb4_nopad_bin", "DATETIME(6)"),
+        ("postgresql", "TEXT", "TIMESTAMP WITH TIME ZONE"),
+        ("sqlite", "TEXT", "DATETIME"),
+    ],
+)
+def test_types_hold_long_texts_and_moments(dialect, text, time):
+    recorder = pulled(dialect)
+    (made,) = [each for each in recorder.beginning("CREATE TABLE") if "_sequence_" not in each]
+    assert made.replace("`", "").count(f"customer_event_id {text},") == 1
+    assert made.replace("`", "").count(f"event_timestamp {time},") == 1
+    json = "JSONB" if dialect == "postgresql" else text
+    assert re.search(rf"event_properties {re.escape(json)}[,) ]", made.replace("`", ""))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "rows"),
+    [("snowflake", 1), ("bigquery", 1000), ("redshift", 1000), ("databricks", 28), ("mysql", 1)],
+)
+def test_rows_of_a_statement_are_as_many_as_its_parameters_allow(dialect, rows):
+    recorder = pulled(dialect, 1000)
+    inserts = [
+        each for each in recorder.beginning("INSERT INTO") if "_sequence_" in each and "SELECT" not in each
+    ]
+    # where a statement has one row, the driver makes one of many
+    assert inserts[0].count("), (") + 1 == rows
+
+
+@pytest.mark.parametrize("dialect", URLS)
+def test_superseded_copies_go_after_the_rows_have_come(dialect):
+    recorder = pulled(dialect, newest_of="customer_event_id")
+    *_, last = recorder.beginning("DELETE FROM")
+    came = [
+        number
+        for number, each in enumerate(recorder.statements)
+        if each.startswith(("MERGE", "INSERT")) and "SELECT" in each
+    ]
+    assert recorder.statements.index(last) > came[-1]
+    assert "JOIN" in last
+
+
+@pytest.mark.parametrize("dialect", sorted(URLS.keys() - NO_TRANSACTIONS))
+@pytest.mark.parametrize("voiding", [True, False])
+def test_delivery_log(dialect, voiding, monkeypatch):
+    recorder = logged(dialect, monkeypatch, voiding=voiding)
+    (look_up,) = [each for each in recorder.beginning("SELECT") if "CASE WHEN" in each]
+    assert "= ANY" in look_up if dialect == "postgresql" else " IN " in look_up
+    assert len(recorder.beginning("UPDATE")) >= 2  # in doubt, and voided
+    words = {
+        "snowflake": "MERGE INTO sales.deliveries USING (SELECT",
+        "redshift": "UPDATE sales.deliveries SET",
+        "mysql": "ON DUPLICATE KEY UPDATE",
+        "mariadb": "ON DUPLICATE KEY UPDATE",
+    }.get(dialect, "ON CONFLICT (account, resource, customer_event_id) DO UPDATE SET")
+    stored = [each for each in recorder.statements if words in each]
+    assert len(stored) == (2 if dialect != "redshift" else 4)
+    delivered = stored[-2]
+    assert re.search(r"attempts ?= ?\(?\S*attempts \+ ", delivered)
+    assert (
+        "first_at"
+        not in delivered.split(" SET " if "SET" in delivered else " UPDATE ")[1].split("WHEN NOT")[0]
+    )
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
+def test_only_what_is_inserted_is_a_parameter_of_mysqls_upsert(dialect, monkeypatch):
+    """The drivers make one statement of many only then."""
+    for statement in logged(dialect, monkeypatch).statements:
+        assert "%(" not in statement.partition("ON DUPLICATE KEY")[2]
+        assert "%s" not in statement.partition("ON DUPLICATE KEY")[2]
+
+
+@pytest.mark.parametrize("dialect", sorted(URLS.keys() - NO_TRANSACTIONS))
+def test_differences_are_replaced_in_one_transaction(dialect, monkeypatch):
+    recorder = compared(dialect, monkeypatch)
+    delete, insert = recorder.beginning("DELETE", "INSERT")
+    start = recorder.statements.index(delete)
+    assert "COMMIT" not in recorder.statements[start : recorder.statements.index(insert)]
+
+
+@pytest.mark.parametrize("dialect", sorted(NO_TRANSACTIONS))
+@pytest.mark.parametrize("use", [logged, compared])
+def test_what_needs_transactions_is_refused_where_there_are_none(dialect, use, monkeypatch):
+    with pytest.raises(
+        SequenceConfigurationError, match=rf"{dialect}.*transactions.*PostgreSQL, MySQL, MariaDB"
+    ):
+        use(dialect, monkeypatch)

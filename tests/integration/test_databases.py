@@ -1,0 +1,184 @@
+"""What each database has of its own: ways in that are its alone, locks, and text that is told apart."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
+from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
+from tests.integration.support.airflow import interval_dag
+from tests.integration.support.databases import every_database
+from tests.integration.support.values import utc
+
+START, END = "2026-03-01", "2026-03-02"
+on_duckdb = pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+COLUMNS = [
+    StagingColumn("id", "key"),
+    StagingColumn("name", "text"),
+    StagingColumn("seen_at", "timestamp"),
+    StagingColumn("size", "integer"),
+    StagingColumn("is_new", "boolean"),
+    StagingColumn("facts", "json"),
+]
+
+
+@every_database
+def test_there_and_back_with_the_log_in_the_same_database(run_dag, sandbox, sequence_conn, warehouse):
+    warehouse.execute(
+        "CREATE TABLE used (customer_event_id VARCHAR(50), customer_alias VARCHAR(50), event_type VARCHAR(50),"
+        " event_timestamp VARCHAR(50), n VARCHAR(50))"
+    )
+    warehouse.execute(
+        "INSERT INTO used VALUES (:id, 'acme', 'call', '2026-03-01T10:00:00.000001Z', :n)",
+        *[{"id": f"{case}{number}", "n": f"{number}.10"} for case in "eE" for number in range(1500)],
+    )
+    with interval_dag(START, END) as dag:
+        push = SqlToSequenceUsageEventsOperator(
+            task_id="push",
+            sql="SELECT * FROM used",
+            sql_conn_id="warehouse",
+            delivery_log_table="deliveries",
+        )
+        pull = SequenceToSqlOperator(
+            task_id="pull", resource="usage_events", table="staged", sql_conn_id="warehouse"
+        )
+        push >> pull
+    first, again = run_dag(dag, END), run_dag(dag, END)
+
+    assert (first.state, again.state) == ("success", "success")
+    assert (first.xcoms["push"]["delivered"], again.xcoms["push"]["unchanged"]) == (3000, 3000)
+    assert warehouse.rows("SELECT count(*), count(DISTINCT customer_event_id) FROM staged") == [(3000, 3000)]
+    (stored,) = warehouse.rows(
+        "SELECT event_timestamp, event_properties FROM staged WHERE customer_event_id = 'E7'"
+    )
+    assert utc(stored[0]) == dt.datetime(2026, 3, 1, 10, 0, 0, 1, tzinfo=dt.UTC)
+    assert json.loads(stored[1]) == {"n": "7.10"}
+
+
+@on_duckdb
+def test_every_value_through_a_file_of_duckdb(engine, warehouse, monkeypatch):
+    every_plane = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000, 7)]))
+    names = [
+        None,
+        "",
+        " ",
+        "\0",
+        "a\0b",
+        '"',
+        '""',
+        ",",
+        "\n",
+        "\r\n",
+        "\\N",
+        "NULL",
+        every_plane,
+        "x" * 3_000_000,
+    ]
+    there = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.timezone(dt.timedelta(hours=-9, minutes=-30)))
+    facts = f'{{"n": {"1234567890" * 4}.{"0987654321" * 4}, "s": "\\u0000\\n"}}'
+    files: list[tuple[int, bool]] = []
+    make = tempfile.NamedTemporaryFile
+
+    def watched(*args: Any, **options: Any) -> Any:
+        file = make(*args, **options)
+        files.append((Path(file.name).stat().st_mode & 0o777, file.name))
+        return file
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", watched)
+    rows = [
+        (str(number), name, there if number else None, -(2**63), None if number else True, facts)
+        for number, name in enumerate(names)
+    ]
+    with connect(engine) as connection:
+        load = StagingLoad(connection, "staged", COLUMNS)
+        load.add(rows, [True] * len(rows))
+        assert load.merge() == len(rows)
+
+    stored = warehouse.rows("SELECT id, name, seen_at, size, is_new, facts FROM staged ORDER BY id::INTEGER")
+    assert [(*row[:2], row[2] and utc(row[2]), *row[3:]) for row in stored] == rows
+    assert [mode for mode, _ in files] == [0o600]
+    assert not any(Path(name).exists() for _, name in files)
+
+
+@on_duckdb
+def test_file_is_gone_though_duckdb_refused_it(engine, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "files"))
+    (tmp_path / "files").mkdir()
+
+    def refused() -> None:
+        with connect(engine) as connection:
+            load = StagingLoad(connection, "staged", COLUMNS)
+            load.add([("a", "ann@example.org", "no time", 1, True, "{}")], [True])
+            load.merge()
+
+    with pytest.raises(WarehouseError) as caught:
+        refused()
+    assert "ann@example.org" not in str(caught.value)
+    assert "no time" not in str(caught.value)
+    assert list((tmp_path / "files").iterdir()) == []
+
+
+HOLD = """
+import duckdb, sys, time
+connection = duckdb.connect(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@on_duckdb
+def test_file_of_duckdb_that_another_process_holds(engine, warehouse):
+    path = engine.url.database
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(WarehouseError, match="lock") as caught, connect(engine):
+            pass
+        assert not caught.value.permanent
+        other.stdin.close()
+    with connect(engine) as connection:
+        DeliveryLog(connection, "deliveries", account="a", resource="usage_events", task={})
+
+
+@on_duckdb
+def test_log_of_duckdb_takes_rows_by_the_thousand(engine, warehouse):
+    """A statement for each row would take two minutes."""
+    entries = [LogEntry(f"e{number}", True, "h" * 32, f"s{number}", 201) for number in range(20_000)]
+    task = {"dag_id": "d", "task_id": "t", "run_id": "r"}
+    started = time.monotonic()
+    with connect(engine) as connection:
+        log = DeliveryLog(connection, "deliveries", account="a", resource="usage_events", task=task)
+        for start in range(0, len(entries), 500):
+            log.store(entries[start : start + 500])
+        assert len(log.known([entry.event_id for entry in entries[:500]])) == 500
+    assert time.monotonic() - started < 60
+    assert warehouse.rows("SELECT count(*) FROM deliveries") == [(20_000,)]
+
+
+@on_duckdb
+def test_tables_of_other_schemas_of_duckdb_are_others(engine, warehouse):
+    warehouse.execute("CREATE SCHEMA billing")
+    warehouse.execute("CREATE TABLE billing.staged (id TEXT)")
+    rows = [("a", "ann", None, None, None, None)]
+    for table in ("staged", "main.staged", "warehouse.staged"):
+        with connect(engine) as connection:
+            load = StagingLoad(connection, table, COLUMNS)
+            load.add(rows, [True])
+            load.merge()
+    assert warehouse.rows("SELECT count(*) FROM staged") == [(1,)]
+    with connect(engine) as connection, pytest.raises(SequenceConfigurationError, match="billing"):
+        StagingLoad(connection, "billing.staged", COLUMNS)
