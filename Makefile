@@ -87,6 +87,7 @@ $(VENV)/.ready: pyproject.toml Makefile
 
 # Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests.
 # A pin stands beside a line that does not resolve, or does not start, with the packages of that day.
+TESTS ?= tests/unit tests/integration
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
 PINS_3.0.6 := "fastapi<0.118"
 PINS_3.2.2 := "fastapi<0.137" "svcs<26"
@@ -98,7 +99,7 @@ test-airflow-%: $(VENV)/.ready
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .cache/matrix/$*
 	@$(BIN)/uv pip install --quiet --python .cache/matrix/$*/bin/python --compile-bytecode \
 		--exclude-newer $(PACKAGES_AS_OF) 'apache-airflow==$*' $(PINS_$*) --editable '.[sandbox]' --group dev
-	@.cache/matrix/$*/bin/python -m pytest -n 2 tests/unit tests/integration $(ARGS)
+	@.cache/matrix/$*/bin/python -m pytest -n 2 $(TESTS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .demo .demo-celery dist
