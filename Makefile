@@ -86,8 +86,8 @@ $(VENV)/.ready: pyproject.toml Makefile
 	@touch $@
 
 # Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests.
-# A pin stands beside a line that does not resolve, or does not start, with the packages of that day.
 TESTS ?= tests/unit tests/integration
+# A pin stands beside a line that does not resolve, or does not start, with the packages of that day.
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
 PINS_3.0.6 := "fastapi<0.118"
 PINS_3.2.2 := "fastapi<0.137" "svcs<26"
