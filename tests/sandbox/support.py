@@ -95,7 +95,7 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             # Where the tests run in the background of a script, it would be ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
 
     def ready(self) -> Api:
