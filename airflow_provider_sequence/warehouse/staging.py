@@ -116,6 +116,7 @@ class StagingLoad:
         optional: Collection[str] = (),
     ) -> None:
         self._connection = connection
+        self._key = next(c.name for c in columns if c.type == "key")
         schema, name = split_table_name(table)
         with connection.begin():
             there = columns_there(connection, schema, name)
@@ -127,7 +128,7 @@ class StagingLoad:
                 )
             columns = [c for c in columns if c.name in there]
             with connection.begin():
-                need_unique(connection, schema, name, next(c.name for c in columns if c.type == "key"))
+                need_unique(connection, schema, name, self._key)
         #: The columns that are filled.
         self.columns = tuple(columns)
         self._target = Table(
@@ -143,7 +144,6 @@ class StagingLoad:
         ]
         filled = [Column(c.name, _SQL_TYPES[c.type]) for c in columns]
         self._gathered = create_scratch_table(connection, [*own, *filled], schema)
-        self._key = next(c.name for c in columns if c.type == "key")
         #: Whether the database's text and JSON can hold the character U+0000.
         self.holds_nul = connection.dialect.name not in {"postgresql", "redshift"}
         #: Rows gathered so far.
