@@ -98,46 +98,41 @@ def pull(
     started = time.monotonic()
     requests_before = client.requests_sent
     selection = resource.filtered.select(filters, window, whole=True)
-    columns = staging_columns(resource)
-    load = StagingLoad(connection, table, columns, optional={f.column for f in resource.fields[1:]})
-    names = [column.name for column in load.columns]
-    to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
+    optional = {field.column for field in resource.fields[1:]}
+    with closing(StagingLoad(connection, table, staging_columns(resource), optional)) as load:
+        names = [column.name for column in load.columns]
+        to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
+        drops = _drops(superseded, resource, names, filters)
+        if drops:
+            concurrency = 1  # which copy came last is seen by their order in one list
+        gathering = _Gathering(load, to_row, on_progress)
+        walks = _walks(client, resource, selection, table)
+        with closing(side_by_side(walks, concurrency, client.close)) as pages:
+            for walk, page in pages:
+                gathering.take(walk, page)
+        found = load.keys_by_list()
+        for walk in gathering.walks.values():
+            if walk.announced is not None and found.get(walk.number, 0) < walk.announced:
+                _read_again(walk, gathering, resource, table)
+        if drops:
+            _need_order(gathering, resource, filters)
+        return PullSummary(
+            gathering.announced,
+            load.keys(),
+            load.merge(newest_of=_EVENT_ID if drops else None),
+            _held(load, resource, window, names),
+            client.requests_sent - requests_before,
+            time.monotonic() - started,
+        )
 
-    drops = _drops(superseded, resource, names, filters)
-    if drops:
-        concurrency = 1  # which copy came last is seen by their order in one list
+
+def _walks(client: SequenceClient, resource: Resource, selection: Selection, table: str) -> Iterable[Walk]:
     numbers = itertools.count()
     if resource.parent is None:
-        walks: Iterable[Walk] = [OwnWalk(client, one, numbers) for one in selection.walks()]
-    else:
-        # All ids before the first list below: nobody says how long the cursor to more of them can be used.
-        ids = _parent_ids(client, resource.parent, selection, table)
-        walks = (WalkBelow(client, resource, parent_id, next(numbers)) for parent_id in ids)
-    gathering = _Gathering(load, to_row, on_progress)
-    with closing(side_by_side(walks, concurrency, client.close)) as pages:
-        for walk, page in pages:
-            gathering.take(walk, page)
-    found = load.keys_by_list()
-    for walk in gathering.walks.values():
-        if walk.announced is not None and found.get(walk.number, 0) < walk.announced:
-            _read_again(walk, gathering, resource, table)
-    newest_first = str((filters or {}).get("sort_order") or "DESC").upper() == "DESC"
-    for walk in gathering.walks.values() if drops else ():
-        if not load.is_in_order(_EVENT_ID, walk.number, walk.began_at or 0, newest_first=newest_first):
-            raise SequenceResponseError(
-                "GET",
-                resource.path,
-                "ids are not in the order of arrival, so that it can't be told which copies are superseded; nothing "
-                "was loaded. Use superseded='keep'",
-            )
-    return PullSummary(
-        gathering.announced,
-        load.keys(),
-        load.merge(newest_of=_EVENT_ID if drops else None),
-        _held(load, resource, window, names),
-        client.requests_sent - requests_before,
-        time.monotonic() - started,
-    )
+        return [OwnWalk(client, one, numbers) for one in selection.walks()]
+    # All ids before the first list below: nobody says how long the cursor to more of them can be used.
+    ids = _parent_ids(client, resource.parent, selection, table)
+    return (WalkBelow(client, resource, parent_id, next(numbers)) for parent_id in ids)
 
 
 @dataclass
@@ -190,6 +185,24 @@ def _drops(
             "superseded='drop' needs the list in the order of arrival: leave sort_by out"
         )
     return superseded == "drop"
+
+
+def _need_order(gathering: _Gathering, resource: Resource, filters: Mapping[str, Any] | None) -> None:
+    """
+    See that copies of an event came in the order of their arrival.
+
+    :raises SequenceResponseError: if they did not.
+    """
+    newest_first = str((filters or {}).get("sort_order") or "DESC").upper() == "DESC"
+    for walk in gathering.walks.values():
+        first = walk.began_at or 0
+        if not gathering.load.is_in_order(_EVENT_ID, walk.number, first, newest_first=newest_first):
+            raise SequenceResponseError(
+                "GET",
+                resource.path,
+                "ids are not in the order of arrival, so that it can't be told which copies are superseded; nothing "
+                "was loaded. Use superseded='keep'",
+            )
 
 
 def _held(load: StagingLoad, resource: Resource, window: Window | None, names: Sequence[str]) -> int | None:

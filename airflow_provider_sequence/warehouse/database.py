@@ -167,19 +167,25 @@ _DUCKDB_COLUMNS = text("""
 """)
 
 
-def create_if_missing(connection: Connection, table: Table) -> None:
-    """Create a table, in the transaction that is open, unless it is there or another task makes it meanwhile."""
+def create_if_missing(connection: Connection, table: Table) -> bool:
+    """
+    Create a table, in the transaction that is open, unless it is there or another task makes it meanwhile.
+
+    :return: whether it was made, and nobody else sees it before the transaction ends.
+    """
     if columns_there(connection, table.schema, table.name) is not None:
-        return
+        return False
     if connection.dialect.name in _NO_SAVEPOINTS:
         connection.execute(CreateTable(table, if_not_exists=True))
-        return
+        return False
     try:
         with connection.begin_nested():
             connection.execute(CreateTable(table))
     except DBAPIError:
         if columns_there(connection, table.schema, table.name) is None:
             raise
+        return False
+    return connection.dialect.name == "postgresql"
 
 
 def add_columns(connection: Connection, table: Table, names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    case,
     func,
     select,
     true,
@@ -35,6 +37,7 @@ from airflow_provider_sequence.warehouse.database import (
     split_table_name,
     transaction,
 )
+from airflow_provider_sequence.warehouse.key_order import KeyOrder
 from airflow_provider_sequence.warehouse.scratch import create_scratch_table
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
 
@@ -146,12 +149,18 @@ class StagingLoad:
         self._gathered = create_scratch_table(connection, [*own, *filled], schema)
         #: Whether the database's text and JSON can hold the character U+0000.
         self.holds_nul = connection.dialect.name not in {"postgresql", "redshift"}
+        self._key_position = [c.name for c in columns].index(self._key)
         #: Rows gathered so far.
         self.rows = 0
         self._kept = 0
-        # How many rows there were when their keys were counted last, and how many keys.
-        self._keys = (0, 0)
+        self._orders: defaultdict[int, KeyOrder] = defaultdict(KeyOrder)
+        # How many rows there were when their keys were counted last, how many keys, and how many of kept rows.
+        self._counted = (0, 0, 0)
         self._inserts = BulkInsert(connection, self._gathered)
+
+    def close(self) -> None:
+        """Wait for what still uses the connection."""
+        self._inserts.close()
 
     def add(self, rows: Iterable[Sequence[Any]], kept: Iterable[bool], number: int = 0) -> None:
         """
@@ -161,39 +170,46 @@ class StagingLoad:
         :param kept: for each row whether it goes into the table; the others are only counted.
         :param number: of the list that they were read from.
         """
-        gathered = [
-            (position, keep, number, *row)
-            for position, (row, keep) in enumerate(zip(rows, kept, strict=True), self.rows)
-        ]
-        self.rows += len(gathered)
-        self._kept += sum(keep for _, keep, *_ in gathered)
-        self._inserts.add(gathered)
+        rows, kept = list(rows), list(kept)
+        position = self._key_position
+        self._orders[number].take([row[position] for row in rows])
+        self._inserts.add([
+            (at, keep, number, *row) for at, (row, keep) in enumerate(zip(rows, kept, strict=True), self.rows)
+        ])
+        self.rows += len(rows)
+        self._kept += sum(kept)
 
     def keys(self) -> int:
         """Count the different keys of what was gathered."""
-        rows, keys = self._keys
-        if rows != self.rows:
-            keys = self._count(select(self._gathered.c[self._key]).distinct())
-            self._keys = (self.rows, keys)
-        return keys
+        return self._count_keys()[0]
+
+    def _count_keys(self) -> tuple[int, int]:
+        """Count the different keys, and those of them that are kept."""
+        if len(self._orders) < 2 and all(order.all_different for order in self._orders.values()):
+            return self.rows, self._kept
+        if self._counted[0] != self.rows:
+            c = self._gathered.c
+            kept = func.max(case((c[_KEPT] == true(), 1), else_=0))
+            keys = select(kept.label("kept")).group_by(c[self._key]).subquery()
+            self._inserts.flush()
+            with self._connection.begin():
+                found = self._connection.execute(
+                    select(func.count(), func.sum(keys.c.kept)).select_from(keys)
+                )
+                number, number_kept = found.one()
+            self._counted = (self.rows, int(number), int(number_kept or 0))
+        return self._counted[1:]
 
     def keys_by_list(self) -> dict[int, int]:
         """Count the different keys that were read from each list."""
+        if all(order.all_different for order in self._orders.values()):
+            return {number: order.number for number, order in self._orders.items()}
         number = self._gathered.c[_LIST]
         different = select(number, self._gathered.c[self._key]).distinct().subquery()
         query = select(different.c[_LIST], func.count()).group_by(different.c[_LIST])
         self._inserts.flush()
         with self._connection.begin():
-            counts = {number: int(count) for number, count in self._connection.execute(query)}
-        if len(counts) == 1:
-            self._keys = (self.rows, sum(counts.values()))
-        return counts
-
-    def _count(self, query: Select[Any]) -> int:
-        self._inserts.flush()
-        with self._connection.begin():
-            counted = self._connection.execute(select(func.count()).select_from(query.subquery()))
-            return int(counted.scalar_one())
+            return {number: int(count) for number, count in self._connection.execute(query)}
 
     def is_in_order(self, same: str, number: int, first: int, *, newest_first: bool) -> bool:
         """
@@ -228,22 +244,23 @@ class StagingLoad:
         :return: how many rows that were.
         """
         names = [c.name for c in self.columns]
-        kept = self._gathered.c[_KEPT] == true()
-        different = self._kept
-        if self.keys() < self.rows:
-            different = self._count(select(self._gathered.c[self._key]).where(kept).distinct())
-        rows = select(*(self._gathered.c[name] for name in names)).where(kept)
+        _, different = self._count_keys()
+        self._inserts.flush()
+        dialect = self._connection.dialect.name
+        rows = select(*(self._gathered.c[name] for name in names)).where(self._gathered.c[_KEPT] == true())
         if different < self._kept:
             rows = self._last_of_each_key(names)
-        # Loads of the same rows then take them in the same order, and don't wait for each other in a circle. Lists come
-        # newest first, so that most are sorted already.
-        key = rows.selected_columns[self._key]
-        rows = rows.order_by(
-            (key.collate("C") if self._connection.dialect.name == "postgresql" else key).desc()
-        )
+        if len(self._orders) > 1 or not all(order.falls for order in self._orders.values()):
+            # Loads of the same rows take them in the same order, so that they don't wait for each other in a circle:
+            # the newest first, as most lists give them.
+            key = rows.selected_columns[self._key]
+            rows = rows.order_by((key.collate("C") if dialect == "postgresql" else key).desc())
         with transaction(self._connection):
-            create_if_missing(self._connection, self._target)
-            for statement in upsert_rows(self._connection.dialect.name, self._target, names, rows):
+            if create_if_missing(self._connection, self._target):
+                statements: list[Executable] = [self._target.insert().from_select(names, rows)]
+            else:
+                statements = upsert_rows(dialect, self._target, names, rows)
+            for statement in statements:
                 self._connection.execute(statement)
             if newest_of is not None:
                 self._connection.execute(self._drop_older(newest_of))

@@ -29,6 +29,9 @@ class Answer:
     def scalar_one(self) -> int:
         return 0
 
+    def one(self) -> tuple[int, int]:
+        return 0, 0
+
     def all(self) -> list[Any]:
         return []
 

@@ -110,7 +110,8 @@ def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 @pytest.mark.parametrize("dialect", URLS)
-def test_rows_replace_those_with_their_key_all_or_nothing(dialect):
+def test_rows_replace_those_with_their_key_all_or_nothing(dialect, monkeypatch):
+    monkeypatch.setattr(staging, "create_if_missing", lambda *_: False)
     recorder = pulled(dialect)
     one = recorder.beginning("MERGE INTO")
     upserts = [statement for statement in recorder.beginning("INSERT INTO") if " SELECT " in statement]
@@ -135,6 +136,16 @@ def test_rows_replace_those_with_their_key_all_or_nothing(dialect):
         )
         assert words in " ".join(upserts)
         assert one == []
+
+
+def test_a_table_that_nobody_else_sees_yet_has_no_rows_to_replace():
+    recorder = pulled("postgresql")
+    (insert,) = [
+        statement for statement in recorder.beginning("INSERT INTO sales.staged") if "SELECT" in statement
+    ]
+    assert "ON CONFLICT" not in insert
+    made = recorder.statements.index(next(iter(recorder.beginning("CREATE TABLE sales.staged"))))
+    assert "COMMIT" not in recorder.statements[made : recorder.statements.index(insert)]
 
 
 def test_what_mysql_inserts_out_of_a_query_has_no_name():

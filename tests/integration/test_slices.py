@@ -139,7 +139,7 @@ def test_a_database_that_fails_ends_the_reading(engine, warehouse, concurrency, 
     def break_down(*_: Any, **__: Any) -> None:
         raise WarehouseError("OperationalError: the disk is full", permanent=False)
 
-    monkeypatch.setattr("airflow_provider_sequence.warehouse.bulk.BulkInsert.flush", break_down)
+    monkeypatch.setattr("airflow_provider_sequence.warehouse.bulk.BulkInsert.add", break_down)
     with pytest.raises(WarehouseError, match="disk is full"):
         load(account, engine, "staged", concurrency)
     assert account.closed

@@ -129,6 +129,23 @@ def test_last_row_of_a_key_wins_within_a_load(engine, warehouse):
 
 
 @every_database
+@pytest.mark.parametrize("keys", ["dcba", "abcd", "bdac", "aabb", "bbaa", "cabc"])
+def test_keys_are_counted_in_whatever_order_they_come(engine, warehouse, keys):
+    with connect(engine) as connection:
+        gathered = StagingLoad(connection, "staged", COLUMNS)
+        for number, part in enumerate([keys[:2], keys[2:]]):
+            gathered.add(
+                [row(key, f"{key}{number}") for key in part], [key != "d" for key in part], number % 2
+            )
+        assert gathered.keys_by_list() == {0: len(set(keys[:2])), 1: len(set(keys[2:]))}
+        assert gathered.keys() == len(set(keys))
+        assert gathered.merge() == len(set(keys) - {"d"})
+    last = {key: f"{key}{number}" for number, part in enumerate([keys[:2], keys[2:]]) for key in part}
+    last.pop("d", None)
+    assert dict(warehouse.rows("SELECT id, name FROM staged")) == last
+
+
+@every_database
 def test_rows_that_are_not_kept_are_only_counted(engine, warehouse):
     with connect(engine) as connection:
         gathered = StagingLoad(connection, "staged", COLUMNS)
@@ -282,6 +299,18 @@ def test_text_keeps_every_character(engine, warehouse):
     stored = warehouse.rows("SELECT name, facts FROM staged ORDER BY id")
     assert [name for name, _ in stored] == TEXTS
     assert [json.loads(facts) for _, facts in stored] == [{text: text} for text in TEXTS]
+
+
+@every_driver
+def test_text_that_comes_alone_keeps_every_character(engine, warehouse):
+    texts = [*TEXTS, "]", "],[", '","', '\\"', "\\\\", "\\n", "\\u0041", "null", "true", "#", "\u2028"]
+    for i, text in enumerate(texts):
+        facts = json.dumps({text: [text]}, ensure_ascii=False)
+        load(engine, [row(f"{i:02}-{n}", text, facts=facts) for n in range(2)])
+
+    stored = warehouse.rows("SELECT name, facts FROM staged ORDER BY id")
+    assert [name for name, _ in stored] == [text for text in texts for _ in range(2)]
+    assert [json.loads(facts) for _, facts in stored] == [{text: [text]} for text in texts for _ in range(2)]
 
 
 @every_database

@@ -1,0 +1,30 @@
+"""Keys in order are different: what the order says is never wrong, however they are cut into pages."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airflow_provider_sequence.warehouse.key_order import KeyOrder
+
+PAGES = st.lists(st.lists(st.text("abc", max_size=2), max_size=4), max_size=4)
+
+
+def ordered(pages: list[list[str]]) -> KeyOrder:
+    order = KeyOrder()
+    for page in pages:
+        order.take(page)
+    return order
+
+
+@given(PAGES | PAGES.map(lambda pages: [sorted(page) for page in pages]))
+@example([["b"], [], ["b"]])
+@example([["b", "a"], ["b"]])
+@example([["a"], ["b", "a"]])
+def test_keys_in_order(pages):
+    keys = [key for page in pages for key in page]
+    different = sorted(set(keys))
+    order = ordered(pages)
+    assert order.number == len(keys)
+    assert order.falls == (keys == different[::-1])
+    assert order.all_different == (keys in (different, different[::-1]))
