@@ -31,7 +31,7 @@ autodoc_typehints_description_target = "documented"
 # What Airflow calls, and nobody else.
 CALLED_BY_AIRFLOW = (
     "condition_type, execute, execute_complete, get_conn, get_connection_form_widgets, "
-    "get_openlineage_facets_on_complete, get_ui_field_behaviour, hook, on_kill, poke, run, serialize, trigger_type"
+    "get_openlineage_facets_on_complete, get_ui_field_behaviour, hook, on_kill, poke, run, serialize, trigger_name"
 )
 autodoc_default_options = {"members": True, "exclude-members": CALLED_BY_AIRFLOW}
 # What a module has beside its classes, as far as it is public.

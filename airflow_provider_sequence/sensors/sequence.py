@@ -44,12 +44,6 @@ from airflow_provider_sequence.exceptions import (
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.intervals import period_of_run, window_of_run
 from airflow_provider_sequence.transfers.failures import exact_number, whole_number
-from airflow_provider_sequence.triggers.sequence import (
-    ConditionTrigger,
-    SequenceEventsTrigger,
-    SequenceUnmappedAliasesTrigger,
-    SequenceUsageMetricTrigger,
-)
 
 #: Most seconds between two looks while Sequence is out of reach.
 LONGEST_PAUSE = 60.0
@@ -64,7 +58,8 @@ class _ConditionSensor(BaseSensorOperator):
     """
 
     ui_color = "#fdf3d8"
-    trigger_type: ClassVar[type[ConditionTrigger]]
+    #: The name of the class that waits in the triggerer.
+    trigger_name: ClassVar[str]
 
     def __init__(
         self,
@@ -130,8 +125,11 @@ class _ConditionSensor(BaseSensorOperator):
         return self._defer(context)
 
     def _defer(self, context: Context) -> NoReturn:
+        # Not before: Airflow's triggers take longer to import than all sensors, in each parsing of a DAG file.
+        from airflow_provider_sequence.triggers import sequence as triggers
+
         self.defer(
-            trigger=self.trigger_type(
+            trigger=getattr(triggers, self.trigger_name)(
                 sequence_conn_id=self.sequence_conn_id,
                 poke_interval=self.poke_interval,
                 silent_fail=self.silent_fail,
@@ -203,7 +201,7 @@ class SequenceEventsSensor(_ConditionSensor):
         "sequence_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
-    trigger_type = SequenceEventsTrigger
+    trigger_name = "SequenceEventsTrigger"
 
     def __init__(
         self,
@@ -264,7 +262,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         "sequence_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"customer_aliases": "json"}
-    trigger_type = SequenceUsageMetricTrigger
+    trigger_name = "SequenceUsageMetricTrigger"
 
     def __init__(
         self,
@@ -319,7 +317,7 @@ class SequenceUnmappedAliasesSensor(_ConditionSensor):
     """
 
     template_fields: Sequence[str] = ("max_unmapped", "window_start", "window_end", "sequence_conn_id")
-    trigger_type = SequenceUnmappedAliasesTrigger
+    trigger_name = "SequenceUnmappedAliasesTrigger"
 
     def __init__(
         self, *, max_unmapped: int | str = 0, window_start: Any = None, window_end: Any = None, **kwargs: Any
