@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 
@@ -102,16 +103,17 @@ class _Readers:
         return None
 
     def _walk(self, walk: Walk) -> None:
+        started = time.monotonic()
         for number, page in enumerate(walk.pages()):
-            if number == 0 and self._cut(walk, page):
+            if number == 0 and self._cut(walk, page, time.monotonic() - started):
                 return
             if self._stopped:
                 return
             self._read.put((walk, page))
 
-    def _cut(self, walk: Walk, first: Page) -> bool:
+    def _cut(self, walk: Walk, first: Page, seconds: float) -> bool:
         with self._changed:
-            slices = walk.cut(first, len(self._threads))
+            slices = walk.cut(first, len(self._threads), seconds)
             if not slices:
                 return False
             walk.announced = first.total

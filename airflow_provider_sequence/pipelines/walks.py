@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,11 +15,13 @@ from airflow_provider_sequence.api.windows import Window
 
 #: Slices for each thread, so that none waits long for the last one.
 _SLICES_A_THREAD = 4
+#: Slices for each thread that the account's limit keeps busy, where it leaves others idle.
+_SLICES_A_BUSY_THREAD = 1.5
 #: Items that a slice has at least.
 _LEAST_ITEMS = 3000
 #: Parts into which a window is cut at a time. Where its events are is known afterwards; parts that have too many are
 #: cut again. Fewer parts at a time waste first pages, and more of them find nothing where most events are in one.
-_MOST_PARTS = 4
+_MOST_PARTS = 8
 #: The shortest slice. What is asked for is some seconds wider.
 _SHORTEST = dt.timedelta(minutes=2)
 #: Requests that slices may cost more, as a part of those that the list takes in one go. A cut costs the page that was
@@ -39,9 +42,15 @@ class Cuts:
     spare: float
 
     @classmethod
-    def of(cls, total: int, threads: int) -> Cuts:
-        """Decide for a list of so many items."""
-        return cls(max(total // (_SLICES_A_THREAD * threads), _LEAST_ITEMS), total / PAGE_LIMIT * _SPARE)
+    def of(cls, total: int, threads: int, busy: float) -> Cuts:
+        """
+        Decide for a list of so many items.
+
+        :param busy: how many threads it takes to use all requests that the account allows.
+        """
+        enough = math.ceil(_SLICES_A_BUSY_THREAD * busy)
+        slices = enough if enough <= threads else _SLICES_A_THREAD * threads
+        return cls(max(total // slices, _LEAST_ITEMS), total / PAGE_LIMIT * _SPARE)
 
     def parts(self, total: int, window: Window) -> int:
         """Tell into how many parts a window with so many items is cut now; 1 if it is not."""
@@ -73,12 +82,13 @@ class Walk(Protocol):
     def pages(self) -> Iterator[Page]:
         """Read it from the start."""
 
-    def cut(self, first: Page, threads: int) -> list[Walk]:
+    def cut(self, first: Page, threads: int, seconds: float) -> list[Walk]:
         """
         Make walks of slices that take its place, where it is long; called by one thread at a time.
 
         :param first: its first page.
         :param threads: how many can be walked side by side.
+        :param seconds: how long the first page took.
         """
 
     def items(self, page: Page) -> list[Item]:
@@ -119,13 +129,14 @@ class OwnWalk:
         (query,) = self.selection.queries()
         return self.client.pages(self.selection.resource, query)
 
-    def cut(self, first: Page, threads: int) -> list[Walk]:
+    def cut(self, first: Page, threads: int, seconds: float) -> list[Walk]:
         window, times = self.selection.window, self.selection.resource.times
         if threads == 1 or first.after is None or first.total is None or window is None:
             return []
         if times is None or times.days:
             return []
-        cuts = self.cuts or Cuts.of(first.total, threads)
+        busy = self.client.limits["requests"] / 60 * seconds
+        cuts = self.cuts or Cuts.of(first.total, threads, busy)
         parts = cuts.parts(first.total, window)
         if parts == 1:
             return []
@@ -163,7 +174,7 @@ class WalkBelow:
     def pages(self) -> Iterator[Page]:
         return self.client.pages(self.resource, parent_id=self.parent_id)
 
-    def cut(self, first: Page, threads: int) -> list[Walk]:
+    def cut(self, first: Page, threads: int, seconds: float) -> list[Walk]:
         return []
 
     def items(self, page: Page) -> list[Item]:

@@ -21,10 +21,14 @@ class Account:
 
     :param times: when the events happened, in the order in which they arrived.
     :param inclusive: whether bounds belong to what is asked for.
+    :param per_minute: requests a minute that it allows; it counts none.
     """
 
-    def __init__(self, times: Sequence[dt.datetime], *, inclusive: bool = True) -> None:
+    def __init__(
+        self, times: Sequence[dt.datetime], *, inclusive: bool = True, per_minute: float = 1e12
+    ) -> None:
         self.inclusive = inclusive
+        self.limits = {"requests": per_minute}
         self.requests_sent = 0
         self.closed = False
         self.lock = threading.Lock()

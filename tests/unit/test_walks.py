@@ -78,6 +78,16 @@ class TestRequests:
         assert len(came) == 60_000
         assert account.requests_sent <= 600 * 1.05
 
+    @pytest.mark.parametrize(
+        ("seconds", "items"), [(0.02, None), (0.05, 50_000), (0.1, 25_000), (0.2, 12_500), (0.3, 3125)]
+    )
+    def test_no_more_slices_than_use_the_limit(self, seconds, items):
+        """1,500 requests a minute keep two threads busy that wait 0.08 seconds for each answer."""
+        account: Any = Account([], per_minute=1500)
+        walk = OwnWalk(account, USAGE_EVENTS.select({}, MONTH), itertools.count())
+        slices: list[Any] = walk.cut(Page([], "next", 100_000), 8, seconds)
+        assert {each.cuts.items for each in slices} == ({items} if items else set())
+
     def test_a_short_list_is_not_cut(self):
         account = Account(evenly(4000))
         read(account, 8)
