@@ -12,7 +12,7 @@ from airflow_provider_sequence.api.pagination import Page
 from airflow_provider_sequence.pipelines.walks import Walk
 
 #: Pages that may wait: the threads go on while those before are being loaded.
-_AHEAD = 32
+_AHEAD = 64
 
 
 def side_by_side(

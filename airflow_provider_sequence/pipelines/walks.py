@@ -48,8 +48,8 @@ class Cuts:
 
         :param busy: how many threads it takes to use all requests that the account allows.
         """
-        enough = math.ceil(_SLICES_A_BUSY_THREAD * busy)
-        slices = enough if enough <= threads else _SLICES_A_THREAD * threads
+        enough = min(math.ceil(_SLICES_A_BUSY_THREAD * busy), threads)
+        slices = enough if busy < threads else _SLICES_A_THREAD * threads
         return cls(max(total // slices, _LEAST_ITEMS), total / PAGE_LIMIT * _SPARE)
 
     def parts(self, total: int, window: Window) -> int:

@@ -17,7 +17,6 @@ from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.warehouse import get_engine
 from airflow_provider_sequence.intervals import window_of_run
 from airflow_provider_sequence.lineage import Ends
-from airflow_provider_sequence.pipelines.pull import PullSummary, pull
 from airflow_provider_sequence.progress import Progress, told
 from airflow_provider_sequence.stats import counted
 from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
@@ -25,6 +24,8 @@ from airflow_provider_sequence.warehouse.database import connect
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_sequence.pipelines.pull import PullSummary
 
 
 class SequenceToSqlOperator(BaseOperator):
@@ -109,6 +110,9 @@ class SequenceToSqlOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the window; return the summary."""
+        # Not before: it takes time in each parsing of a DAG file.
+        from airflow_provider_sequence.pipelines.pull import pull
+
         with no_retry_where_useless():
             resource = get_resource(self.resource)
             window = window_of_run(resource, context, self.window_start, self.window_end, self.lookback)

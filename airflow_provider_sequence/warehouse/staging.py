@@ -250,21 +250,29 @@ class StagingLoad:
         rows = select(*(self._gathered.c[name] for name in names)).where(self._gathered.c[_KEPT] == true())
         if different < self._kept:
             rows = self._last_of_each_key(names)
-        if len(self._orders) > 1 or not all(order.falls for order in self._orders.values()):
-            # Loads of the same rows take them in the same order, so that they don't wait for each other in a circle:
-            # the newest first, as most lists give them.
-            key = rows.selected_columns[self._key]
-            rows = rows.order_by((key.collate("C") if dialect == "postgresql" else key).desc())
         with transaction(self._connection):
             if create_if_missing(self._connection, self._target):
                 statements: list[Executable] = [self._target.insert().from_select(names, rows)]
             else:
-                statements = upsert_rows(dialect, self._target, names, rows)
+                statements = upsert_rows(dialect, self._target, names, self._in_order(rows))
             for statement in statements:
                 self._connection.execute(statement)
             if newest_of is not None:
                 self._connection.execute(self._drop_older(newest_of))
         return different
+
+    def _in_order(self, rows: Select[Any]) -> Select[Any]:
+        """
+        See that loads of the same rows take them in the same order, so that they don't wait for each other in a circle.
+
+        It is the order in which most lists give them: the newest first.
+        """
+        if len(self._orders) == 1 and all(order.falls for order in self._orders.values()):
+            return rows
+        key = rows.selected_columns[self._key]
+        return rows.order_by(
+            (key.collate("C") if self._connection.dialect.name == "postgresql" else key).desc()
+        )
 
     def _last_of_each_key(self, names: Sequence[str]) -> Select[Any]:
         c = self._gathered.c

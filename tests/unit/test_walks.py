@@ -79,7 +79,8 @@ class TestRequests:
         assert account.requests_sent <= 600 * 1.05
 
     @pytest.mark.parametrize(
-        ("seconds", "items"), [(0.02, None), (0.05, 50_000), (0.1, 25_000), (0.2, 12_500), (0.3, 3125)]
+        ("seconds", "items"),
+        [(0.02, None), (0.05, 50_000), (0.1, 25_000), (0.2, 12_500), (0.3, 12_500), (0.4, 3125)],
     )
     def test_no_more_slices_than_use_the_limit(self, seconds, items):
         """1,500 requests a minute keep two threads busy that wait 0.08 seconds for each answer."""
