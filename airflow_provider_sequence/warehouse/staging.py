@@ -32,7 +32,7 @@ from airflow_provider_sequence.warehouse.database import (
     JsonText,
     UtcTimestamp,
     columns_there,
-    create_if_missing,
+    create_to_fill,
     need_unique,
     split_table_name,
     transaction,
@@ -251,8 +251,9 @@ class StagingLoad:
         if different < self._kept:
             rows = self._last_of_each_key(names)
         with transaction(self._connection):
-            if create_if_missing(self._connection, self._target):
-                statements: list[Executable] = [self._target.insert().from_select(names, rows)]
+            add_key = create_to_fill(self._connection, self._target)
+            if add_key is not None:
+                statements: list[Executable] = [self._target.insert().from_select(names, rows), add_key]
             else:
                 statements = upsert_rows(dialect, self._target, names, self._in_order(rows))
             for statement in statements:

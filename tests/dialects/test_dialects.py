@@ -111,7 +111,7 @@ def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 @pytest.mark.parametrize("dialect", URLS)
 def test_rows_replace_those_with_their_key_all_or_nothing(dialect, monkeypatch):
-    monkeypatch.setattr(staging, "create_if_missing", lambda *_: False)
+    monkeypatch.setattr(staging, "create_to_fill", lambda *_: None)
     recorder = pulled(dialect)
     one = recorder.beginning("MERGE INTO")
     upserts = [statement for statement in recorder.beginning("INSERT INTO") if " SELECT " in statement]
@@ -145,7 +145,17 @@ def test_a_table_that_nobody_else_sees_yet_has_no_rows_to_replace():
     ]
     assert "ON CONFLICT" not in insert
     made = recorder.statements.index(next(iter(recorder.beginning("CREATE TABLE sales.staged"))))
-    assert "COMMIT" not in recorder.statements[made : recorder.statements.index(insert)]
+    key = recorder.statements.index("ALTER TABLE sales.staged ADD PRIMARY KEY (id)")
+    assert made < recorder.statements.index(insert) < key
+    assert "COMMIT" not in recorder.statements[made:key]
+
+
+@pytest.mark.parametrize("dialect", sorted({*URLS} - {"postgresql", "bigquery"}))
+def test_elsewhere_a_table_is_made_with_its_key(dialect):
+    recorder = pulled(dialect)
+    (made,) = [each for each in recorder.beginning("CREATE TABLE") if "_sequence_" not in each]
+    assert "PRIMARY KEY" in made
+    assert recorder.beginning("ALTER") == []
 
 
 def test_what_mysql_inserts_out_of_a_query_has_no_name():
