@@ -124,7 +124,7 @@ class LoggedMemory:
         self._log = log
         # What this run found unchanged it has seen, although the log has no word of that. Of the ids eight bytes each:
         # if two should ever be alike, a correction is called a conflict.
-        self._unchanged = _open_disk("unchanged (hash INTEGER PRIMARY KEY)")
+        self._unchanged = _open_disk("unchanged (hash INTEGER)")
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
         """Look the ids up."""
@@ -132,6 +132,8 @@ class LoggedMemory:
 
     def found_unchanged(self, event_id: str) -> bool:
         """Tell whether a row of this run had the id, and the body that the log knows."""
+        # Most runs ask for none, and an index costs each row more than all else of it here.
+        self._unchanged.execute("CREATE INDEX IF NOT EXISTS by_hash ON unchanged (hash)")
         query = "SELECT 1 FROM unchanged WHERE hash = ?"
         return self._unchanged.execute(query, (hash(event_id),)).fetchone() is not None
 
@@ -154,7 +156,7 @@ class LoggedMemory:
             # What is unchanged is in the log, unless it is so by the row before it, which may not be.
             elif event_id not in pending_ids:
                 entries.append(_log_entry(event_id, outcome))
-        self._unchanged.executemany("INSERT OR IGNORE INTO unchanged VALUES (?)", unchanged)
+        self._unchanged.executemany("INSERT INTO unchanged VALUES (?)", unchanged)
         if entries:
             self._log.store(entries)
 

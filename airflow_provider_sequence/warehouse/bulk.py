@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class BulkInsert:
         self._way = _ways.get((connection.dialect.name, connection.dialect.driver), _Way(_by_statement))
         self._thread = ThreadPoolExecutor(1, "sequence-loader") if self._way.shared else None
         self._under_way: Future[None] | None = None
+        self._going = threading.Event()
 
     def add(self, rows: Iterable[Row]) -> None:
         """
@@ -70,7 +72,10 @@ class BulkInsert:
         if self._thread is None:
             self._put(prepared)
         else:
+            self._going.clear()
             self._under_way = self._thread.submit(self._put, prepared)
+            # Without it, the next rows' making would hold the interpreter until the database had nothing to do.
+            self._going.wait()
 
     def _wait(self) -> None:
         if self._under_way is not None:
@@ -78,8 +83,15 @@ class BulkInsert:
             under_way.result()
 
     def _put(self, prepared: Any) -> None:
-        with self._connection.begin():
-            self._way.put(self._connection, self._table, prepared)
+        try:
+            with self._connection.begin():
+                self._way.put(self._connection, self._table, prepared, self._going.set)
+        finally:
+            self._going.set()
+
+
+#: Called when rows are on their way and the driver waits for the database.
+_OnGoing = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +99,43 @@ class _Way:
     """
     How rows are put into a table.
 
-    :param put: does it, with what the rows were made into.
+    :param put: does it, with what the rows were made into; a shared one calls what it is given last.
     :param prepare: makes something of the rows.
     :param shared: whether a connection may be used by one thread after another.
     """
 
-    put: Callable[[Connection, Table, Any], None]
+    put: Callable[[Connection, Table, Any, _OnGoing], None]
     prepare: Callable[[list[Row]], Any] = lambda rows: rows
     shared: bool = False
 
 
-def _by_statement(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def _by_statement(connection: Connection, table: Table, rows: Sequence[Row], _: _OnGoing) -> None:
     names = [column.name for column in table.columns]
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _by_psycopg(connection: Connection, table: Table, csv: bytes) -> None:
+def _by_psycopg(connection: Connection, table: Table, csv: bytes, on_going: _OnGoing) -> None:
     with _driver_cursor(connection) as cursor, cursor.copy(_copy_statement(connection, table)) as copy:
+        on_going()
         copy.write(csv)
 
 
-def _by_psycopg2(connection: Connection, table: Table, csv: bytes) -> None:
+def _by_psycopg2(connection: Connection, table: Table, csv: bytes, on_going: _OnGoing) -> None:
+    file = _FileOnGoing(csv)
+    file.on_read = on_going
     with _driver_cursor(connection) as cursor:
-        cursor.copy_expert(_copy_statement(connection, table), io.BytesIO(csv), len(csv))
+        cursor.copy_expert(_copy_statement(connection, table), file, len(csv))
 
 
-def _by_csv_file(connection: Connection, table: Table, csv: bytes) -> None:
+class _FileOnGoing(io.BytesIO):
+    on_read: _OnGoing
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.on_read()
+        return super().read(size)
+
+
+def _by_csv_file(connection: Connection, table: Table, csv: bytes, _: _OnGoing) -> None:
     """Have DuckDB read a file: two hundred times as fast as its statements, and without Arrow."""
     types = ", ".join(
         f"'{column.name}': '{column.type.compile(connection.dialect)}'" for column in table.columns
@@ -129,10 +152,10 @@ def _by_csv_file(connection: Connection, table: Table, csv: bytes) -> None:
         )
 
 
-def _by_long_statements(parameters: int) -> Callable[[Connection, Table, Sequence[Row]], None]:
+def _by_long_statements(parameters: int) -> Callable[[Connection, Table, Sequence[Row], _OnGoing], None]:
     """Put many rows into each statement, as far as the parameters that one may have."""
 
-    def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    def insert(connection: Connection, table: Table, rows: Sequence[Row], _: _OnGoing) -> None:
         names = [column.name for column in table.columns]
         step = parameters // len(names)
         for start in range(0, len(rows), step):
