@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 #: The part of the limit that is used. Requests that leave evenly spaced don't arrive so; without a little room
 #: a minute, as it is counted at the other end, could hold a few more than the limit.
-HEADROOM = 0.99
+HEADROOM = 0.9925
 #: Seconds of missed turns that may be made up for. With the headroom, no window of a minute then holds more than
-#: the limit: 0.99 * (60 + 0.25) / 60 < 0.9942.
-SLACK = 0.25
+#: the limit: 0.9925 * (60 + 0.15) / 60 < 0.995.
+SLACK = 0.15
 #: What a 429 leaves of the rate at the most, and the least that is left, as a part of the configured rate.
 SLOW_DOWN, SLOWEST = 0.9, 0.002
 #: Seconds within which another 429 shows that the rate was learnt wrongly, from a burst that the account had saved up;
