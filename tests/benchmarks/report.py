@@ -81,11 +81,16 @@ def of_limit(figures: Mapping[str, Any], per_minute: float) -> float:
 
 def circumstances() -> dict[str, Any]:
     """When a part begins: the time, the commit, and how busy the machine is with other things."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    # What the part before wrote is no change of what is measured.
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!docs/performance.*")
     return {
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
-        "commit": commit,
+        "commit": git("describe", "--always") + ("-dirty" if changed else ""),
         "load": round(os.getloadavg()[0], 1),
     }
