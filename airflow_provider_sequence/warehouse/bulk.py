@@ -41,7 +41,6 @@ class BulkInsert:
         self._way = _ways.get((connection.dialect.name, connection.dialect.driver), _Way(_by_statement))
         self._thread = ThreadPoolExecutor(1, "sequence-loader") if self._way.shared else None
         self._under_way: Future[None] | None = None
-        self._going = threading.Event()
 
     def add(self, rows: Iterable[Row]) -> None:
         """
@@ -72,10 +71,11 @@ class BulkInsert:
         if self._thread is None:
             self._put(prepared)
         else:
-            self._going.clear()
-            self._under_way = self._thread.submit(self._put, prepared)
+            csv = _Csv(prepared)
+            self._under_way = self._thread.submit(self._put, csv)
+            self._under_way.add_done_callback(lambda _: csv.taken.set())
             # Without it, the next rows' making would hold the interpreter until the database had nothing to do.
-            self._going.wait()
+            csv.taken.wait()
 
     def _wait(self) -> None:
         if self._under_way is not None:
@@ -83,15 +83,20 @@ class BulkInsert:
             under_way.result()
 
     def _put(self, prepared: Any) -> None:
-        try:
-            with self._connection.begin():
-                self._way.put(self._connection, self._table, prepared, self._going.set)
-        finally:
-            self._going.set()
+        with self._connection.begin():
+            self._way.put(self._connection, self._table, prepared)
 
 
-#: Called when rows are on their way and the driver waits for the database.
-_OnGoing = Callable[[], None]
+class _Csv(io.BytesIO):
+    """CSV on its way to a driver, which waits for the database from when it is taken."""
+
+    def __init__(self, csv: bytes) -> None:
+        super().__init__(csv)
+        self.taken = threading.Event()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.taken.set()
+        return super().read(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +104,32 @@ class _Way:
     """
     How rows are put into a table.
 
-    :param put: does it, with what the rows were made into; a shared one calls what it is given last.
+    :param put: does it, with what the rows were made into.
     :param prepare: makes something of the rows.
-    :param shared: whether a connection may be used by one thread after another.
+    :param shared: whether a connection may be used by one thread after another; what is put is a file of CSV then.
     """
 
-    put: Callable[[Connection, Table, Any, _OnGoing], None]
+    put: Callable[[Connection, Table, Any], None]
     prepare: Callable[[list[Row]], Any] = lambda rows: rows
     shared: bool = False
 
 
-def _by_statement(connection: Connection, table: Table, rows: Sequence[Row], _: _OnGoing) -> None:
+def _by_statement(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     names = [column.name for column in table.columns]
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _by_psycopg(connection: Connection, table: Table, csv: bytes, on_going: _OnGoing) -> None:
+def _by_psycopg(connection: Connection, table: Table, csv: _Csv) -> None:
     with _driver_cursor(connection) as cursor, cursor.copy(_copy_statement(connection, table)) as copy:
-        on_going()
-        copy.write(csv)
+        copy.write(csv.read())
 
 
-def _by_psycopg2(connection: Connection, table: Table, csv: bytes, on_going: _OnGoing) -> None:
-    file = _FileOnGoing(csv)
-    file.on_read = on_going
+def _by_psycopg2(connection: Connection, table: Table, csv: _Csv) -> None:
     with _driver_cursor(connection) as cursor:
-        cursor.copy_expert(_copy_statement(connection, table), file, len(csv))
+        cursor.copy_expert(_copy_statement(connection, table), csv, csv.getbuffer().nbytes)
 
 
-class _FileOnGoing(io.BytesIO):
-    on_read: _OnGoing
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.on_read()
-        return super().read(size)
-
-
-def _by_csv_file(connection: Connection, table: Table, csv: bytes, _: _OnGoing) -> None:
+def _by_csv_file(connection: Connection, table: Table, csv: bytes) -> None:
     """Have DuckDB read a file: two hundred times as fast as its statements, and without Arrow."""
     types = ", ".join(
         f"'{column.name}': '{column.type.compile(connection.dialect)}'" for column in table.columns
@@ -152,10 +146,10 @@ def _by_csv_file(connection: Connection, table: Table, csv: bytes, _: _OnGoing) 
         )
 
 
-def _by_long_statements(parameters: int) -> Callable[[Connection, Table, Sequence[Row], _OnGoing], None]:
+def _by_long_statements(parameters: int) -> Callable[[Connection, Table, Sequence[Row]], None]:
     """Put many rows into each statement, as far as the parameters that one may have."""
 
-    def insert(connection: Connection, table: Table, rows: Sequence[Row], _: _OnGoing) -> None:
+    def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         names = [column.name for column in table.columns]
         step = parameters // len(names)
         for start in range(0, len(rows), step):

@@ -193,8 +193,7 @@ def create_to_fill(connection: Connection, table: Table) -> Executable | None:
     """
     Create a table like :func:`create_if_missing`; where nobody else sees it before the transaction ends, without a key.
 
-    A key that is made of a million rows at once takes a fifth of the time of one that grows with each of them, and
-    half of the space.
+    A key that is made of all rows at once takes less time, and less space, than one that grows with each of them.
 
     :return: the statement that makes the key, if the table was created without.
     """
