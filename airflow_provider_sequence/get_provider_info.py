@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_sequence import __version__, connection
+from airflow_provider_sequence import __version__
+from airflow_provider_sequence.hooks import connection_fields as connection
 
 _NAME = "Sequence"
 

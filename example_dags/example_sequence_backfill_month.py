@@ -12,8 +12,8 @@ import datetime as dt
 from airflow.providers.common.compat.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_sequence.slices import split_window
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
+from airflow_provider_sequence.utils.windows import split_window
 
 with DAG(
     dag_id="sequence_backfill_month",

@@ -14,9 +14,9 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_sequence.operators.sequence import SequenceReconcileOperator
-from airflow_provider_sequence.slices import split_window
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+from airflow_provider_sequence.utils.windows import split_window
 
 USAGE = """
     SELECT usage_id AS customer_event_id, customer AS customer_alias, kind AS event_type,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.exceptions import InvalidEventError
 
 #: The namespace of idempotency keys. It must never change: the same alias must have the same key in every release.
@@ -44,7 +44,7 @@ class CustomerAlias:
     @property
     def body(self) -> bytes:
         """JSON, UTF-8, as it is sent."""
-        return exact_json.encode(self.fields)
+        return lossless_json.encode(self.fields)
 
     @property
     def idempotency_key(self) -> str:
@@ -58,7 +58,7 @@ def _text(value: Any, field: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, uuid.UUID)):
         raise InvalidEventError(field, f"is of type {type(value).__name__}, not text; cast it in the query")
     text = str(value)
-    exact_json.check_text(text, field)
+    lossless_json.check_text(text, field)
     if not text.strip():
         raise InvalidEventError(field, "is empty; every alias needs it")
     return text

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from airflow_provider_sequence import __version__
-from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.api.defaults import (
     API_VERSION,
@@ -23,8 +23,10 @@ from airflow_provider_sequence.api.defaults import (
     USAGE_EVENTS_PER_MINUTE,
 )
 from airflow_provider_sequence.api.events import Event
-from airflow_provider_sequence.api.lists import PAGE_LIMIT, Query, Resource, Selection
-from airflow_provider_sequence.api.metrics import (
+from airflow_provider_sequence.api.pagination import CursorRepeatedError, Item, Page, parse_page, walk
+from airflow_provider_sequence.api.resource import PAGE_LIMIT, Query, Resource, Selection
+from airflow_provider_sequence.api.resources import USAGE_METRICS
+from airflow_provider_sequence.api.usage_metrics import (
     ADDITIVE,
     TooLongToAddError,
     add_up,
@@ -32,8 +34,6 @@ from airflow_provider_sequence.api.metrics import (
     period_texts,
     read_calculation,
 )
-from airflow_provider_sequence.api.pagination import CursorRepeatedError, Item, Page, parse_page, walk
-from airflow_provider_sequence.api.resources import USAGE_METRICS
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
@@ -107,7 +107,7 @@ class SequenceClient:
         if not re.fullmatch(r"[\w.-]+", api_version, re.ASCII):
             raise SequenceConfigurationError("api_version is no version of the API, such as 2024-07-30")
         # As late as this: requests takes longer to import than all else, and a DAG file that names operators needs none.
-        from airflow_provider_sequence.api.transport import Transport
+        from airflow_provider_sequence.api.http.transport import Transport
 
         #: Requests a minute that the account allows, by the names of the rate budgets.
         self.limits = {"requests": requests_per_minute, "usage_events": usage_events_per_minute}
@@ -332,7 +332,7 @@ class SequenceClient:
         """
         query = [] if value is None else [("value", value)]
         for item in self._all("/customer-aliases", query, read=parse_page):
-            if value is None or exact_json.decode(item.get("value", b"null")) == value:
+            if value is None or lossless_json.decode(item.get("value", b"null")) == value:
                 yield item
 
     def create_customer_alias(self, alias: CustomerAlias) -> Item:

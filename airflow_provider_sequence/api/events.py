@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.timestamps import long_fraction
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConfigurationError
 
@@ -87,7 +87,7 @@ def _text(value: Any, field: str, _zone: dt.tzinfo) -> str:
     if value is None:
         raise InvalidEventError(field, "is NULL; every event needs it")
     if isinstance(value, (str, uuid.UUID)) or (isinstance(value, int) and not isinstance(value, bool)):
-        text: str = exact_json.to_json_value(str(value), field)
+        text: str = lossless_json.to_json_value(str(value), field)
         if not text.strip():
             raise InvalidEventError(field, "is empty; every event needs it")
         return text
@@ -100,11 +100,11 @@ def _timestamp(value: Any, field: str, zone: dt.tzinfo) -> str:
     if isinstance(value, dt.datetime):
         if value.tzinfo is None and zone is dt.UTC:
             return value.isoformat() + "Z"
-        return exact_json.checked_utc_text(
+        return lossless_json.checked_utc_text(
             value if value.tzinfo is not None else value.replace(tzinfo=zone), field
         )
     if isinstance(value, dt.date):
-        return exact_json.checked_utc_text(
+        return lossless_json.checked_utc_text(
             dt.datetime(value.year, value.month, value.day, tzinfo=zone), field
         )
     if isinstance(value, str):
@@ -113,7 +113,7 @@ def _timestamp(value: Any, field: str, zone: dt.tzinfo) -> str:
             time = dt.datetime.fromisoformat(text)
         except ValueError:
             raise InvalidEventError(field, "is not a timestamp in ISO 8601") from None
-        written = exact_json.checked_utc_text(
+        written = lossless_json.checked_utc_text(
             time if time.tzinfo is not None else time.replace(tzinfo=zone), field
         )
         if fraction := long_fraction(text):
@@ -184,7 +184,7 @@ def event_id_from_key(values: Sequence[Any], names: Sequence[str], zone: dt.tzin
     :raises InvalidEventError: if a value is NULL or has no text that stays the same.
     """
     key = [_key_text(value, name, zone) for value, name in zip(values, names, strict=True)]
-    return str(uuid.uuid5(EVENT_NAMESPACE, exact_json.encode(key).decode()))
+    return str(uuid.uuid5(EVENT_NAMESPACE, lossless_json.encode(key).decode()))
 
 
 def _key_text(value: Any, name: str, zone: dt.tzinfo) -> str:
@@ -195,20 +195,20 @@ def _key_text(value: Any, name: str, zone: dt.tzinfo) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float, Decimal)):
-        exact_json.to_json_value(value, name)
+        lossless_json.to_json_value(value, name)
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-        text = exact_json.plain_number(number)
+        text = lossless_json.format_decimal(number)
         text = text.rstrip("0").rstrip(".") if "." in text else text
         return "0" if text == "-0" else text
     if isinstance(value, dt.datetime):
-        return exact_json.checked_utc_text(
+        return lossless_json.checked_utc_text(
             value if value.tzinfo is not None else value.replace(tzinfo=zone), name
         )
     if isinstance(value, (Mapping, list, tuple)):
         raise InvalidEventError(
             name, "is JSON or an array, which has no fixed text; take plain columns as event_key"
         )
-    return str(exact_json.to_json_value(value, name))
+    return str(lossless_json.to_json_value(value, name))
 
 
 def _given(constant: Any) -> Callable[[Any, str, dt.tzinfo], Any]:
@@ -326,7 +326,7 @@ class EventMapper:
             event_id = event_id_from_key([row[index] for index, _ in self._key], names, zone)
         try:
             body = self._body(event_id, row)
-            return _event(self._kind, body, exact_json.encode(body))
+            return _event(self._kind, body, lossless_json.encode(body))
         except InvalidEventError as e:
             e.event_id = event_id
             raise
@@ -346,7 +346,7 @@ class EventMapper:
             properties: Any = _json_object(row[self._properties_index])
         else:
             properties = {
-                name: value if type(value) is int else exact_json.to_json_value(value, field)
+                name: value if type(value) is int else lossless_json.to_json_value(value, field)
                 for name, index, field in self._properties
                 if (value := row[index]) is not None
             }
@@ -357,7 +357,7 @@ class EventMapper:
     def _index_columns(self, names: Sequence[str]) -> dict[str, int]:
         index = {name: i for i, name in enumerate(names)}
         for name in names:
-            exact_json.check_text(name, "a column's name")
+            lossless_json.check_text(name, "a column's name")
         if len(index) < len(names):
             twice = sorted({name for name in names if list(names).count(name) > 1})
             raise SequenceConfigurationError(
@@ -408,18 +408,18 @@ def event_of_body(kind: EventKind, body: bytes) -> Event:
 
     :param body: its JSON.
     """
-    return _event(kind, exact_json.decode(body), body)
+    return _event(kind, lossless_json.decode(body), body)
 
 
 def is_void(body: bytes) -> bool:
     """Tell whether a body voids an event."""
-    return bool(exact_json.decode(body).get("customerAlias") == VOID_ALIAS)
+    return bool(lossless_json.decode(body).get("customerAlias") == VOID_ALIAS)
 
 
 def _event(kind: EventKind, fields: Mapping[str, Any], body: bytes) -> Event:
     event_id: str = fields["customerEventId"]
     within = kind.ordered_within
-    lane = exact_json.encode([fields[name] for name in within]).decode() if within else event_id
+    lane = lossless_json.encode([fields[name] for name in within]).decode() if within else event_id
     return Event(event_id, body, fields.get("eventTimestamp", "").removesuffix("Z"), lane)
 
 
@@ -446,13 +446,13 @@ def _json_object(value: Any) -> Any:
     if isinstance(value, (str, msgspec.Raw)):
         # The text itself is sent on, so that its numbers keep the digits they are written with.
         try:
-            if not isinstance(exact_json.decode(value), dict):
+            if not isinstance(lossless_json.decode(value), dict):
                 raise InvalidEventError(field, "is not a JSON object")
             return msgspec.Raw(value.encode()) if isinstance(value, str) else value
         except (msgspec.DecodeError, UnicodeEncodeError):
             raise InvalidEventError(field, "is not JSON") from None
     if isinstance(value, Mapping):
-        return exact_json.to_json_value(value, field)
+        return lossless_json.to_json_value(value, field)
     raise InvalidEventError(field, f"is of type {type(value).__name__}, not a JSON object")
 
 

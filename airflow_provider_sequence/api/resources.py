@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import cast
 
 from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT
-from airflow_provider_sequence.api.filters import (
-    MOST_CUSTOMER_IDS,
+from airflow_provider_sequence.api.query_params import (
+    MAX_CUSTOMER_IDS,
+    may_be_a_list,
     may_be_encoded,
-    may_be_several,
     write_comma_list,
     write_customer_ids,
     write_each,
@@ -20,7 +20,7 @@ from airflow_provider_sequence.api.filters import (
     write_text,
     write_whole_number,
 )
-from airflow_provider_sequence.api.lists import Field, FieldType, Filter, Resource, TimeFilter
+from airflow_provider_sequence.api.resource import Field, FieldType, Filter, Resource, TimeFilter
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 
@@ -57,7 +57,7 @@ USAGE_EVENTS = Resource(
             write_each,
             most=1,  # whether several are repeated or comma-separated is not documented
             matches=("customerAlias",),
-            unclear=may_be_several,
+            unclear=may_be_a_list,
         ),
         Filter("unmapped_aliases_only", "unmappedAliasesOnly", write_flag),
         Filter("event_type", "eventType", write_text),
@@ -80,7 +80,7 @@ SEAT_EVENTS = Resource(
     ),
     filters=(
         Filter("customer_alias", "customerAlias", write_text),
-        Filter("customer_ids", "customerIds", write_customer_ids, most=MOST_CUSTOMER_IDS),
+        Filter("customer_ids", "customerIds", write_customer_ids, most=MAX_CUSTOMER_IDS),
         *_texts("seatType customerEventId"),
         *_SORTED,
     ),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.pagination import Item
+from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.windows import Window
 
 _TICK = dt.timedelta(microseconds=1)
@@ -39,4 +39,4 @@ def is_superseded(
 
 def text_of(item: Item, name: str) -> str:
     """Read a field of text."""
-    return str(exact_json.decode(item.get(name, b"null")))
+    return str(lossless_json.decode(item.get(name, b"null")))

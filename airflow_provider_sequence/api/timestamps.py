@@ -41,7 +41,7 @@ def parse_timestamp(value: Any) -> dt.datetime:
         raise ValueError("outside the years 1 to 9999 in UTC") from None
 
 
-def decode_usual(raw: bytes) -> dt.datetime | None:
+def parse_utc_fast(raw: bytes) -> dt.datetime | None:
     """
     Read a timestamp of the API in the form that nearly all have: in UTC with ``Z``, to the microsecond at most.
 

@@ -9,14 +9,13 @@ from typing import Any
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Connection
 
-from airflow_provider_sequence import connection as conn_form
-from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
 from airflow_provider_sequence.api.events import EventKind, make_event
-from airflow_provider_sequence.api.lists import Resource
 from airflow_provider_sequence.api.pagination import Item
+from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
@@ -25,6 +24,7 @@ from airflow_provider_sequence.exceptions import (
     SequenceClientClosedError,
     SequenceConfigurationError,
 )
+from airflow_provider_sequence.hooks import connection_fields as conn_form
 
 
 class SequenceHook(BaseHook):
@@ -304,4 +304,4 @@ def parse_period(start: Any, end: Any) -> Window:
 
 
 def _decoded(item: Item) -> dict[str, Any]:
-    return {name: exact_json.decode(raw) for name, raw in item.items()}
+    return {name: lossless_json.decode(raw) for name, raw in item.items()}

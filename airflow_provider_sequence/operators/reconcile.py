@@ -12,26 +12,26 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import EventMapper
-from airflow_provider_sequence.api.exact_json import plain_number
+from airflow_provider_sequence.api.lossless_json import format_decimal
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.exceptions import DifferencesError, SequenceConfigurationError
+from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.hooks.warehouse import get_engine
-from airflow_provider_sequence.intervals import period_of_run, window_of_run
-from airflow_provider_sequence.pipelines.outcomes import DeliveryMemory, ResendMemory, RunMemory, Status
-from airflow_provider_sequence.pipelines.push import make_events, push
-from airflow_provider_sequence.pipelines.push_summary import REASONS_SHOWN, RejectionLimit
-from airflow_provider_sequence.pipelines.reconcile import Reconciliation
-from airflow_provider_sequence.task_log import open_log
-from airflow_provider_sequence.transfers.failures import (
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.pipelines.push.outcomes import DeliveryState, ResendState, RunState, Status
+from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, RejectionLimit
+from airflow_provider_sequence.pipelines.reconcile.comparison import Reconciliation
+from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
+from airflow_provider_sequence.utils.delivery_log import open_delivery_log
+from airflow_provider_sequence.utils.retries import (
     exact_number,
-    no_retry_where_useless,
+    fail_without_retry,
     whole_number,
 )
-from airflow_provider_sequence.warehouse.database import connect
-from airflow_provider_sequence.warehouse.differences import store_differences
+from airflow_provider_sequence.utils.run_window import period_of_run, window_of_run
+from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 from airflow_provider_sequence.warehouse.staging import keys_of_window
 
@@ -147,7 +147,7 @@ class SequenceReconcileOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare; return the summary."""
-        with no_retry_where_useless():
+        with fail_without_retry():
             limit = RejectionLimit.parse(self.max_differences, "max_differences")
             resource = get_resource(self.resource)
             window = window_of_run(resource, context, self.window_start, self.window_end)
@@ -155,10 +155,10 @@ class SequenceReconcileOperator(BaseOperator):
                 raise SequenceConfigurationError(
                     f"{resource.name} are no events; usage_events and seat_events can be reconciled"
                 )
-            engine = get_engine(self.sql_conn_id)
+            engine = create_sql_engine(self.sql_conn_id)
             with (
                 self.hook.client as client,
-                open_log(
+                open_delivery_log(
                     self.delivery_log_table,
                     self.delivery_log_conn_id or self.sql_conn_id,
                     context,
@@ -189,7 +189,7 @@ class SequenceReconcileOperator(BaseOperator):
                     both.remember_voided(log.known)
                 both.compare()
                 if self.resend:
-                    self._send_again(both, client, RunMemory() if log is None else ResendMemory(log))
+                    self._send_again(both, client, RunState() if log is None else ResendState(log))
                 if self.differences_table:
                     with connect(engine) as connection:
                         store_differences(
@@ -215,7 +215,7 @@ class SequenceReconcileOperator(BaseOperator):
                 )
         return summary.as_dict()
 
-    def _send_again(self, both: Reconciliation, client: SequenceClient, memory: DeliveryMemory) -> None:
+    def _send_again(self, both: Reconciliation, client: SequenceClient, memory: DeliveryState) -> None:
         pushed = push(
             both.to_resend(),
             client,
@@ -299,12 +299,12 @@ class SequenceReconcileMetricOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare alias by alias; return the summary."""
-        with no_retry_where_useless():
+        with fail_without_retry():
             tolerance = exact_number("tolerance", self.tolerance)
             period = period_of_run(context, self.period_start, self.period_end)
             aliases = different = 0
             ours = theirs = Decimal(0)
-            engine = get_engine(self.sql_conn_id)
+            engine = create_sql_engine(self.sql_conn_id)
             with self.hook.client as client, read_rows(engine, self.sql, self.parameters) as rows:
                 for row in named_rows(rows, ("customer_alias", "value")):
                     aliases += 1
@@ -315,19 +315,19 @@ class SequenceReconcileMetricOperator(BaseOperator):
                     ours, theirs = _EXACT.add(ours, expected), _EXACT.add(theirs, counted)
                     if _EXACT.abs(_EXACT.subtract(expected, counted)) > tolerance:
                         different += 1
-                        if different <= REASONS_SHOWN:
+                        if different <= MAX_ROWS_SHOWN:
                             self.log.warning(
                                 "Row %d: the warehouse has %s, the metric counts %s",
                                 aliases,
-                                plain_number(expected),
-                                plain_number(counted),
+                                format_decimal(expected),
+                                format_decimal(counted),
                             )
                 requests = client.requests_sent
             result = {
                 "aliases": aliases,
                 "different": different,
-                "warehouse": plain_number(ours),
-                "sequence": plain_number(theirs),
+                "warehouse": format_decimal(ours),
+                "sequence": format_decimal(theirs),
                 "requests": requests,
             }
             self.log.info("%s", result)

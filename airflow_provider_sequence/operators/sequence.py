@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
 
-from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import VOID_ALIAS, VOID_EVENT
-from airflow_provider_sequence.api.lists import Resource
+from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
-from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.exceptions import (
     InvalidEventError,
     SequenceRejectedError,
     SequenceResponseError,
 )
+from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.hooks.warehouse import get_engine
-from airflow_provider_sequence.lineage import Ends
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.operators.reconcile import (
     SequenceReconcileMetricOperator,
     SequenceReconcileOperator,
 )
-from airflow_provider_sequence.pipelines.outcomes import Outcome, Status
-from airflow_provider_sequence.pipelines.push_summary import REASONS_SHOWN, PushSummary, RejectionLimit
-from airflow_provider_sequence.stats import Tally, counted
-from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
+from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, PushSummary, RejectionLimit
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceOperator
+from airflow_provider_sequence.utils.metrics import Tally, counted
+from airflow_provider_sequence.utils.openlineage import TransferLineage
+from airflow_provider_sequence.utils.retries import fail_without_retry, whole_number
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class _CreateEventOperator(_SequenceOperator):
     def execute(self, context: Context) -> dict[str, str]:
         """Create the event; return its ids."""
         try:
-            with no_retry_where_useless(), counted(self.hook.client, self.resource.name) as tally:
+            with fail_without_retry(), counted(self.hook.client, self.resource.name) as tally:
                 sequence_id = self._counted(tally)
         except (InvalidEventError, SequenceRejectedError) as e:
             raise AirflowFailException(str(e)) from e
@@ -272,7 +272,7 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json"}
 
     # What OpenLineage asks for when the task is over.
-    _ends: Ends | None = None
+    _ends: TransferLineage | None = None
     _tally = Tally()
 
     def __init__(
@@ -293,10 +293,10 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Create what is missing; return the summary."""
         started = time.monotonic()
-        with no_retry_where_useless():
+        with fail_without_retry():
             limit = RejectionLimit.parse(self.max_rejected)
-            engine = get_engine(self.sql_conn_id)
-            self._ends = Ends.of(self, _ALIASES, engine)
+            engine = create_sql_engine(self.sql_conn_id)
+            self._ends = TransferLineage.of(self, _ALIASES, engine)
             with (
                 self.hook.client as client,
                 counted(client, _ALIASES) as self._tally,
@@ -307,7 +307,7 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
                     summary.rows += 1
                     outcome = _create_alias(client, summary.rows, fields)
                     summary.counts[outcome.status] += 1
-                    if outcome.status is Status.REJECTED and len(summary.first_rejected) < REASONS_SHOWN:
+                    if outcome.status is Status.REJECTED and len(summary.first_rejected) < MAX_ROWS_SHOWN:
                         summary.first_rejected.append(outcome)
                 summary.requests, summary.throttled = client.requests_sent, client.requests_throttled
         summary.seconds = time.monotonic() - started
@@ -346,7 +346,7 @@ def _create_alias(client: SequenceClient, row: int, fields: Mapping[str, Any]) -
 def _look_up(client: SequenceClient, row: int, alias: CustomerAlias) -> Outcome | None:
     """Tell what becomes of a row whose alias exists already; None where it does not."""
     for item in client.customer_aliases(alias.value):
-        if exact_json.decode(item.get("customerId", b"null")) == alias.customer_id:
+        if lossless_json.decode(item.get("customerId", b"null")) == alias.customer_id:
             return Outcome(row, Status.UNCHANGED)
         return Outcome(row, Status.REJECTED, reason="value: is the alias of another customer already")
     return None

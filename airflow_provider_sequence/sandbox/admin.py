@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from airflow_provider_sequence.sandbox import demo, documents
+from airflow_provider_sequence.sandbox import demo
+from airflow_provider_sequence.sandbox import records as documents
 from airflow_provider_sequence.sandbox.connection import STATE_KEY
-from airflow_provider_sequence.sandbox.delivery import CUTS
-from airflow_provider_sequence.sandbox.exchange import Refusal
+from airflow_provider_sequence.sandbox.fault_responses import CUTS
+from airflow_provider_sequence.sandbox.http import Refusal
 from airflow_provider_sequence.sandbox.resources import BY_TABLE
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 from airflow_provider_sequence.sandbox.store import Condition

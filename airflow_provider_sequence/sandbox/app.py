@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from airflow_provider_sequence.sandbox import admin
-from airflow_provider_sequence.sandbox.door import Door
+from airflow_provider_sequence.sandbox.api import Door
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 

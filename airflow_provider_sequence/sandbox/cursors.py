@@ -7,7 +7,7 @@ import binascii
 import time
 from collections.abc import Callable
 
-from airflow_provider_sequence.sandbox.exchange import Refusal
+from airflow_provider_sequence.sandbox.http import Refusal
 from airflow_provider_sequence.sandbox.identifiers import milliseconds_of
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_sequence.sandbox import documents
+from airflow_provider_sequence.sandbox import records as documents
 from airflow_provider_sequence.sandbox.identifiers import Identifiers
 from airflow_provider_sequence.sandbox.store import Store
 

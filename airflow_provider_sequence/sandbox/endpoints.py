@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from airflow_provider_sequence.sandbox import documents, events, metrics, pages
-from airflow_provider_sequence.sandbox.exchange import JSON, Answer, Refusal, Request, json_answer
+from airflow_provider_sequence.sandbox import events, metrics, pages
+from airflow_provider_sequence.sandbox import records as documents
+from airflow_provider_sequence.sandbox.http import JSON, Answer, Refusal, Request, json_answer
 from airflow_provider_sequence.sandbox.resources import BY_PATH, BY_TABLE, RESOURCES, Resource
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 from airflow_provider_sequence.sandbox.store import Condition, Record

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.sandbox import timestamps
-from airflow_provider_sequence.sandbox.exchange import Refusal
+from airflow_provider_sequence.sandbox.http import Refusal
 from airflow_provider_sequence.sandbox.identifiers import Identifiers
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Record

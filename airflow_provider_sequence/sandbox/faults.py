@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_sequence.sandbox.events import read_object
-from airflow_provider_sequence.sandbox.exchange import Refusal, Request
+from airflow_provider_sequence.sandbox.http import Refusal, Request
 
 Kind = Literal[
     "status",

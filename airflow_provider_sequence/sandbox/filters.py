@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from airflow_provider_sequence.sandbox import timestamps
 from airflow_provider_sequence.sandbox.events import VOID
-from airflow_provider_sequence.sandbox.exchange import Query, Refusal
+from airflow_provider_sequence.sandbox.http import Query, Refusal
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition
 

@@ -11,8 +11,8 @@ import msgspec
 
 from airflow_provider_sequence.sandbox import timestamps
 from airflow_provider_sequence.sandbox.events import VOID
-from airflow_provider_sequence.sandbox.exchange import Query, Refusal
 from airflow_provider_sequence.sandbox.filters import among, values
+from airflow_provider_sequence.sandbox.http import Query, Refusal
 from airflow_provider_sequence.sandbox.resources import Resource
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition, Record, Store

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.sandbox.cursors import Cursors
-from airflow_provider_sequence.sandbox.exchange import Query, Refusal
+from airflow_provider_sequence.sandbox.http import Query, Refusal
 from airflow_provider_sequence.sandbox.resources import Resource
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition, Record, Store

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_sequence.sandbox.cursors import Cursors
-from airflow_provider_sequence.sandbox.exchange import Answer
 from airflow_provider_sequence.sandbox.faults import Faults
+from airflow_provider_sequence.sandbox.http import Answer
 from airflow_provider_sequence.sandbox.identifiers import Identifiers, milliseconds_of
-from airflow_provider_sequence.sandbox.journal import Journal
 from airflow_provider_sequence.sandbox.limits import Limits
+from airflow_provider_sequence.sandbox.request_log import Journal
 from airflow_provider_sequence.sandbox.resources import BY_TABLE, EVENT_TABLES
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Store

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from airflow_provider_sequence.sandbox.events import VOID
-from airflow_provider_sequence.sandbox.exchange import Query
 from airflow_provider_sequence.sandbox.filters import truth
+from airflow_provider_sequence.sandbox.http import Query
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition
 

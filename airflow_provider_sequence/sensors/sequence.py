@@ -21,32 +21,32 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_sequence.api import exact_json
-from airflow_provider_sequence.api.metrics import aliases_to_ask
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
+from airflow_provider_sequence.api.usage_metrics import aliases_to_ask
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.conditions import (
-    HOPELESS,
-    LOOK_DEADLINE,
-    MOST_FAILURES,
-    Condition,
-    EnoughEvents,
-    Look,
-    MetricReached,
-    NoUnmappedAliases,
-)
-from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
     SequenceError,
     SequenceUnavailableError,
 )
+from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.intervals import period_of_run, window_of_run
-from airflow_provider_sequence.transfers.failures import exact_number, whole_number
+from airflow_provider_sequence.triggers.conditions import (
+    MAX_FAILURES,
+    NON_RETRYABLE,
+    POKE_DEADLINE,
+    Condition,
+    MetricThreshold,
+    MinEventCount,
+    NoUnmappedAliases,
+    PokeResult,
+)
+from airflow_provider_sequence.utils.retries import exact_number, whole_number
+from airflow_provider_sequence.utils.run_window import period_of_run, window_of_run
 
 #: Most seconds between two looks while Sequence is out of reach.
-LONGEST_PAUSE = 60.0
+MAX_PAUSE = 60.0
 
 
 class _ConditionSensor(BaseSensorOperator):
@@ -75,31 +75,31 @@ class _ConditionSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> SequenceHook:
         """The hook of the connection to Sequence."""
-        return SequenceHook(self.sequence_conn_id, deadline=LOOK_DEADLINE)
+        return SequenceHook(self.sequence_conn_id, deadline=POKE_DEADLINE)
 
     def _condition(self, context: Context) -> Condition:
         """Read the settings, which may have been rendered to text."""
         raise NotImplementedError
 
-    def _look(self, context: Context) -> Look:
+    def _look(self, context: Context) -> PokeResult:
         try:
             look = self._condition(context).look(self.hook.client)
-        except HOPELESS as e:
+        except NON_RETRYABLE as e:
             raise AirflowFailException(str(e)) from e
         self.log.info("%s", look.said)
         return look
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; again while Sequence is out of reach, for a count of failures would not outlive a reschedule."""
-        pause = min(self.poke_interval, LONGEST_PAUSE)
+        """PokeResult once; again while Sequence is out of reach, for a count of failures would not outlive a reschedule."""
+        pause = min(self.poke_interval, MAX_PAUSE)
         until = time.monotonic() + self.timeout - pause
         for failures in count(1):
             try:
                 look = self._look(context)
             except SequenceUnavailableError as e:
-                if failures >= MOST_FAILURES:
+                if failures >= MAX_FAILURES:
                     raise
-                self.log.warning("Failure %d of at most %d in a row: %s", failures, MOST_FAILURES, e)
+                self.log.warning("Failure %d of at most %d in a row: %s", failures, MAX_FAILURES, e)
             else:
                 return PokeReturnValue(is_done=look.done, xcom_value=look.result)
             if time.monotonic() > until:
@@ -220,11 +220,11 @@ class SequenceEventsSensor(_ConditionSensor):
         self.window_start = window_start
         self.window_end = window_end
 
-    def _condition(self, context: Context) -> EnoughEvents:
+    def _condition(self, context: Context) -> MinEventCount:
         resource = get_resource(self.resource)
         min_count = whole_number("min_count", self.min_count, least=0)
         window = window_of_run(resource, context, self.window_start, self.window_end)
-        return EnoughEvents(
+        return MinEventCount(
             resource=resource.name,
             min_count=min_count,
             filters=dict(self.filters or {}),
@@ -283,11 +283,11 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         self.period_start = period_start
         self.period_end = period_end
 
-    def _condition(self, context: Context) -> MetricReached:
+    def _condition(self, context: Context) -> MetricThreshold:
         if (self.min_event_count is None) == (self.min_value is None):
             raise SequenceConfigurationError("give min_event_count or min_value, one of the two")
         period = period_of_run(context, self.period_start, self.period_end)
-        return MetricReached(
+        return MetricThreshold(
             metric_id=self.metric_id,
             customer_aliases=aliases_to_ask(self.customer_aliases),
             period_start=period.start.isoformat(),
@@ -297,7 +297,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
             else whole_number("min_event_count", self.min_event_count, least=0),
             min_value=None
             if self.min_value is None
-            else exact_json.plain_number(exact_number("min_value", self.min_value)),
+            else lossless_json.format_decimal(exact_number("min_value", self.min_value)),
         )
 
 

@@ -11,21 +11,21 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.api.timestamps import utc_text
-from airflow_provider_sequence.assets.events import tell_events
-from airflow_provider_sequence.connection import DEFAULT_CONN_ID
+from airflow_provider_sequence.assets.outlets import set_outlet_extra
+from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.hooks.warehouse import get_engine
-from airflow_provider_sequence.intervals import window_of_run
-from airflow_provider_sequence.lineage import Ends
-from airflow_provider_sequence.progress import Progress, told
-from airflow_provider_sequence.stats import counted
-from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
-from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.utils.metrics import counted
+from airflow_provider_sequence.utils.openlineage import TransferLineage
+from airflow_provider_sequence.utils.progress import Progress, told
+from airflow_provider_sequence.utils.retries import fail_without_retry, whole_number
+from airflow_provider_sequence.utils.run_window import window_of_run
+from airflow_provider_sequence.warehouse.engine import connect
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_sequence.pipelines.pull import PullSummary
+    from airflow_provider_sequence.pipelines.pull.pipeline import PullSummary
 
 
 class SequenceToSqlOperator(BaseOperator):
@@ -73,7 +73,7 @@ class SequenceToSqlOperator(BaseOperator):
     ui_color = "#e4e0f7"
 
     # What OpenLineage asks for when the task is over.
-    _ends: Ends | None = None
+    _ends: TransferLineage | None = None
     _summary: PullSummary | None = None
 
     def __init__(
@@ -111,13 +111,13 @@ class SequenceToSqlOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the window; return the summary."""
         # Not before: it takes time in each parsing of a DAG file.
-        from airflow_provider_sequence.pipelines.pull import pull
+        from airflow_provider_sequence.pipelines.pull.pipeline import pull
 
-        with no_retry_where_useless():
+        with fail_without_retry():
             resource = get_resource(self.resource)
             window = window_of_run(resource, context, self.window_start, self.window_end, self.lookback)
-            engine = get_engine(self.sql_conn_id)
-            self._ends = Ends.of(self, resource.name, engine)
+            engine = create_sql_engine(self.sql_conn_id)
+            self._ends = TransferLineage.of(self, resource.name, engine)
             reached = Progress()
             with (
                 self.hook.client as client,
@@ -147,7 +147,7 @@ class SequenceToSqlOperator(BaseOperator):
             "window_end": end,
             "watermark": end,
         }
-        tell_events(context, self.outlets, facts)
+        set_outlet_extra(context, self.outlets, facts)
         return summary.as_dict()
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:

@@ -17,31 +17,31 @@ from airflow_provider_sequence.api.events import (
     event_of_body,
     is_void,
 )
-from airflow_provider_sequence.api.lists import Resource
+from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
-from airflow_provider_sequence.assets.events import tell_events
-from airflow_provider_sequence.connection import DEFAULT_CONN_ID
+from airflow_provider_sequence.assets.outlets import set_outlet_extra
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.hooks.warehouse import get_engine
-from airflow_provider_sequence.lineage import Ends
-from airflow_provider_sequence.pipelines.guards import Guards
-from airflow_provider_sequence.pipelines.lanes import NobodySends, Sender
-from airflow_provider_sequence.pipelines.outcomes import (
-    DeliveryMemory,
-    DryRunMemory,
-    LoggedMemory,
-    RunMemory,
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
+from airflow_provider_sequence.pipelines.push.outcomes import (
+    DeliveryState,
+    DryRunState,
+    LoggedState,
+    RunState,
     Status,
 )
-from airflow_provider_sequence.pipelines.push import make_events, push
-from airflow_provider_sequence.pipelines.push_summary import PushSummary, RejectionLimit
-from airflow_provider_sequence.pipelines.time_order import Made
-from airflow_provider_sequence.progress import told
-from airflow_provider_sequence.stats import Tally, counted
-from airflow_provider_sequence.task_log import open_log
-from airflow_provider_sequence.transfers.failures import no_retry_where_useless, whole_number
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog
+from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.push.senders import DryRunSender, Sender
+from airflow_provider_sequence.pipelines.push.sort import MappedRow
+from airflow_provider_sequence.pipelines.push.summary import PushSummary, RejectionLimit
+from airflow_provider_sequence.pipelines.push.timestamps import TimestampPolicy
+from airflow_provider_sequence.utils.delivery_log import open_delivery_log
+from airflow_provider_sequence.utils.metrics import Tally, counted
+from airflow_provider_sequence.utils.openlineage import TransferLineage
+from airflow_provider_sequence.utils.progress import told
+from airflow_provider_sequence.utils.retries import fail_without_retry, whole_number
 from airflow_provider_sequence.warehouse.reader import read_rows
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SqlToSequenceOperator(BaseOperator):
     voids: ClassVar[bool] = False
 
     # What OpenLineage asks for when the task is over.
-    _ends: Ends | None = None
+    _ends: TransferLineage | None = None
     _tally = Tally()
 
     def __init__(
@@ -120,7 +120,7 @@ class SqlToSequenceOperator(BaseOperator):
         self.late_after = late_after
         self.late = late
         # BaseOperator has a method of the name dry_run.
-        self.sends_nothing = dry_run
+        self.is_dry_run = dry_run
 
     @cached_property
     def hook(self) -> SequenceHook:
@@ -133,21 +133,21 @@ class SqlToSequenceOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push the query's rows; return the summary."""
-        with no_retry_where_useless():
+        with fail_without_retry():
             limit = RejectionLimit.parse(self.max_rejected)
             lanes = whole_number("concurrency", self.concurrency)
             guards = self._guards()
-            engine = get_engine(self.sql_conn_id)
+            engine = create_sql_engine(self.sql_conn_id)
             with (
                 self.hook.client as client,
-                open_log(
+                open_delivery_log(
                     self.delivery_log_table,
                     self.delivery_log_conn_id or self.sql_conn_id,
                     context,
                     account=client.account,
                     resource=self.resource.name,
                     voiding=self.voids,
-                    read_only=self.sends_nothing,
+                    read_only=self.is_dry_run,
                 ) as log,
                 read_rows(engine, self.sql, self.parameters) as rows,
             ):
@@ -164,10 +164,10 @@ class SqlToSequenceOperator(BaseOperator):
                         "Columns of the query that go into no event: %s", ", ".join(make_event.unused)
                     )
                 made = make_events(rows.batches, make_event)
-                if self.sends_nothing:
+                if self.is_dry_run:
                     return self._dry_run(made, log, lanes, guards)
-                self._ends = Ends.of(self, self.resource.name, engine)
-                memory = RunMemory() if log is None else LoggedMemory(log)
+                self._ends = TransferLineage.of(self, self.resource.name, engine)
+                memory = RunState() if log is None else LoggedState(log)
                 with (
                     counted(client, self.resource.name) as self._tally,
                     told(
@@ -192,10 +192,10 @@ class SqlToSequenceOperator(BaseOperator):
             **{status.value: summary.counts[status] for status in Status},
             "watermark": summary.watermark,
         }
-        tell_events(context, self.outlets, facts)
+        set_outlet_extra(context, self.outlets, facts)
         return result
 
-    def _guards(self) -> Guards:
+    def _guards(self) -> TimestampPolicy:
         if self.late not in {"report", "reject"}:
             raise SequenceConfigurationError(f"late={self.late!r} is neither 'report' nor 'reject'")
         for name in ("max_future", "late_after"):
@@ -205,15 +205,15 @@ class SqlToSequenceOperator(BaseOperator):
             raise SequenceConfigurationError(
                 "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
             )
-        return Guards(self.max_future, self.late_after, self.late == "reject")
+        return TimestampPolicy(self.max_future, self.late_after, self.late == "reject")
 
     def _push(
         self,
-        made: Iterable[Made],
+        made: Iterable[MappedRow],
         client: Sender,
         lanes: int,
-        memory: DeliveryMemory,
-        guards: Guards,
+        memory: DeliveryState,
+        guards: TimestampPolicy,
         tally: Tally,
     ) -> PushSummary:
         try:
@@ -231,10 +231,10 @@ class SqlToSequenceOperator(BaseOperator):
             self._report(tally.summary)
 
     def _dry_run(
-        self, made: Iterable[Made], log: DeliveryLog | None, lanes: int, guards: Guards
+        self, made: Iterable[MappedRow], log: DeliveryLog | None, lanes: int, guards: TimestampPolicy
     ) -> dict[str, Any]:
         self.log.info("Dry run: nothing is sent, and nothing is written")
-        summary = self._push(made, NobodySends(), lanes, DryRunMemory(log), guards, Tally())
+        summary = self._push(made, DryRunSender(), lanes, DryRunState(log), guards, Tally())
         return {**summary.as_dict(), "dry_run": True}
 
     def _retry(
@@ -242,8 +242,8 @@ class SqlToSequenceOperator(BaseOperator):
         log: DeliveryLog,
         client: Sender,
         lanes: int,
-        memory: DeliveryMemory,
-        guards: Guards,
+        memory: DeliveryState,
+        guards: TimestampPolicy,
         tally: Tally,
     ) -> dict[str, int]:
         """Send what earlier runs left behind, from the bodies in the log."""

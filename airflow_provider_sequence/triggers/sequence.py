@@ -15,30 +15,30 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sequence.api.resources import get_resource
-from airflow_provider_sequence.conditions import (
-    HOPELESS,
-    LOOK_DEADLINE,
-    MOST_FAILURES,
-    Condition,
-    EnoughEvents,
-    Look,
-    MetricReached,
-    NoUnmappedAliases,
-)
-from airflow_provider_sequence.connection import DEFAULT_CONN_ID
 from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
     SequenceError,
     SequenceUnavailableError,
 )
+from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import make_client
-from airflow_provider_sequence.new_events import Watermark, check, look
-from airflow_provider_sequence.triggers.memory import TriggerMemory
+from airflow_provider_sequence.triggers.conditions import (
+    MAX_FAILURES,
+    NON_RETRYABLE,
+    POKE_DEADLINE,
+    Condition,
+    MetricThreshold,
+    MinEventCount,
+    NoUnmappedAliases,
+    PokeResult,
+)
+from airflow_provider_sequence.triggers.new_events import Watermark, check, look
+from airflow_provider_sequence.triggers.state import TriggerState
 
 T = TypeVar("T")
 
 #: Most seconds between two looks of a trigger that never ends, while looks fail.
-LONGEST_PAUSE = 300.0
+MAX_PAUSE = 300.0
 #: Seconds after which an announcement is in Airflow's database: the triggerer hands events on about once a second,
 #: and ends where it can't store them.
 SETTLED_AFTER = 5.0
@@ -78,28 +78,28 @@ class ConditionTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look, and look again; sleep in between, whatever came of it."""
+        """PokeResult, and look again; sleep in between, whatever came of it."""
         event: dict[str, Any]
         try:
             event = {"status": "success", "result": (await self._wait()).result}
         except (SequenceError, AirflowException) as e:
-            event = {"status": "error", "message": str(e), "hopeless": isinstance(e, HOPELESS)}
+            event = {"status": "error", "message": str(e), "hopeless": isinstance(e, NON_RETRYABLE)}
         yield TriggerEvent(event)
 
-    async def _wait(self) -> Look:
+    async def _wait(self) -> PokeResult:
         connection = await get_async_connection(self.sequence_conn_id)
-        client = make_client(connection, deadline=LOOK_DEADLINE)
+        client = make_client(connection, deadline=POKE_DEADLINE)
         failures = 0
         try:
             while True:
                 try:
                     # The client's requests block, so they run beside the loop and not in it.
                     look = await asyncio.to_thread(self.condition.look, client)
-                except HOPELESS:
+                except NON_RETRYABLE:
                     raise
                 except SequenceError as e:
                     failures += 1
-                    passing = isinstance(e, SequenceUnavailableError) and failures < MOST_FAILURES
+                    passing = isinstance(e, SequenceUnavailableError) and failures < MAX_FAILURES
                     if not passing and not self.silent_fail:
                         raise
                     self.log.warning("Failure %d in a row: %s", failures, e)
@@ -119,10 +119,10 @@ class SequenceEventsTrigger(ConditionTrigger):
 
     The arguments are JSON: those of every trigger here, ``sequence_conn_id``, ``poke_interval`` and ``silent_fail``, and
     ``resource``, ``min_count``, ``filters``, ``window_start``, ``window_end`` of
-    :class:`~airflow_provider_sequence.conditions.EnoughEvents`.
+    :class:`~airflow_provider_sequence.triggers.conditions.MinEventCount`.
     """
 
-    condition_type = EnoughEvents
+    condition_type = MinEventCount
 
 
 class SequenceUsageMetricTrigger(ConditionTrigger):
@@ -130,10 +130,10 @@ class SequenceUsageMetricTrigger(ConditionTrigger):
     Fire once a usage metric has counted so many events, or reached a value.
 
     Beside the arguments of every trigger here, it has those of
-    :class:`~airflow_provider_sequence.conditions.MetricReached`.
+    :class:`~airflow_provider_sequence.triggers.conditions.MetricThreshold`.
     """
 
-    condition_type = MetricReached
+    condition_type = MetricThreshold
 
 
 class SequenceUnmappedAliasesTrigger(ConditionTrigger):
@@ -141,7 +141,7 @@ class SequenceUnmappedAliasesTrigger(ConditionTrigger):
     Fire once no more than so many usage events of a window have an alias without a customer.
 
     Beside the arguments of every trigger here, it has those of
-    :class:`~airflow_provider_sequence.conditions.NoUnmappedAliases`.
+    :class:`~airflow_provider_sequence.triggers.conditions.NoUnmappedAliases`.
     """
 
     condition_type = NoUnmappedAliases
@@ -167,7 +167,7 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         and up to ten more.
     :raises SequenceConfigurationError: if the resource is no list of events, or a filter is not known.
 
-    The payload of its events has the fields of :class:`~airflow_provider_sequence.new_events.Arrival`.
+    The payload of its events has the fields of :class:`~airflow_provider_sequence.triggers.new_events.Arrival`.
     """
 
     def __init__(
@@ -201,9 +201,9 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look, announce, and look again, for ever."""
+        """PokeResult, announce, and look again, for ever."""
         watched = {"resource": self.resource, "conn_id": self.sequence_conn_id, "filters": self.filters}
-        memory = TriggerMemory(self, "sequence_new_events", watched)
+        memory = TriggerState(self, "sequence_new_events", watched)
         while True:
             state = await self._tried(partial(self._next_state, memory))
             if "pending" in state:
@@ -218,13 +218,13 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
             try:
                 return await step()
             except Exception as e:  # noqa: BLE001  a watcher that ends is started again at once, without a pause
-                longest = max(self.poll_interval, LONGEST_PAUSE)
+                longest = max(self.poll_interval, MAX_PAUSE)
                 pause = min(self.poll_interval * 2 ** min(failures, 20), longest)
                 self.log.error("Failure %d in a row, the next try is in %.1f s: %s", failures, pause, e)
                 await asyncio.sleep(pause)
         raise AssertionError("there is no last number")
 
-    async def _next_state(self, memory: TriggerMemory) -> dict[str, Any]:
+    async def _next_state(self, memory: TriggerState) -> dict[str, Any]:
         state = await memory.load()
         # An announcement that may not have got through goes first, as it was.
         if "pending" not in state:
@@ -237,7 +237,7 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         last = Watermark(seen=state["seen"]) if "seen" in state else None
         # Read anew each time: credentials may change.
         connection = await get_async_connection(self.sequence_conn_id)
-        with make_client(connection, deadline=LOOK_DEADLINE) as client:
+        with make_client(connection, deadline=POKE_DEADLINE) as client:
             # The client's requests block, so they run beside the loop and not in it.
             arrival, watermark = await asyncio.to_thread(look, client, resource, self.filters, last)
         if arrival is None:

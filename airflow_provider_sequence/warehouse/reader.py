@@ -14,7 +14,7 @@ from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.exc import ProgrammingError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.database import database_errors
+from airflow_provider_sequence.warehouse.engine import database_errors
 
 Row = Sequence[Any]
 

@@ -25,20 +25,20 @@ from sqlalchemy.sql import Executable, Select
 from sqlalchemy.types import TypeEngine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.bulk import BulkInsert
-from airflow_provider_sequence.warehouse.database import (
+from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
+from airflow_provider_sequence.warehouse.engine import (
     KEY_TEXT,
     LONG_TEXT,
     JsonText,
     UtcTimestamp,
-    columns_there,
-    create_to_fill,
-    need_unique,
+    create_without_key,
+    existing_columns,
+    require_unique_key,
     split_table_name,
     transaction,
 )
 from airflow_provider_sequence.warehouse.key_order import KeyOrder
-from airflow_provider_sequence.warehouse.scratch import create_scratch_table
+from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
 
 #: Rows that are read at a time.
@@ -122,7 +122,7 @@ class StagingLoad:
         self._key = next(c.name for c in columns if c.type == "key")
         schema, name = split_table_name(table)
         with connection.begin():
-            there = columns_there(connection, schema, name)
+            there = existing_columns(connection, schema, name)
         if there is not None:
             if missing := [c.name for c in columns if c.name not in there and c.name not in optional]:
                 raise SequenceConfigurationError(
@@ -131,7 +131,7 @@ class StagingLoad:
                 )
             columns = [c for c in columns if c.name in there]
             with connection.begin():
-                need_unique(connection, schema, name, self._key)
+                require_unique_key(connection, schema, name, self._key)
         #: The columns that are filled.
         self.columns = tuple(columns)
         self._target = Table(
@@ -146,7 +146,7 @@ class StagingLoad:
             Column(_LIST, Integer, nullable=False),
         ]
         filled = [Column(c.name, _SQL_TYPES[c.type]) for c in columns]
-        self._gathered = create_scratch_table(connection, [*own, *filled], schema)
+        self._gathered = create_temp_table(connection, [*own, *filled], schema)
         #: Whether the database's text and JSON can hold the character U+0000.
         self.holds_nul = connection.dialect.name not in {"postgresql", "redshift"}
         self._key_position = [c.name for c in columns].index(self._key)
@@ -251,7 +251,7 @@ class StagingLoad:
         if different < self._kept:
             rows = self._last_of_each_key(names)
         with transaction(self._connection):
-            add_key = create_to_fill(self._connection, self._target)
+            add_key = create_without_key(self._connection, self._target)
             if add_key is not None:
                 statements: list[Executable] = [self._target.insert().from_select(names, rows), add_key]
             else:

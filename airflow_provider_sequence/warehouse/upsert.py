@@ -11,10 +11,10 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Executable, Select
 
-from airflow_provider_sequence.warehouse.bulk import BulkInsert
-from airflow_provider_sequence.warehouse.database import transaction
+from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
+from airflow_provider_sequence.warehouse.engine import transaction
 from airflow_provider_sequence.warehouse.merge import Merge
-from airflow_provider_sequence.warehouse.scratch import create_scratch_table
+from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 
 #: The new values of a row, by the names of their columns.
 Values = Mapping[str, ColumnElement[Any]]
@@ -26,7 +26,7 @@ def _no_change(_: Values) -> Mapping[str, ColumnElement[Any]]:
     return {}
 
 
-class RowStore:
+class Upserter:
     """
     Stores rows, many at a time, in a transaction of their own.
 
@@ -84,7 +84,7 @@ class RowStore:
     @cached_property
     def _scratch(self) -> Table:
         columns = [Column(name, self._target.c[name].type) for name in self._names]
-        return create_scratch_table(self._connection, columns)
+        return create_temp_table(self._connection, columns)
 
 
 def upsert_values(
@@ -100,7 +100,7 @@ def upsert_values(
 
     :param dialect: SQLAlchemy's name of the database.
 
-    The others are those of :class:`RowStore`.
+    The others are those of :class:`Upserter`.
     """
     values = {name: bindparam(name, type_=target.c[name].type) for name in names}
     key = _key(target)
@@ -129,7 +129,7 @@ def upsert_rows(
     :param dialect: SQLAlchemy's name of the database.
     :param rows: the rows, each key once.
 
-    The others are those of :class:`RowStore`; ``keep`` and ``change`` are for what upserts or merges.
+    The others are those of :class:`Upserter`; ``keep`` and ``change`` are for what upserts or merges.
     """
     key = _key(target)
     changed = [name for name in names if name not in {*key, *keep}]

@@ -77,12 +77,12 @@ def _rows() -> Iterator[tuple[Any, ...]]:
 def stage(rows: list[tuple[Any, ...]], table: str) -> int:
     """Gather pages of rows, and merge them."""
     from airflow_provider_sequence.api.resources import USAGE_EVENTS
-    from airflow_provider_sequence.hooks.warehouse import get_engine
-    from airflow_provider_sequence.pipelines.items import staging_columns
-    from airflow_provider_sequence.warehouse.database import connect
+    from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+    from airflow_provider_sequence.pipelines.pull.rows import staging_columns
+    from airflow_provider_sequence.warehouse.engine import connect
     from airflow_provider_sequence.warehouse.staging import StagingLoad
 
-    with connect(get_engine("warehouse")) as connection:
+    with connect(create_sql_engine("warehouse")) as connection:
         into = StagingLoad(connection, table, staging_columns(USAGE_EVENTS))
         for first in range(0, len(rows), PAGE):
             page = rows[first : first + PAGE]

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse import database, delivery_log, differences, staging
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
-from airflow_provider_sequence.warehouse.differences import store_differences
-from airflow_provider_sequence.warehouse.scratch import drop_scratch_tables
+from airflow_provider_sequence.pipelines import delivery_log
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.pipelines.reconcile import differences
+from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
+from airflow_provider_sequence.warehouse import engine as database
+from airflow_provider_sequence.warehouse import staging
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad, keys_of_window
+from airflow_provider_sequence.warehouse.temp_tables import drop_temp_tables
 from tests.dialects.recorder import URLS, Recorder
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -44,7 +47,7 @@ HAVE_TEMPORARY = URLS.keys() - NO_TRANSACTIONS
 @pytest.fixture(autouse=True)
 def _nothing_there(monkeypatch):
     for module in (database, staging):
-        monkeypatch.setattr(module, "columns_there", lambda *_: None)
+        monkeypatch.setattr(module, "existing_columns", lambda *_: None)
 
 
 def pulled(dialect: str, number: int = 3, newest_of: str | None = None) -> Recorder:
@@ -58,7 +61,7 @@ def pulled(dialect: str, number: int = 3, newest_of: str | None = None) -> Recor
     load.merge(newest_of)
     load.held("event_timestamp", (NOON, NOON))
     list(keys_of_window(Reading(recorder), "sales.staged", "event_timestamp", (NOON, NOON)))
-    drop_scratch_tables(recorder)
+    drop_temp_tables(recorder)
     return recorder
 
 
@@ -82,7 +85,7 @@ class Reading:
 def logged(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voiding: bool = False) -> Recorder:
     """What a push with a delivery log runs."""
     recorder: Any = Recorder(dialect)
-    monkeypatch.setattr(delivery_log, "columns_there", lambda *_: LOG_COLUMNS)  # once it is made
+    monkeypatch.setattr(delivery_log, "existing_columns", lambda *_: LOG_COLUMNS)  # once it is made
     log = DeliveryLog(
         recorder,
         "sales.deliveries",
@@ -94,7 +97,7 @@ def logged(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voiding: bool = Fal
     log.known(["e"])
     list(log.rejected())
     log.doubt(["e"])
-    log.learn_voided("e", "h")
+    log.record_voided_hash("e", "h")
     log.store([LogEntry("e", True, "h"), LogEntry("f", False, "h", rejected_body="{}")])
     return recorder
 
@@ -103,7 +106,7 @@ def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """What a reconciliation runs."""
     recorder: Any = Recorder(dialect)
     names = {"account", "resource", "window_start", "window_end", "customer_event_id", "difference"}
-    monkeypatch.setattr(differences, "columns_there", lambda *_: {*names, "sequence_id", "found_at"})
+    monkeypatch.setattr(differences, "existing_columns", lambda *_: {*names, "sequence_id", "found_at"})
     of = {"account": "a", "resource": "usage_events", "window_start": NOON, "window_end": NOON}
     store_differences(recorder, "sales.differences", of=of, found=[("e", "missing", None)])
     return recorder
@@ -111,7 +114,7 @@ def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 @pytest.mark.parametrize("dialect", URLS)
 def test_rows_replace_those_with_their_key_all_or_nothing(dialect, monkeypatch):
-    monkeypatch.setattr(staging, "create_to_fill", lambda *_: None)
+    monkeypatch.setattr(staging, "create_without_key", lambda *_: None)
     recorder = pulled(dialect)
     one = recorder.beginning("MERGE INTO")
     upserts = [statement for statement in recorder.beginning("INSERT INTO") if " SELECT " in statement]

@@ -38,7 +38,7 @@ IMPORTED_ONCE = [
 ]
 ROOT = Path(__file__).resolve().parents[2]
 #: Longest and first wait between two tries: the client's own, twenty times as fast.
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 0.4
+INITIAL_BACKOFF, MAX_BACKOFF = 0.05, 0.4
 
 
 # --- in the test's process -------------------------------------------------------------------------------------
@@ -209,17 +209,18 @@ def _work(job: dict[str, Any]) -> Any:
     """
     import tenacity
 
-    from airflow_provider_sequence.api import transport
+    from airflow_provider_sequence.api.http import transport
     from airflow_provider_sequence.hooks.sequence import SequenceHook
-    from airflow_provider_sequence.pipelines import push, walks
+    from airflow_provider_sequence.pipelines.pull import scans
+    from airflow_provider_sequence.pipelines.push import pipeline as push
 
     os.environ.update(job["environment"])
     if not job["as_patient_as_users"]:
-        transport._backoff = tenacity.wait_random_exponential(multiplier=FIRST_BACKOFF, max=LONGEST_BACKOFF)
+        transport._backoff = tenacity.wait_random_exponential(multiplier=INITIAL_BACKOFF, max=MAX_BACKOFF)
     if job["haste"] != 1:
         transport.RateLimiter = _hurried(job["haste"])
     if job["slice_items"]:
-        walks._LEAST_ITEMS, walks._SPARE = job["slice_items"], 100.0  # however many more requests that costs
+        scans._LEAST_ITEMS, scans._SPARE = job["slice_items"], 100.0  # however many more requests that costs
     if job["record_after"]:
         push.RECORD_AFTER_OUTCOMES = job["record_after"]
     options, client = job["options"], job["client"]
@@ -245,7 +246,7 @@ def _work(job: dict[str, Any]) -> Any:
 
 def _hurried(haste: int) -> Any:
     """A rate limiter for which time goes faster than the clock."""
-    from airflow_provider_sequence.api.rate_limit import RateLimiter
+    from airflow_provider_sequence.api.http.rate_limit import RateLimiter
 
     def make(per_minute: float, *, wait: Callable[[float], object]) -> RateLimiter:
         return RateLimiter(

@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_sequence.warehouse.delivery_log import body_hash
+from airflow_provider_sequence.pipelines.delivery_log import body_hash
 from tests.faults.world import ALIAS, NUMBER, World, make_rows
 from tests.integration.support.values import exact
 

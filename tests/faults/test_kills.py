@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_sequence.exceptions import SequenceClientClosedError
-from airflow_provider_sequence.hooks.warehouse import get_engine
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from tests.faults.account import old_table
 from tests.faults.figures import CAMPAIGN, measured
@@ -187,8 +187,8 @@ def test_push_told_to_end_before_it_sends(world: World, monkeypatch: pytest.Monk
         task_id="push", sequence_conn_id="sequence", **world.push_options()
     )
     monkeypatch.setattr(
-        "airflow_provider_sequence.transfers.sql_to_sequence.get_engine",
-        lambda conn_id: operator.on_kill() or get_engine(conn_id),
+        "airflow_provider_sequence.transfers.sql_to_sequence.create_sql_engine",
+        lambda conn_id: operator.on_kill() or create_sql_engine(conn_id),
     )
     with pytest.raises(SequenceClientClosedError):
         operator.execute({"ti": SimpleNamespace(dag_id="faults", task_id="push", run_id="run")})

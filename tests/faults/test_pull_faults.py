@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sequence.api.lists import Resource
+from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import RESOURCES
 from tests.faults.account import METRIC, PULLS, Question, check_table, old_table
 from tests.faults.catalogue import FAULTS, PASSING, RESPONSE, UNAVAILABLE, Fault, check_error

@@ -266,7 +266,7 @@ def test_the_id_of_the_parent_is_there_where_the_api_leaves_it_out(loopback, war
 
     loopback.answers = [answer]
     with client_of(loopback) as client, warehouse.engine.connect() as connection:
-        from airflow_provider_sequence.pipelines.pull import pull
+        from airflow_provider_sequence.pipelines.pull.pipeline import pull
 
         summary = pull(client, get_resource("credit_note_line_items"), connection, "lines")
     assert summary.loaded == summary.announced == 3
@@ -280,7 +280,7 @@ def test_the_id_of_the_parent_is_there_where_the_api_leaves_it_out(loopback, war
 @pytest.mark.parametrize("short", ["/api/invoices", "/api/invoices/i2/line-items"])
 def test_one_list_that_is_too_short_fails_it_all(short, loopback, warehouse, airflow_db):
     from airflow_provider_sequence.exceptions import IncompletePullError
-    from airflow_provider_sequence.pipelines.pull import pull
+    from airflow_provider_sequence.pipelines.pull.pipeline import pull
     from tests.unit.loopback import Reply
 
     def answer(request: Any) -> Reply:
@@ -308,7 +308,7 @@ def test_a_walk_is_repeated_for_what_it_missed_and_not_for_what_others_found(
     arrives, loopback, warehouse, airflow_db
 ):
     from airflow_provider_sequence.exceptions import IncompletePullError
-    from airflow_provider_sequence.pipelines.pull import pull
+    from airflow_provider_sequence.pipelines.pull.pipeline import pull
     from tests.unit.loopback import Reply
 
     readings: dict[str, int] = {}

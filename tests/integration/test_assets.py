@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_provider_sequence.api.resources import RESOURCES
-from airflow_provider_sequence.assets.events import tell_events
+from airflow_provider_sequence.assets.outlets import set_outlet_extra
 from airflow_provider_sequence.assets.sequence import (
     account_of,
     convert_asset_to_openlineage,
@@ -117,7 +117,7 @@ def test_alias_and_what_is_no_asset_are_left_alone():
             asked.append(key)
             return SimpleNamespace(extra={})
 
-    tell_events({"outlet_events": Accessors()}, [AssetAlias("later"), EVENTS, "a table"], {"rows": 1})
+    set_outlet_extra({"outlet_events": Accessors()}, [AssetAlias("later"), EVENTS, "a table"], {"rows": 1})
 
     assert asked == [EVENTS]
 

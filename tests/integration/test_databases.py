@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, LogEntry
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
-from airflow_provider_sequence.warehouse.database import connect
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import every_database

@@ -15,10 +15,10 @@ from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.pipelines.outcomes import LoggedMemory
-from airflow_provider_sequence.pipelines.push import make_events, push
-from airflow_provider_sequence.warehouse.database import connect
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.pipelines.push.outcomes import LoggedState
+from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.databases import every_database
 
 TASK = {"dag_id": "billing", "task_id": "push", "run_id": "manual__1"}
@@ -40,7 +40,7 @@ def rejected(event_id: str, body_hash: str | None = "h2") -> LogEntry:
 
 
 @pytest.fixture
-def open_log(engine) -> Iterator[Any]:
+def open_delivery_log(engine) -> Iterator[Any]:
     connections = []
 
     def make(table: str = "deliveries", account: str = "acc", resource: str = "usage_events") -> DeliveryLog:
@@ -53,32 +53,32 @@ def open_log(engine) -> Iterator[Any]:
 
 
 @every_database
-def test_table_is_made_when_missing(open_log, warehouse):
-    assert held(open_log(), ["a"]) == {}
+def test_table_is_made_when_missing(open_delivery_log, warehouse):
+    assert held(open_delivery_log(), ["a"]) == {}
     assert warehouse.tables() == {"deliveries"}
-    assert held(open_log(), ["a"]) == {}
+    assert held(open_delivery_log(), ["a"]) == {}
 
 
 @every_database
-def test_delivered_is_found_and_nothing_else(open_log):
-    open_log().store([delivered("a", "h1"), delivered("b", "h2"), rejected("c")])
+def test_delivered_is_found_and_nothing_else(open_delivery_log):
+    open_delivery_log().store([delivered("a", "h1"), delivered("b", "h2"), rejected("c")])
 
-    assert held(open_log(), ["a", "b", "c", "d"]) == {"a": "h1", "b": "h2"}
-    assert held(open_log(), ["a"]) == {"a": "h1"}
-    assert held(open_log(), []) == {}
+    assert held(open_delivery_log(), ["a", "b", "c", "d"]) == {"a": "h1", "b": "h2"}
+    assert held(open_delivery_log(), ["a"]) == {"a": "h1"}
+    assert held(open_delivery_log(), []) == {}
 
 
 @every_database
-def test_what_is_stored_is_seen_at_once_by_others(open_log, warehouse):
-    log = open_log()
+def test_what_is_stored_is_seen_at_once_by_others(open_delivery_log, warehouse):
+    log = open_delivery_log()
     for number in range(3):
         log.store([delivered(f"e{number}")])
         assert warehouse.rows("SELECT count(*) FROM deliveries") == [(number + 1,)]
 
 
 @every_database
-def test_last_entry_of_an_id_counts(open_log, warehouse):
-    log = open_log()
+def test_last_entry_of_an_id_counts(open_delivery_log, warehouse):
+    log = open_delivery_log()
     log.store([delivered("a", "h1"), delivered("a", "h2")])
     log.store([delivered("a", "h3")])
 
@@ -87,8 +87,8 @@ def test_last_entry_of_an_id_counts(open_log, warehouse):
 
 
 @every_database
-def test_rejected_after_delivered_is_to_be_sent_again(open_log):
-    log = open_log()
+def test_rejected_after_delivered_is_to_be_sent_again(open_delivery_log):
+    log = open_delivery_log()
     log.store([delivered("a", "h1"), rejected("a", "h2"), rejected("b", "h1")])
     assert held(log, ["a", "b"]) == {}
 
@@ -97,8 +97,8 @@ def test_rejected_after_delivered_is_to_be_sent_again(open_log):
 
 
 @every_database
-def test_rejected_entry_keeps_the_hash_that_was_delivered_last(open_log, warehouse):
-    log = open_log()
+def test_rejected_entry_keeps_the_hash_that_was_delivered_last(open_delivery_log, warehouse):
+    log = open_delivery_log()
     log.store([delivered("a", "delivered-hash")])
     log.store([rejected("a", "rejected-hash")])
 
@@ -108,8 +108,8 @@ def test_rejected_entry_keeps_the_hash_that_was_delivered_last(open_log, warehou
 
 
 @every_database
-def test_delivery_clears_what_was_rejected_before(open_log, warehouse):
-    log = open_log()
+def test_delivery_clears_what_was_rejected_before(open_delivery_log, warehouse):
+    log = open_delivery_log()
     log.store([rejected("a")])
     log.store([delivered("a")])
 
@@ -119,26 +119,26 @@ def test_delivery_clears_what_was_rejected_before(open_log, warehouse):
 
 
 @every_database
-def test_entry_says_which_task_stored_it(open_log, warehouse):
-    open_log().store([delivered("a")])
+def test_entry_says_which_task_stored_it(open_delivery_log, warehouse):
+    open_delivery_log().store([delivered("a")])
 
     (entry,) = warehouse.rows("SELECT * FROM deliveries")
     assert set(TASK.values()) <= set(entry)
 
 
 @every_database
-def test_accounts_and_resources_do_not_see_each_other(open_log):
-    open_log().store([delivered("a", "mine")])
+def test_accounts_and_resources_do_not_see_each_other(open_delivery_log):
+    open_delivery_log().store([delivered("a", "mine")])
 
-    assert held(open_log(account="other"), ["a"]) == {}
-    assert held(open_log(resource="seat_events"), ["a"]) == {}
-    open_log(account="other").store([delivered("a", "theirs")])
-    open_log(resource="seat_events").store([rejected("a")])
-    assert held(open_log(), ["a"]) == {"a": "mine"}
+    assert held(open_delivery_log(account="other"), ["a"]) == {}
+    assert held(open_delivery_log(resource="seat_events"), ["a"]) == {}
+    open_delivery_log(account="other").store([delivered("a", "theirs")])
+    open_delivery_log(resource="seat_events").store([rejected("a")])
+    assert held(open_delivery_log(), ["a"]) == {"a": "mine"}
 
 
 @every_database
-def test_ids_keep_every_character(open_log):
+def test_ids_keep_every_character(open_delivery_log):
     ids = [
         "",
         " ",
@@ -155,45 +155,45 @@ def test_ids_keep_every_character(open_log):
         "\u00e9",
         "x" * 255,
     ]
-    log = open_log()
+    log = open_delivery_log()
     log.store([delivered(event_id, f"h{number}") for number, event_id in enumerate(ids)])
 
     assert held(log, ids) == {event_id: f"h{number}" for number, event_id in enumerate(ids)}
 
 
 @every_database
-def test_many_ids_at_once(open_log):
+def test_many_ids_at_once(open_delivery_log):
     ids = [f"event-{number}" for number in range(40_000)]
-    log = open_log()
+    log = open_delivery_log()
     log.store([delivered(event_id) for event_id in ids[:2000]])
 
     assert held(log, ids) == dict.fromkeys(ids[:2000], "h1")
 
 
 @every_database
-def test_store_is_all_or_nothing(open_log, warehouse):
-    log = open_log()
+def test_store_is_all_or_nothing(open_delivery_log, warehouse):
+    log = open_delivery_log()
     log.store([delivered("a", "h1")])
     broken = LogEntry(["no", "text"], True, "h")  # type: ignore[arg-type]
     with pytest.raises((WarehouseError, TypeError, ValueError)):
         log.store([delivered("a", "h2"), delivered("b"), broken])
 
-    assert held(open_log(), ["a", "b"]) == {"a": "h1"}
+    assert held(open_delivery_log(), ["a", "b"]) == {"a": "h1"}
 
 
 @every_database
-def test_table_that_is_no_log_is_refused(open_log, warehouse):
+def test_table_that_is_no_log_is_refused(open_delivery_log, warehouse):
     warehouse.execute("CREATE TABLE deliveries (id INTEGER, event_id TEXT)")
     with pytest.raises(SequenceConfigurationError, match="deliveries"):
-        open_log()
+        open_delivery_log()
 
     assert warehouse.rows("SELECT * FROM deliveries") == []
 
 
 @every_database
-def test_name_that_is_no_plain_identifier_is_refused(open_log, warehouse):
+def test_name_that_is_no_plain_identifier_is_refused(open_delivery_log, warehouse):
     with pytest.raises(SequenceConfigurationError):
-        open_log("deliveries; DROP TABLE victim")
+        open_delivery_log("deliveries; DROP TABLE victim")
 
 
 def test_two_tasks_make_the_log_and_write_to_it_at_the_same_time(engine, warehouse):
@@ -220,13 +220,17 @@ def client(sequence_conn) -> Iterator[SequenceClient]:
 
 
 @pytest.fixture
-def deliver(client, open_log) -> Any:
+def deliver(client, open_delivery_log) -> Any:
     """Push rows as a task of its own would; ``(delivered, unchanged, rejected)`` comes back."""
 
     def run(rows: list[tuple[Any, ...]]) -> tuple[int, int, int]:
         mapper = EventMapper(USAGE_EVENT, COLUMNS)
         summary = push(
-            make_events([rows], mapper), client, USAGE_EVENTS, lanes=4, memory=LoggedMemory(open_log())
+            make_events([rows], mapper),
+            client,
+            USAGE_EVENTS,
+            lanes=4,
+            memory=LoggedState(open_delivery_log()),
         ).as_dict()
         assert summary["rows"] == len(rows)
         return summary["delivered"], summary["unchanged"], summary["rejected"]

@@ -66,8 +66,8 @@ def test_new_events_are_pulled(run_dag, deliver, sandbox, sequence_conn, warehou
         memory.update(value)
 
     # The triggerer's own store needs a triggerer.
-    monkeypatch.setattr("airflow_provider_sequence.triggers.memory.TriggerMemory.load", load)
-    monkeypatch.setattr("airflow_provider_sequence.triggers.memory.TriggerMemory.save", save)
+    monkeypatch.setattr("airflow_provider_sequence.triggers.state.TriggerState.load", load)
+    monkeypatch.setattr("airflow_provider_sequence.triggers.state.TriggerState.save", save)
 
     dag = load_example("new_events")
     (asset,) = dag.timetable.asset_condition.objects

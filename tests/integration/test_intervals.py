@@ -12,9 +12,9 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.assets.sequence import sequence_asset
-from airflow_provider_sequence.intervals import window_of_run
-from airflow_provider_sequence.slices import split_window
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
+from airflow_provider_sequence.utils.run_window import window_of_run
+from airflow_provider_sequence.utils.windows import split_window
 from tests.integration.support.airflow import interval_dag, manual_dag
 from tests.integration.support.values import utc
 

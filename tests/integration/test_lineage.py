@@ -15,11 +15,11 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-from airflow_provider_sequence import lineage
 from airflow_provider_sequence.assets.sequence import sequence_asset
 from airflow_provider_sequence.operators.sequence import SequenceCreateCustomerAliasesOperator
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+from airflow_provider_sequence.utils import openlineage as lineage
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import on_sqlite
 from tests.integration.support.process import run_elsewhere

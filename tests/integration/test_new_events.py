@@ -24,8 +24,8 @@ from airflow_provider_sequence.exceptions import (
     SequenceAuthenticationError,
     SequenceConfigurationError,
 )
-from airflow_provider_sequence.new_events import REMEMBERED, Arrival, Watermark, check, look
 from airflow_provider_sequence.triggers import sequence as triggers
+from airflow_provider_sequence.triggers.new_events import REMEMBERED, Arrival, Watermark, check, look
 from airflow_provider_sequence.triggers.sequence import SequenceNewEventsTrigger
 from tests.integration.support.airflow import manual_dag
 from tests.integration.support.databases import sequence_connection
@@ -553,7 +553,7 @@ class Store:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short waits, and looks that are given up after their first try."""
     monkeypatch.setattr(triggers, "SETTLED_AFTER", 0.05)
-    monkeypatch.setattr(triggers, "LOOK_DEADLINE", 1e-9)
+    monkeypatch.setattr(triggers, "POKE_DEADLINE", 1e-9)
 
 
 def trigger(store: Any, **options: Any) -> SequenceNewEventsTrigger:
@@ -792,7 +792,7 @@ class TestTrigger:
 
     def test_longest_outage_does_not_end_it(self, sandbox, monkeypatch):
         """More failures in a row than a power of two of them fits into a number: some days of wrong credentials."""
-        monkeypatch.setattr(triggers, "LONGEST_PAUSE", 0)
+        monkeypatch.setattr(triggers, "MAX_PAUSE", 0)
         failures = 0
 
         async def no_connection(_: str) -> Any:
@@ -940,7 +940,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    monkeypatch.setattr("airflow_provider_sequence.triggers.memory.sync_to_async", in_place)
+    monkeypatch.setattr("airflow_provider_sequence.triggers.state.sync_to_async", in_place)
 
 
 def in_airflows_database(sql: str) -> Any:

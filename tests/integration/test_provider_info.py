@@ -17,8 +17,8 @@ import pytest
 from airflow import __version__ as airflow_version
 
 import airflow_provider_sequence
-from airflow_provider_sequence import connection
 from airflow_provider_sequence.get_provider_info import get_provider_info
+from airflow_provider_sequence.hooks import connection_fields as connection
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 
 PACKAGE = "airflow-provider-sequence"

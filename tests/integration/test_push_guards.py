@@ -22,12 +22,12 @@ from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.pipelines.lanes import NobodySends
-from airflow_provider_sequence.pipelines.outcomes import LoggedMemory, RunMemory
-from airflow_provider_sequence.pipelines.push import make_events, push
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, KnownDelivery, LogEntry, body_hash
+from airflow_provider_sequence.pipelines.push.outcomes import LoggedState, RunState
+from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.push.senders import DryRunSender
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
-from airflow_provider_sequence.warehouse.database import connect
-from airflow_provider_sequence.warehouse.delivery_log import DeliveryLog, Known, LogEntry, body_hash
+from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import on_sqlite
 
@@ -59,7 +59,7 @@ def deliver(sequence_conn, engine) -> Any:
         with SequenceHook(sequence_conn, deadline=1).client as client, connect(engine) as connection:
             log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
             made = make_events([rows], EventMapper(USAGE_EVENT, COLUMNS))
-            return push(made, client, USAGE_EVENTS, lanes=4, memory=LoggedMemory(log)).as_dict()
+            return push(made, client, USAGE_EVENTS, lanes=4, memory=LoggedState(log)).as_dict()
 
     return run
 
@@ -286,7 +286,7 @@ def pushed(rows: list[Row], client: Any, memory: Any) -> dict[str, Any]:
 
 
 def test_conflicting_rows_far_apart_without_a_log():
-    summary = pushed(far_apart(), NobodySends(), RunMemory())
+    summary = pushed(far_apart(), DryRunSender(), RunState())
 
     assert numbers(summary, "delivered", "conflicting", "corrected") == (3002, 1, 0)
     assert summary["conflicting_rows"] == [{"row": 3002, "customer_event_id": "a"}]
@@ -295,8 +295,8 @@ def test_conflicting_rows_far_apart_without_a_log():
 def test_conflicting_rows_far_apart_with_a_log(sandbox, sequence_conn, engine):
     with SequenceHook(sequence_conn).client as client, connect(engine) as connection:
         log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
-        pushed(far_apart()[1:-1], NobodySends(), LoggedMemory(log))  # only the two others have to be sent
-        summary = pushed(far_apart(), client, LoggedMemory(log))
+        pushed(far_apart()[1:-1], DryRunSender(), LoggedState(log))  # only the two others have to be sent
+        summary = pushed(far_apart(), client, LoggedState(log))
 
     assert numbers(summary, "delivered", "unchanged", "conflicting", "requests") == (2, 3000, 1, 2)
     assert summary["conflicting_rows"] == [{"row": 3002, "customer_event_id": "a"}]
@@ -375,7 +375,7 @@ def test_any_rows_in_two_runs(first, second, lanes, sandbox, sequence_conn, engi
         with SequenceHook(sequence_conn).client as client, connect(engine) as connection:
             log = DeliveryLog(connection, "deliveries", account=account, resource="usage_events", task=TASK)
             events = make_events([made[:5], made[5:]], EventMapper(USAGE_EVENT, COLUMNS))
-            summary = push(events, client, USAGE_EVENTS, lanes=lanes, memory=LoggedMemory(log)).as_dict()
+            summary = push(events, client, USAGE_EVENTS, lanes=lanes, memory=LoggedState(log)).as_dict()
 
         assert sum(numbers(summary, "delivered", "unchanged", "rejected")) == summary["rows"] == len(rows)
         assert summary["rejected"] == sum(alias is None or units == BAD for _, units, alias in rows)
@@ -402,7 +402,7 @@ def test_any_rows_in_two_runs(first, second, lanes, sandbox, sequence_conn, engi
 
 
 @pytest.fixture
-def open_log(engine) -> Iterator[Any]:
+def open_delivery_log(engine) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
 
         def make(**options: Any) -> DeliveryLog:
@@ -436,7 +436,7 @@ def test_log_of_an_older_release_is_given_its_column(old_log, deliver, sandbox, 
 def test_tasks_that_find_an_older_log_at_the_same_time(old_log, engine, warehouse):
     ready = threading.Barrier(4, timeout=30)
 
-    def work(number: int) -> dict[str, Known]:
+    def work(number: int) -> dict[str, KnownDelivery]:
         with connect(engine) as connection:
             ready.wait()
             log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
@@ -452,19 +452,19 @@ def test_tasks_that_find_an_older_log_at_the_same_time(old_log, engine, warehous
 @pytest.mark.parametrize("missing", ["reason", "run_id"])
 @pytest.mark.parametrize("read_only", [False, True])
 def test_log_that_lacks_another_column_is_refused_and_untouched(
-    missing, read_only, old_log, open_log, warehouse
+    missing, read_only, old_log, open_delivery_log, warehouse
 ):
     warehouse.execute(f"ALTER TABLE deliveries DROP COLUMN {missing}")
     before = columns(warehouse), table(warehouse)
     with pytest.raises(SequenceConfigurationError, match=missing):
-        open_log(read_only=read_only)
+        open_delivery_log(read_only=read_only)
 
     assert (columns(warehouse), table(warehouse)) == before
 
 
-def test_log_that_is_only_read_is_not_given_its_column(old_log, open_log, warehouse):
+def test_log_that_is_only_read_is_not_given_its_column(old_log, open_delivery_log, warehouse):
     before = columns(warehouse), table(warehouse)
-    known = open_log(read_only=True).known(["a", "b"])
+    known = open_delivery_log(read_only=True).known(["a", "b"])
 
     assert (set(known), known["a"].holds) == ({"a"}, True)
     assert (columns(warehouse), table(warehouse)) == before
@@ -487,7 +487,7 @@ def test_rejected_rows_of_an_earlier_run_are_sent_from_the_log(sandbox, sequence
 def test_what_is_retried_is_in_the_metrics(sandbox, sequence_conn, warehouse, mocker):
     refuse(sandbox, match={"customerEventId": "b"})
     execute(warehouse, old("b"), max_rejected=1, **LOG)
-    incr = mocker.patch("airflow_provider_sequence.stats.Stats.incr")
+    incr = mocker.patch("airflow_provider_sequence.utils.metrics.Stats.incr")
     execute(warehouse, old("a"), retry_rejected=True, **LOG)
 
     counted = {call.args for call in incr.call_args_list if call.args[0].startswith("sequence.")}

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
-from airflow_provider_sequence.hooks.warehouse import get_engine
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.warehouse.reader import read_rows
 from tests.integration.support.databases import every_driver, on_postgres, on_sqlite
 from tests.integration.support.values import exact, said
@@ -291,7 +291,7 @@ def test_database_that_is_not_there_is_an_error_that_may_pass(warehouse, monkeyp
     away = connection | {"host": "127.0.0.1", "port": 1, "password": "p4ssw0rd"}
     monkeypatch.setenv("AIRFLOW_CONN_AWAY", json.dumps(away))
     with pytest.raises(WarehouseError) as caught:
-        read(get_engine("away"), "SELECT 1")
+        read(create_sql_engine("away"), "SELECT 1")
 
     assert not caught.value.permanent
     assert "p4ssw0rd" not in said(caught.value)
@@ -309,4 +309,4 @@ def test_column_names_keep_their_case_and_characters(engine, warehouse):
 def test_connection_that_is_no_database_is_named(monkeypatch, kind, airflow_db):
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": kind, "host": "x"}))
     with pytest.raises(SequenceConfigurationError, match="other"):
-        get_engine("other")
+        create_sql_engine("other")

@@ -105,7 +105,7 @@ def usage(sandbox, metrics):
 def impatient(monkeypatch):
     """Looks that are given up after their first try."""
     for room in ("sensors", "triggers"):
-        monkeypatch.setattr(f"airflow_provider_sequence.{room}.sequence.LOOK_DEADLINE", 1e-9)
+        monkeypatch.setattr(f"airflow_provider_sequence.{room}.sequence.POKE_DEADLINE", 1e-9)
 
 
 def requests(sandbox: Any) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.api.timestamps import utc_text
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import IncompletePullError, WarehouseError
-from airflow_provider_sequence.pipelines import walks
-from airflow_provider_sequence.pipelines.pull import pull
+from airflow_provider_sequence.pipelines.pull import scans
+from airflow_provider_sequence.pipelines.pull.pipeline import pull
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
-from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.warehouse.engine import connect
 from tests.support.account import Account
 from tests.support.account import item as _item
 
@@ -28,8 +28,8 @@ DAY = Window(START, START + dt.timedelta(days=1))
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of few events."""
-    monkeypatch.setattr(walks, "_LEAST_ITEMS", 50)
-    monkeypatch.setattr(walks, "_SPARE", 100)
+    monkeypatch.setattr(scans, "_LEAST_ITEMS", 50)
+    monkeypatch.setattr(scans, "_SPARE", 100)
 
 
 def _raw(value: Any) -> msgspec.Raw:
@@ -139,7 +139,7 @@ def test_a_database_that_fails_ends_the_reading(engine, warehouse, concurrency, 
     def break_down(*_: Any, **__: Any) -> None:
         raise WarehouseError("OperationalError: the disk is full", permanent=False)
 
-    monkeypatch.setattr("airflow_provider_sequence.warehouse.bulk.BulkInsert.add", break_down)
+    monkeypatch.setattr("airflow_provider_sequence.warehouse.bulk_load.BulkInsert.add", break_down)
     with pytest.raises(WarehouseError, match="disk is full"):
         load(account, engine, "staged", concurrency)
     assert account.closed

@@ -20,8 +20,8 @@ import pytest
 from airflow_provider_sequence.api.pagination import parse_page
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, USAGE_METRICS
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
-from airflow_provider_sequence.pipelines.items import ItemMapper, staging_columns
-from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.pipelines.pull.rows import ItemMapper, staging_columns
+from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
 from tests.integration.support.databases import every_database, every_driver
 from tests.integration.support.values import utc
@@ -231,10 +231,10 @@ def test_error_between_two_adds_leaves_the_table_as_it_was(engine, warehouse):
 
 KILLED = """
 import os, signal
-from airflow_provider_sequence.hooks.warehouse import get_engine
-from airflow_provider_sequence.warehouse.database import connect
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.test_staging import COLUMNS, StagingLoad, row
-with connect(get_engine("warehouse")) as connection:
+with connect(create_sql_engine("warehouse")) as connection:
     gathered = StagingLoad(connection, "staged", COLUMNS)
     gathered.add([row(f"k{i}") for i in range(2000)], [True] * 2000)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -452,7 +452,7 @@ def test_table_of_another_schema(engine, warehouse):
         assert warehouse.rows("SELECT id, name FROM staged") == [("a", "new")]
 
 
-def side_by_side(*works: Any) -> list[Any]:
+def read_concurrently(*works: Any) -> list[Any]:
     """Do things at the same time; all of them start together."""
     ready = threading.Barrier(len(works), timeout=30)
 
@@ -468,7 +468,7 @@ def test_two_loads_of_a_missing_table_at_the_same_time(engine, warehouse):
     for number in range(5):
         table = f"staged_{number}"
         halves = [[row(f"{half}{i}") for i in range(200)] for half in "ab"]
-        results = side_by_side(*[lambda rows=rows: load(engine, rows, table) for rows in halves])  # noqa: B023
+        results = read_concurrently(*[lambda rows=rows: load(engine, rows, table) for rows in halves])  # noqa: B023
 
         assert results == [200, 200]
         assert warehouse.rows(f"SELECT count(*) FROM {table}") == [(400,)]
@@ -478,7 +478,10 @@ def test_two_loads_of_the_same_rows_at_the_same_time(engine, warehouse):
     rows = [row(f"{i:05}") for i in range(3000)]
     load(engine, rows)
     for _ in range(3):
-        assert side_by_side(lambda: load(engine, rows), lambda: load(engine, reversed(rows))) == [3000, 3000]
+        assert read_concurrently(lambda: load(engine, rows), lambda: load(engine, reversed(rows))) == [
+            3000,
+            3000,
+        ]
 
     assert warehouse.rows("SELECT count(*) FROM staged") == [(3000,)]
 

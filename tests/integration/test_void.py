@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.operators.sequence import SequenceVoidUsageEventsOperator
+from airflow_provider_sequence.pipelines.delivery_log import body_hash
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
-from airflow_provider_sequence.warehouse.delivery_log import body_hash
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import on_sqlite
 

@@ -102,8 +102,8 @@ def test_wheel_runs_where_it_is_installed(wheel, tmp_path):
     (site / "others.pth").write_text(f"{others}\n")
     code = (
         "import sys; sys.modules['airflow'] = None\n"
-        "import airflow_provider_sequence.api.client, airflow_provider_sequence.pipelines.push\n"
-        "import airflow_provider_sequence.pipelines.pull\n"
+        "import airflow_provider_sequence.api.client, airflow_provider_sequence.pipelines.push.pipeline\n"
+        "import airflow_provider_sequence.pipelines.pull.pipeline\n"
         "print(airflow_provider_sequence.__file__)"
     )
     assert str(site) in run(python, "-c", code, cwd=tmp_path)

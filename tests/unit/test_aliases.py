@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from airflow_provider_sequence.api import exact_json
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceRejectedError
 from tests.unit.loopback import Loopback, Reply
@@ -58,8 +58,10 @@ def test_alias_is_created_and_found_to_the_character(server, client):
     server.add("customers", [{"id": "c-1"}])
     created = client.create_customer_alias(CustomerAlias("c-1", "Zoë, Inc."))
 
-    assert exact_json.decode(created["value"]) == "Zoë, Inc."
-    assert [exact_json.decode(item["customerId"]) for item in client.customer_aliases("Zoë, Inc.")] == ["c-1"]
+    assert lossless_json.decode(created["value"]) == "Zoë, Inc."
+    assert [lossless_json.decode(item["customerId"]) for item in client.customer_aliases("Zoë, Inc.")] == [
+        "c-1"
+    ]
     assert list(client.customer_aliases("zoë, inc.")) == []
     with pytest.raises(SequenceRejectedError) as caught:
         client.create_customer_alias(CustomerAlias("c-1", "Zoë, Inc.", "another key"))
@@ -74,10 +76,10 @@ def test_all_aliases_and_balances_are_listed(server, client, last_page):
     event = {"customerEventId": "s1", "customerAlias": "a-7", "seatType": "editor", "eventTimestamp": "2026-03-01T00:00:00Z"}  # fmt: skip
     assert server.call("POST", "/seat-events", json=event | {"total": 4}).ok
 
-    assert {exact_json.decode(item["value"]) for item in client.customer_aliases()} == {
+    assert {lossless_json.decode(item["value"]) for item in client.customer_aliases()} == {
         f"a-{n}" for n in range(130)
     }
-    balances = {exact_json.decode(item["id"]): exact_json.decode(item["total"]) for item in client.seat_balances()}  # fmt: skip
+    balances = {lossless_json.decode(item["id"]): lossless_json.decode(item["total"]) for item in client.seat_balances()}  # fmt: skip
     assert len(balances) == 130
     assert {customer: total for customer, total in balances.items() if total} == {"c-7": 4}
 
@@ -85,4 +87,4 @@ def test_all_aliases_and_balances_are_listed(server, client, last_page):
 def test_balances_without_an_envelope_are_read(loopback: Loopback, connect):
     loopback.answers = [Reply(body=[{"id": "c-1", "total": 4}])]
 
-    assert [exact_json.decode(item["total"]) for item in connect(loopback).seat_balances()] == [4]
+    assert [lossless_json.decode(item["total"]) for item in connect(loopback).seat_balances()] == [4]

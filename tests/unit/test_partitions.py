@@ -13,7 +13,7 @@ from airflow import __version__ as airflow_version
 
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.partitions import window_of_partition
+from airflow_provider_sequence.utils.partitions import window_of_partition
 
 TICK = dt.timedelta(microseconds=1)
 HOUR = dt.timedelta(hours=1)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from airflow_provider_sequence import progress
-from airflow_provider_sequence.progress import Meter, Progress, told
+from airflow_provider_sequence.utils import progress
+from airflow_provider_sequence.utils.progress import Meter, Progress, told
 
 
 class Client:

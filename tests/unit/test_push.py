@@ -22,10 +22,10 @@ from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
     SequenceUnavailableError,
 )
-from airflow_provider_sequence.pipelines.outcomes import Outcome, RunMemory, Status
-from airflow_provider_sequence.pipelines.push import make_events, push
-from airflow_provider_sequence.pipelines.push_summary import PushSummary, RejectionLimit
-from airflow_provider_sequence.warehouse.delivery_log import Known, body_hash
+from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery, body_hash
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, RunState, Status
+from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.push.summary import PushSummary, RejectionLimit
 from tests.support.server import Server
 from tests.unit.loopback import Loopback, Reply, created
 
@@ -59,9 +59,9 @@ class Memory:
         self.outcomes: list[Outcome] = []
         self.threads: set[threading.Thread] = set()
 
-    def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
+    def known(self, event_ids: Sequence[str]) -> Mapping[str, KnownDelivery]:
         self.threads.add(threading.current_thread())
-        return {key: Known(self.hashes[key], holds=True) for key in event_ids if key in self.hashes}
+        return {key: KnownDelivery(self.hashes[key], holds=True) for key in event_ids if key in self.hashes}
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         self.threads.add(threading.current_thread())
@@ -70,7 +70,7 @@ class Memory:
             if outcome.status is Status.DELIVERED:
                 self.hashes[outcome.event_id] = outcome.body_hash
 
-    def found_unchanged(self, event_id: str) -> bool:
+    def was_unchanged(self, event_id: str) -> bool:
         return False
 
     def doubt(self, event_ids: Sequence[str]) -> None:
@@ -225,7 +225,7 @@ class TestOutcomes:
 
     def test_without_a_memory_every_run_sends_every_row(self, server, client):
         rows = [row(f"e-{n}", n) for n in range(3)]
-        for memory in [{}, {"memory": RunMemory()}]:
+        for memory in [{}, {"memory": RunState()}]:
             summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, **memory)
             assert summary.counts == {Status.DELIVERED: 3}
             assert summary.requests == 3
@@ -364,7 +364,7 @@ class TestLastRowWins:
         assert memory.by_row()[1].status == Status.REJECTED
 
     def test_requests_of_one_id_do_not_overlap(self, connect, loopback: Loopback):
-        under_way: Counter[str] = Counter()
+        in_flight: Counter[str] = Counter()
         overlaps: list[str] = []
         most = 0
         lock = threading.Lock()
@@ -373,13 +373,13 @@ class TestLastRowWins:
             nonlocal most
             key = json.loads(request.body)["customerEventId"]
             with lock:
-                under_way[key] += 1
-                most = max(most, under_way.total())
-                if under_way[key] > 1:
+                in_flight[key] += 1
+                most = max(most, in_flight.total())
+                if in_flight[key] > 1:
                     overlaps.append(key)
             time.sleep(0.002)
             with lock:
-                under_way[key] -= 1
+                in_flight[key] -= 1
             return created(request)
 
         loopback.answers = [respond]
@@ -520,7 +520,7 @@ class TestOutage:
 
     def test_a_log_that_can_not_be_read_ends_the_task_before_anything_is_sent(self, server, client):
         class Away(Memory):
-            def known(self, event_ids: Sequence[str]) -> Mapping[str, Known]:
+            def known(self, event_ids: Sequence[str]) -> Mapping[str, KnownDelivery]:
                 raise OSError("no connection")
 
         with pytest.raises(OSError, match="no connection"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.rate_limit import RateLimiter
+from airflow_provider_sequence.api.http.rate_limit import RateLimiter
 from tests.unit.virtual_time import Clock, World
 
 MINUTE = 60.0

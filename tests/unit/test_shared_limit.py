@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_sequence.api.rate_limit import RateLimiter
+from airflow_provider_sequence.api.http.rate_limit import RateLimiter
 from tests.unit.virtual_time import World
 
 PER_MINUTE, TASKS, THREADS, MINUTES, LATENCY = 1200, 4, 8, 10, 0.1

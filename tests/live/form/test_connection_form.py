@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sequence.connection import EXTRA_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_provider_sequence.hooks.connection_fields import EXTRA_FIELDS, UI_FIELD_BEHAVIOUR
 from tests.live.support.airflow import VERSION, Airflow
 from tests.support.server import CREDENTIALS, Server
 

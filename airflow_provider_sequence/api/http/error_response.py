@@ -1,0 +1,178 @@
+"""What an answer that is no success says, in words that may be logged."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import msgspec
+import urllib3
+
+from airflow_provider_sequence.api import lossless_json
+
+#: How much of an error's text is kept.
+MAX_MESSAGE = 300
+
+#: Fields of an event that say nothing about a customer, and help to find the row.
+_HARMLESS = frozenset({"customerEventId", "eventType", "seatType", "eventTimestamp"})
+_HARMLESS_PARAMETERS = frozenset({
+    "limit",
+    "eventTimestampAfter",
+    "eventTimestampBefore",
+    "eventType",
+    "seatType",
+})
+
+
+def read_error(body: bytes) -> tuple[str | None, str]:
+    """
+    Find the error's type and message in a body.
+
+    The documents give error answers no schema. Read are ``{"error": {"type", "message"}}``, ``{"errors": […]}``
+    and plain text; of a gateway's HTML page, its text.
+
+    :return: the type, where there is one, and the message.
+    """
+    try:
+        content = lossless_json.decode(body)
+    except msgspec.DecodeError:
+        return None, _plain_text(body)
+    if isinstance(content, dict):
+        content = content.get("error", content.get("errors", content))
+    errors = content if isinstance(content, list) else [content]
+    read = [_type_and_message(error) for error in errors] or [(None, "")]
+    return read[0][0], "; ".join(message for _, message in read if message) or "no message"
+
+
+def _type_and_message(error: Any) -> tuple[str | None, str]:
+    if not isinstance(error, dict):
+        return None, str(error) if error is not None else ""
+    kind = error.get("type", error.get("code"))
+    message = error.get("message", error.get("detail", error.get("title")))
+    if message is None:
+        message = lossless_json.encode(error).decode()
+    return (kind if isinstance(kind, str) else None), str(message)
+
+
+def _plain_text(body: bytes) -> str:
+    text = body.decode(errors="replace")
+    text = re.sub(r"(?is)<(script|style|head)\b.*?</\1>|<[^>]*>", " ", text)
+    return " ".join(html.unescape(text).split()) or "an empty answer"
+
+
+def redact(message: str, values: Iterable[str]) -> str:
+    """
+    Take values out of an error's message: a server may repeat what it was sent, in one writing or another.
+
+    :param values: credentials, aliases, values of properties and of filters.
+    :return: the message without them, on one line, cut to a length that suits a log.
+    """
+    forms = {value for value in values if value.strip()}
+    for _ in range(2):  # a message may quote JSON that quotes JSON, or a page an address
+        forms |= {write(form) for form in forms for write in _WRITINGS}
+    for form in sorted(forms, key=len, reverse=True):
+        if len(form) > 3:
+            message = message.replace(form, "***")
+        elif form in message:
+            message = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", message)
+    message = "".join(c if c.isprintable() else " " for c in message)
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+
+
+_WRITINGS: tuple[Callable[[str], str], ...] = (
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: quote(text, safe=""),
+    quote_plus,
+    html.escape,
+)
+
+
+def values_in_query(query: Iterable[tuple[str, str]] | None) -> Iterator[str]:
+    """What a query says about customers."""
+    return (value for name, value in query or () if name not in _HARMLESS_PARAMETERS)
+
+
+def values_in_body(body: bytes | None) -> Iterator[str]:
+    """What an event's body says about customers."""
+    if body is not None:
+        fields = lossless_json.decode(body)
+        yield from _leaves({k: v for k, v in fields.items() if k not in _HARMLESS})
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """
+    Read ``Retry-After``, which is a number of seconds or a date (RFC 9110, 10.2.3).
+
+    :return: seconds from now, or None where the header is missing or is neither.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
+        return float(value)
+    until = _parse_date(value)
+    if until is None:
+        return None
+    # By the server's clock, where it tells it: ours may be off by more than the wait.
+    now = _parse_date(headers.get("Date", "")) or dt.datetime.now(dt.UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _parse_date(value: str) -> dt.datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=dt.UTC)
+
+
+def describe_failure(error: urllib3.exceptions.HTTPError, *, begun: bool = False) -> tuple[str, bool]:
+    """
+    Say why there is no answer, without the URL that is part of the error's own words.
+
+    :param begun: whether there was the beginning of one.
+    :return: the reason, and whether an answer had begun, or TLS failed: more of the same is then of little use.
+    """
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return "TLS failed: the server's certificate is not trusted, or it doesn't speak TLS", True
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to urllib3 it is a timeout, too
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not refused:
+        return "no connection within the timeout", False
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
+        return "no answer within the timeout", False
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return "the proxy refused or could not be reached", False
+    if begun:
+        return "the answer broke off or could not be decoded", True
+    return _system_error(error) or "the connection broke before an answer came", False
+
+
+def _system_error(error: BaseException) -> str | None:
+    """What the operating system said, from wherever in the chain of causes it is."""
+    seen: set[int] = set()
+    pending: list[object] = [error]
+    while pending:
+        cause = pending.pop()
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"no connection: {cause.strerror}"
+        pending += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+    return None

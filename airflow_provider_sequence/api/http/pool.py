@@ -1,0 +1,148 @@
+"""The connections to one address: kept open, set up as requests would, and no answer may drip in for ever."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+#: Timeouts that a whole answer may take, however steadily its bytes drip in.
+RESPONSE_TIMEOUTS = 4
+#: Bytes of an answer that are read at a time: more than most of them have.
+_AT_ONCE = 2**16
+
+
+class ConnectionPool:
+    """
+    Sends requests over connections that are kept open. Threads may share it.
+
+    What the environment says of proxies and certificates is settled once, by requests; each request then goes straight
+    to urllib3. That costs half of what ``Session.request`` costs, and no redirect can carry the credentials off.
+
+    :param session: headers and credentials of every request.
+    :param base_url: the address.
+    :param timeout: seconds to wait for a connection, and for further bytes of an answer.
+    :param connections: connections that are kept open.
+    """
+
+    def __init__(
+        self, session: requests.Session, base_url: str, *, timeout: tuple[float, float], connections: int
+    ) -> None:
+        template = session.prepare_request(requests.Request("GET", base_url))
+        settings = session.merge_environment_settings(base_url, {}, None, None, None)
+        adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
+        session.mount(base_url, adapter)  # so that it is closed with the session
+        self._pool, address = adapter.open_pool(template, settings)
+        self._address = address.rstrip("/")
+        connect, read = timeout
+        self._timeout = urllib3.Timeout(connect=connect, read=read)
+        self._headers = dict(template.headers)
+        self._headers.pop("Connection", None)  # HTTP/1.1 keeps it open anyhow
+        self._headers_of_body = {**self._headers, "Content-Type": "application/json"}
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        """
+        Send one request.
+
+        :param path: path and query below the address.
+        :param body: JSON.
+        :param headers: headers of this request alone.
+        :return: the answer, whose body is still to be read.
+        :raises urllib3.exceptions.HTTPError: if none comes.
+        """
+        usual = self._headers if body is None else self._headers_of_body
+        response: urllib3.BaseHTTPResponse = self._pool.urlopen(
+            method,
+            self._address + path,
+            body=body,
+            headers={**usual, **headers} if headers else usual,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=self._timeout,
+            preload_content=False,
+        )
+        return response
+
+
+class _InTime(io.RawIOBase):
+    """
+    Reads what comes over a socket, until it is too late.
+
+    :param socket_file: what comes.
+    :param until: when it is, on the clock of :func:`time.monotonic`.
+    """
+
+    def __init__(self, socket_file: io.RawIOBase, until: float) -> None:
+        self._file = socket_file
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._until:
+            raise TimeoutError
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that has to be whole, headers included, a few timeouts after the request."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        until = time.monotonic() + RESPONSE_TIMEOUTS * (sock.gettimeout() or 0)
+        self.fp.close()
+        self.fp = io.BufferedReader(_InTime(sock.makefile("rb", buffering=0), until), _AT_ONCE)
+
+
+class _HTTPConnection(HTTPConnection):
+    response_class = _Answer
+
+
+class _HTTPSConnection(HTTPSConnection):
+    response_class = _Answer
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Adapter(HTTPAdapter):
+    def open_pool(self, template: requests.PreparedRequest, settings: Mapping[str, Any]) -> tuple[Any, str]:
+        """Make the pool of a request's address; return it, and what stands for the address in a request's line."""
+        verify, proxies, cert = settings["verify"], settings["proxies"], settings["cert"]
+        pool: Any = self.get_connection_with_tls_context(template, verify, proxies=proxies, cert=cert)
+        self.cert_verify(pool, template.url, verify, cert)  # type: ignore[no-untyped-call]
+        return pool, self.request_url(template, proxies)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager

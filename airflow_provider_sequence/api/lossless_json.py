@@ -1,0 +1,131 @@
+"""JSON in which no number is rounded and no character lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import uuid
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from airflow_provider_sequence.api.timestamps import utc_text
+from airflow_provider_sequence.exceptions import InvalidEventError
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_encoder = msgspec.json.Encoder()
+
+#: Types of a database's values, beside text, that JSON has a word for as they are.
+_AS_THEY_ARE = frozenset({bool, int, type(None)})
+
+
+def decode(text: bytes | str | msgspec.Raw) -> Any:
+    """
+    Python values of JSON text: integers of any size as int, all other numbers as Decimal.
+
+    :raises msgspec.DecodeError: if the text is not JSON.
+    """
+    try:
+        return _decoder.decode(text)
+    except UnicodeDecodeError as e:
+        raise msgspec.DecodeError(f"not UTF-8 at byte {e.start}") from None
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
+
+
+def encode(value: Any) -> bytes:
+    """JSON text, UTF-8, of what :func:`to_json_value` gives."""
+    return _encoder.encode(value)
+
+
+def format_decimal(number: Decimal) -> str:
+    """
+    A Decimal with all its digits and no exponent, as JSON wants numbers and as databases write them.
+
+    Sequence's documents ask for plain decimal numbers; a tiny or huge Decimal prints with an exponent otherwise.
+    """
+    return format(number, "f")
+
+
+def to_json_value(value: Any, field: str) -> Any:
+    """
+    What stands for a database's value in JSON.
+
+    Numbers stay numbers with every digit; UUIDs, dates and times become text in ISO 8601; a time with a zone is
+    written in UTC.
+
+    :param value: a value as a database driver gives it; lists and mappings may nest.
+    :param field: what to call it in an error.
+    :raises InvalidEventError: if JSON has nothing that means the same.
+    """
+    kind = type(value)
+    if kind is str:
+        if not value.isascii():
+            check_text(value, field)
+        return value
+    if kind in _AS_THEY_ARE:
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidEventError(field, "is NaN or infinite; JSON has no such number")
+        return msgspec.Raw(format_decimal(Decimal(repr(float(value)))).encode())
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise InvalidEventError(field, "is NaN or infinite; JSON has no such number")
+        return msgspec.Raw(format_decimal(value).encode())
+    if isinstance(value, msgspec.Raw):
+        return value
+    if isinstance(value, str):
+        check_text(value, field)
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, dt.datetime):
+        return value.isoformat() if value.tzinfo is None else checked_utc_text(value, field)
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, Mapping):
+        return _object(value, field)
+    if isinstance(value, (list, tuple)):
+        return [to_json_value(item, f"{field}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise InvalidEventError(
+            field, "holds bytes, which JSON can't carry; turn them into text in the query (hex, base64)"
+        )
+    raise InvalidEventError(
+        field, f"has the type {kind.__name__}, which JSON has no word for; cast it in the query"
+    )
+
+
+def checked_utc_text(time: dt.datetime, field: str) -> str:
+    """Write a time that has a zone in UTC; an InvalidEventError names the field where that can't be."""
+    try:
+        return utc_text(time)
+    except OverflowError:
+        raise InvalidEventError(field, "lies outside the years 1 to 9999 in UTC") from None
+
+
+def _object(value: Mapping[Any, Any], field: str) -> dict[str, Any]:
+    result = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise InvalidEventError(field, "has a key that is not text; keys of a JSON object are")
+        check_text(key, field)
+        result[key] = to_json_value(item, f"{field}.{key}")
+    return result
+
+
+def check_text(value: str, field: str) -> None:
+    """Refuse text that is not all characters: an InvalidEventError names the field."""
+    if value.isascii():
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidEventError(
+            field, "holds half of a surrogate pair, which is no character and has no UTF-8"
+        ) from None

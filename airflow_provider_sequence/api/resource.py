@@ -1,0 +1,332 @@
+"""What a list of the API is: its fields, its filters, the windows it can be asked for, and what of it is wanted."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.events import EventKind
+from airflow_provider_sequence.api.pagination import Item
+from airflow_provider_sequence.api.query_params import write_each
+from airflow_provider_sequence.api.timestamps import parse_timestamp, parse_utc_fast, utc_text
+from airflow_provider_sequence.api.windows import Bounds, Window
+from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
+
+FieldType = Literal["text", "timestamp", "integer", "boolean", "json"]
+Query = list[tuple[str, str]]
+
+#: The most items a page may have, by the API's documents.
+PAGE_LIMIT = 100
+
+_DAY = dt.timedelta(days=1)
+_FIRST_DAY, _LAST_DAY = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """
+    One query parameter of a list.
+
+    :param name: what users call it.
+    :param parameter: what the API calls it.
+    :param write: turns a value into the parameter's values; more than one repeats the parameter.
+    :param most: values that one request may ask for; of more, each so many get a walk of their own.
+    :param matches: an item's fields, one of which equals one of the values; compared here as well, because the
+        documents leave open how the API compares.
+    :param unclear: whether the documents leave open how the API reads this text among several. Such a value is
+        not asked for: the list is read without the filter, and ``matches`` decides.
+    :param places: whether it leaves items out by their place in the list. What it gives is never the whole of it.
+    """
+
+    name: str
+    parameter: str
+    write: Callable[[Any], list[str]]
+    most: int | None = None
+    matches: tuple[str, ...] = ()
+    unclear: Callable[[str], bool] = lambda text: False
+    places: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFilter:
+    """
+    The two query parameters that ask a list for a window.
+
+    Whether they include their bounds is not documented: what is asked for is a little wider, and what belongs is kept.
+
+    :param field: the field of an item that they are about.
+    :param after: the parameter of the lower bound.
+    :param before: the parameter of the upper bound.
+    :param days: whether they take dates. A date belongs to a window that holds its midnight in UTC. A run's data
+        interval is no default then: it says when things happened, and not when an invoice falls due.
+    """
+
+    field: str
+    after: str
+    before: str
+    days: bool = False
+
+    def widen(self, window: Window) -> Bounds:
+        """Bounds to ask for, such that nothing of the window is left out, whether they are included or not."""
+        if not self.days:
+            return window.widened()
+        start, end = _midnight(window.start), _midnight(window.end)
+        return start - min(_DAY, start - _FIRST_DAY), end + min(_DAY, _LAST_DAY - end)
+
+    def write(self, bounds: Bounds) -> Query:
+        """Write bounds as the API wants them."""
+        after, before = (_date_text(time) if self.days else utc_text(time) for time in bounds)
+        return [(self.after, after), (self.before, before)]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """
+    One documented field of an item.
+
+    :param name: the API's name.
+    :param column: the staging table's column.
+    :param type: how it is stored. Fields that are not documented are kept together in a column of their own.
+    """
+
+    name: str
+    column: str
+    type: FieldType = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """
+    A list of the API.
+
+    :param name: what users call it.
+    :param path: path below the base URL; ``{id}`` stands for the id of the parent.
+    :param fields: the documented fields; the first is the key, an item's unique ``id``.
+    :param filters: the documented filters, without those of the window and the pages.
+    :param times: how the list can be asked for a window, where it can.
+    :param parent: for a list below an id: the list of those ids. Filters and windows are the parent's then.
+    :param parent_field: for a list below an id: the field of an item that holds it.
+    :param secrets: fields that are credentials; they don't leave the API's side.
+    :param event: what can be created here, where anything can.
+    :param create_budget: the rate budget that creating counts in.
+    """
+
+    name: str
+    path: str
+    fields: tuple[Field, ...]
+    filters: tuple[Filter, ...] = ()
+    times: TimeFilter | None = None
+    parent: Resource | None = None
+    parent_field: str = ""
+    secrets: tuple[str, ...] = ()
+    event: EventKind | None = None
+    create_budget: str = "requests"
+
+    @property
+    def key(self) -> Field:
+        """The field that identifies an item."""
+        return self.fields[0]
+
+    @property
+    def filtered(self) -> Resource:
+        """The list that filters and windows are about: the parent's, where there is one."""
+        return self.parent or self
+
+    @property
+    def time_field(self) -> str | None:
+        """Name of the field that windows are about, where there are any."""
+        return self.times.field if self.times else None
+
+    def select(
+        self, filters: Mapping[str, Any] | None = None, window: Window | None = None, *, whole: bool = False
+    ) -> Selection:
+        """
+        Say what of the list is wanted.
+
+        :param filters: values by the filters' names; None leaves a filter out.
+        :param window: the times that are wanted, or None for all.
+        :param whole: refuse filters that leave items out by their place in the list.
+        :raises SequenceConfigurationError: if a filter is not known or its value of a wrong kind, or the list
+            can't be asked for a window.
+        """
+        given = {name: _kept(value) for name, value in (filters or {}).items() if value is not None}
+        known = self._known(given)
+        asked: list[dict[str, Any]] = [given]
+        matches: list[Match] = []
+        disjoint, clear = True, True
+        for name, one in known.items():
+            if whole and one.places:
+                raise SequenceConfigurationError(
+                    f"{self.name} can't be read whole with {name}, which leaves items out. Leave it out, or list "
+                    "the items with the hook"
+                )
+            if one.most is None and not one.matches:
+                continue
+            values = list(dict.fromkeys(self._written(one, write_each, given[name])))
+            if one.matches:
+                matches.append(Match(one.matches, frozenset(values)))
+            if any(map(one.unclear, values)):
+                clear = False
+                asked = [{key: value for key, value in each.items() if key != name} for each in asked]
+            elif one.most is not None:
+                disjoint = disjoint and (len(values) <= one.most or len(one.matches) == 1)
+                parts = [values[i : i + one.most] for i in range(0, len(values), one.most)]
+                asked = [{**each, name: part} for each in asked for part in parts]
+        selection = Selection(self, tuple(asked), window, tuple(matches), disjoint and clear)
+        selection.queries()  # what can't be asked is told at once
+        return selection
+
+    def query(self, filters: Mapping[str, Any], bounds: Bounds | None = None) -> Query:
+        """
+        Write the filters and the bounds of one request as the API wants them.
+
+        :param filters: values by the filters' names; None leaves a filter out.
+        :raises SequenceConfigurationError: if a filter is not known, or its value is of a wrong kind.
+        """
+        known = self._known(filters)
+        query: Query = []
+        for name, value in filters.items():
+            if value is not None:
+                texts = self._written(known[name], known[name].write, value)
+                query += [(known[name].parameter, text) for text in texts]
+        if bounds is not None:
+            if self.times is None:
+                raise SequenceConfigurationError(
+                    f"{self.name} can't be asked for a window: the API has no filter on time for it. "
+                    "Leave window_start and window_end out."
+                )
+            query += self.times.write(bounds)
+        return query
+
+    def _known(self, names: Iterable[str]) -> dict[str, Filter]:
+        known = {one.name: one for one in self.filters}
+        if unknown := sorted(set(names) - set(known)):
+            raise SequenceConfigurationError(
+                f"{self.name} has no filter {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
+            )
+        return {name: known[name] for name in names}
+
+    def _written(self, one: Filter, write: Callable[[Any], list[str]], value: Any) -> list[str]:
+        try:
+            return write(value)
+        except (TypeError, ValueError) as e:
+            raise SequenceConfigurationError(f"filter {one.name} of {self.name}: {e}") from None
+
+    def path_below(self, parent_id: str | None) -> str:
+        """The path of the list, below a parent where it has one."""
+        return self.path if parent_id is None else self.path.replace("{id}", quote(parent_id, safe=""))
+
+    def id_of(self, item: Item) -> str:
+        """
+        Find an item's id.
+
+        :raises SequenceResponseError: if it has none.
+        """
+        value = lossless_json.decode(item.get(self.key.name, b"null"))
+        if not isinstance(value, str) or not value:
+            raise SequenceResponseError("GET", self.path, "an item has no id")
+        return value
+
+    def below(self, parent_id: str | None, item: Item) -> Item:
+        """Return an item of a parent's list with the parent's id in it, which the API may leave out."""
+        if parent_id is None or bytes(item.get(self.parent_field, b"null")) != b"null":
+            return item
+        return {**item, self.parent_field: msgspec.Raw(lossless_json.encode(parent_id))}
+
+    def time_of(self, item: Item) -> dt.datetime:
+        """
+        Find an item's time, the one that windows are about.
+
+        :raises SequenceResponseError: if it can't be read: it can't be told then where the item belongs.
+        """
+        raw = item.get(self.time_field or "", b"null")
+        if (time := parse_utc_fast(bytes(raw))) is not None:
+            return time
+        try:
+            return parse_timestamp(lossless_json.decode(raw))
+        except (TypeError, ValueError):
+            raise SequenceResponseError(
+                "GET", self.path, f"an item's {self.time_field} is no time in ISO 8601"
+            ) from None
+
+    def belongs(self, item: Item, window: Window | None) -> bool:
+        """Tell whether an item belongs to a window. What was asked for is a little wider."""
+        return window is None or self.time_of(item) in window
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """
+    What an item must hold.
+
+    :param fields: names of fields.
+    :param values: the values, one of which is in one of the fields.
+    """
+
+    fields: tuple[str, ...]
+    values: frozenset[str]
+
+    def __contains__(self, item: Item) -> bool:
+        held = (lossless_json.decode(item.get(field, b"null")) for field in self.fields)
+        return any(isinstance(value, str) and value in self.values for value in held)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """
+    What of a list is wanted: how to ask for it, and what belongs to it of what comes.
+
+    :param resource: the list.
+    :param asked: filters of each walk that it takes; the walks' items are what is wanted, and perhaps more.
+    :param window: the times that are wanted, or None for all.
+    :param matches: what an item must hold, each of them.
+    :param countable: whether the totals of the walks, added up, count it, but for the margins of the window.
+    """
+
+    resource: Resource
+    asked: tuple[Mapping[str, Any], ...]
+    window: Window | None
+    matches: tuple[Match, ...]
+    countable: bool
+
+    def queries(self, bounds: Bounds | None = None) -> list[Query]:
+        """
+        Write a query for each walk.
+
+        :param bounds: what to ask for instead of the whole window.
+        """
+        if bounds is None and self.window is not None:
+            times = self.resource.times
+            bounds = times.widen(self.window) if times else self.window.widened()
+        return [self.resource.query(filters, bounds) for filters in self.asked]
+
+    def __contains__(self, item: Item) -> bool:
+        matches = not self.matches or all(item in match for match in self.matches)
+        return matches and self.resource.belongs(item, self.window)
+
+    def walks(self) -> list[Selection]:
+        """Take it apart into what one request after the other can ask for: each has one query."""
+        return [replace(self, asked=(filters,)) for filters in self.asked]
+
+    def within(self, window: Window) -> Selection:
+        """Narrow it down to a part of its window."""
+        return replace(self, window=window)
+
+
+def _kept(value: Any) -> Any:
+    """What an iterator gives can be had once; a filter's values are looked at more often."""
+    return list(value) if isinstance(value, Iterator) else value
+
+
+def _midnight(time: dt.datetime) -> dt.datetime:
+    return dt.datetime.combine(time.date(), dt.time(), tzinfo=dt.UTC)
+
+
+def _date_text(time: dt.datetime) -> str:
+    return time.astimezone(dt.UTC).date().isoformat()

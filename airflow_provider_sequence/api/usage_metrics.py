@@ -1,0 +1,131 @@
+"""What a usage metric counted: the question in each form it may need, and the exact answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, Inexact, InvalidOperation, localcontext
+from typing import Any
+
+import msgspec
+
+from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.timestamps import utc_text
+from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConfigurationError
+
+#: Aggregations whose results for several aliases add up. Unique values may be shared, a custom one is anything.
+ADDITIVE = frozenset({"COUNT", "SUM"})
+
+#: Far more digits than sums of quantities have: nothing is rounded.
+_DIGITS = 1000
+
+_WHOLE = re.compile(r"-?[0-9]+")
+_TICK = dt.timedelta(microseconds=1)
+
+
+class TooLongToAddError(ArithmeticError):
+    """The exact sum has more digits than can be kept."""
+
+
+def period_texts(period: Window) -> list[tuple[str, str]]:
+    """
+    Write a half-open period for an API that includes its end, in each form that may be wanted, the best first.
+
+    The documents don't say whether times or dates are wanted. Times in UTC leave no doubt about the zone. Of whole
+    days, they are right too where only their date is read, and there are dates to fall back on.
+
+    :return: first and last moment of the period.
+    """
+    texts = [(utc_text(period.start), utc_text(period.end - _TICK))]
+    if period.start.time() == period.end.time() == dt.time.min:
+        texts.append((period.start.date().isoformat(), (period.end - _TICK).date().isoformat()))
+    return texts
+
+
+def aliases_to_ask(customer_aliases: str | Iterable[str]) -> list[str]:
+    """
+    Check aliases, each once, to be asked for one by one: how several are separated is not documented.
+
+    :raises SequenceConfigurationError: if there are none, or one can't be asked for.
+    """
+    if isinstance(customer_aliases, (bytes, Mapping)) or not isinstance(customer_aliases, Iterable):
+        raise SequenceConfigurationError("customer_aliases is neither an alias nor a list of aliases")
+    given = [customer_aliases] if isinstance(customer_aliases, str) else list(customer_aliases)
+    if not given:
+        raise SequenceConfigurationError("customer_aliases is empty; name at least one alias")
+    for number, alias in enumerate(given, 1):
+        if not isinstance(alias, str) or not alias.strip():
+            raise SequenceConfigurationError(f"number {number} of customer_aliases is no text, or is empty")
+        if "," in alias:
+            raise SequenceConfigurationError(
+                f"number {number} of customer_aliases has a comma: the API might take it for two aliases"
+            )
+        try:
+            lossless_json.check_text(alias, f"number {number} of customer_aliases")
+        except InvalidEventError as e:
+            raise SequenceConfigurationError(f"{e.field} {e.reason}") from None
+    return list(dict.fromkeys(given))
+
+
+def read_calculation(body: bytes) -> dict[str, Any]:
+    """
+    Read an answer; ``eventCount`` is an int, ``value`` an int or a Decimal, whichever way they are written.
+
+    :raises msgspec.MsgspecError: if it is no calculation.
+    """
+    answer = lossless_json.decode(body)
+    if not isinstance(answer, dict):
+        raise msgspec.ValidationError("no object")
+    count = _number(answer.get("eventCount"))
+    if count is None or count < 0 or count != int(count):
+        raise msgspec.ValidationError("eventCount is no number of events")
+    value = _number(answer.get("value"))
+    if value is None and count:
+        raise msgspec.ValidationError("events were counted, but there is no value")
+    return answer | {"eventCount": int(count), "value": 0 if value is None else value}
+
+
+def _number(value: Any) -> int | Decimal | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = int(value) if _WHOLE.fullmatch(value) else Decimal(value)
+        except (InvalidOperation, ValueError):
+            raise msgspec.ValidationError("a number in a text is none") from None
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise msgspec.ValidationError("a number is of another type")
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise msgspec.ValidationError("a number is infinite or none")
+    return value
+
+
+def add_up(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """
+    Add up what a metric counted for several aliases; of the other fields, those that are the same for all are kept.
+
+    :raises TooLongToAddError: if the exact sum is beyond all measure.
+    """
+    first, *others = answers
+    if not others:
+        return first
+    same = {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in others)
+    }
+    values = [answer["value"] for answer in answers]
+    total: int | Decimal
+    if all(isinstance(value, int) for value in values):
+        total = sum(values)
+    else:
+        with localcontext() as exactly:
+            exactly.prec = _DIGITS
+            exactly.traps[Inexact] = True
+            try:
+                total = sum(map(Decimal, values), Decimal(0))
+            except Inexact:
+                raise TooLongToAddError from None
+    return same | {"eventCount": sum(answer["eventCount"] for answer in answers), "value": total}

@@ -1,0 +1,335 @@
+"""What was delivered and what was rejected, in a table of the user's own database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ColumnElement, Select
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.engine import (
+    KEY_TEXT,
+    LONG_TEXT,
+    UtcTimestamp,
+    add_columns,
+    create_if_missing,
+    existing_columns,
+    require_transactions,
+    split_table_name,
+    transaction,
+)
+from airflow_provider_sequence.warehouse.upsert import Upserter, Values
+
+DELIVERED, REJECTED, IN_DOUBT, VOIDED = "delivered", "rejected", "in_doubt", "voided"
+
+#: Columns that logs of earlier releases lack, and are given.
+_ADDED_LATER = frozenset({"previous_hash", "voided_hash"})
+#: What stands for the body of an event that was voided without the log having known it.
+_ANY = "*"
+# No parameters: MySQL's drivers make one statement of many, if only the values that it inserts are such.
+_ONE, _ANY_BODY = literal_column("1", Integer), literal_column(f"'{_ANY}'", String)
+#: Entries that are read at a time.
+_PAGE = 500
+
+
+class KnownDelivery(msgspec.Struct, frozen=True):
+    """
+    What is known of an event id.
+
+    :param body_hash: names the body that was sent last; of a voided event, the one before; None if that is not known.
+    :param holds: whether that is what Sequence holds; not so if it was rejected.
+    :param this_run: whether it was sent since this log was opened.
+    :param voided: whether the event was voided.
+    """
+
+    body_hash: str | None
+    holds: bool
+    this_run: bool = False
+    voided: bool = False
+
+
+def body_hash(body: bytes) -> str:
+    """Name a body by its content, the same for ever."""
+    return blake2b(body, digest_size=16).hexdigest()
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """
+    What became of one event.
+
+    :param event_id: its ``customerEventId``.
+    :param delivered: whether it was delivered; else it was rejected.
+    :param body_hash: names its body by its content.
+    :param sequence_id: the id that Sequence gave it.
+    :param http_status: the answer's status.
+    :param reason: why it was rejected.
+    :param rejected_body: its JSON, where it was rejected.
+    """
+
+    event_id: str
+    delivered: bool
+    body_hash: str | None
+    sequence_id: str | None = None
+    http_status: int | None = None
+    reason: str | None = None
+    rejected_body: str | None = None
+
+
+class DeliveryLog:
+    """
+    Looks up and stores what became of events; an entry for each account, resource and event id.
+
+    An entry keeps the hash of the body that was delivered last also when a later body is rejected. Each call is a
+    transaction of its own: what was stored stays stored, whatever happens afterwards.
+
+    :param connection: the database; no other use may be made of it meanwhile.
+    :param table: ``table`` or ``schema.table``; it is made when missing.
+    :param account: whose events; entries of other accounts are not seen.
+    :param resource: what kind of events.
+    :param task: ``{"dag_id", "task_id", "run_id"}`` of the task that stores entries.
+    :param voiding: whether what is delivered voids events.
+    :param read_only: make no table, leave one that lacks columns as it is, and store nothing.
+    :raises SequenceConfigurationError: if the table is there, and is not a delivery log; or if the database has no
+        transactions.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: str,
+        *,
+        account: str,
+        resource: str,
+        task: Mapping[str, str | None],
+        voiding: bool = False,
+        read_only: bool = False,
+    ) -> None:
+        require_transactions(
+            connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id:"
+        )
+        self._connection = connection
+        schema, name = split_table_name(table)
+        self._table = Table(
+            name,
+            MetaData(),
+            Column("account", String(64), primary_key=True),
+            Column("resource", String(64), primary_key=True),
+            Column("customer_event_id", KEY_TEXT, primary_key=True),
+            Column("status", String(16), nullable=False),
+            # Before body_hash: MySQL sets columns in this order, and what is set first sees the old body_hash.
+            Column("previous_hash", String(64)),
+            Column("voided_hash", String(64)),
+            Column("body_hash", String(64)),
+            Column("sequence_id", LONG_TEXT),
+            Column("http_status", Integer),
+            Column("reason", LONG_TEXT),
+            Column("rejected_body", LONG_TEXT),
+            Column("attempts", Integer, nullable=False),
+            Column("first_at", UtcTimestamp(), nullable=False),
+            Column("last_at", UtcTimestamp(), nullable=False),
+            Column("dag_id", LONG_TEXT),
+            Column("task_id", LONG_TEXT),
+            Column("run_id", LONG_TEXT),
+            schema=schema,
+        )
+        self._constant = {"account": account, "resource": resource, **task}
+        self._voiding = voiding
+        self._opened_at = dt.datetime.now(dt.UTC)
+        if not read_only:
+            with transaction(connection):
+                create_if_missing(connection, self._table)
+        with connection.begin():
+            there = existing_columns(connection, schema, name)
+        self._is_there = there is not None
+        missing = {column.name for column in self._table.columns} - (there or set())
+        if self._is_there and missing - _ADDED_LATER:
+            raise SequenceConfigurationError(
+                f"the table {table} is there, but is no delivery log of this release: it has no column "
+                f"{', '.join(sorted(missing))}. Name another table; one that is missing is made"
+            )
+        if missing and not read_only:
+            add_columns(connection, self._table, sorted(missing))
+        self._look_up = self._write_look_up(has_voided=not (read_only and "voided_hash" in missing))
+        names = [column.name for column in self._table.columns if column.name != "previous_hash"]
+        self._stores = {
+            True: Upserter(
+                connection,
+                self._table,
+                names,
+                keep={"first_at", "attempts", "voided_hash"},
+                change=self._when_delivered,
+            ),
+            # What was delivered before is what Sequence still holds.
+            False: Upserter(
+                connection,
+                self._table,
+                names,
+                keep={"first_at", "attempts", "body_hash", "voided_hash", "sequence_id"},
+                change=lambda _: {"attempts": self._table.c.attempts + _ONE},
+            ),
+        }
+
+    def _when_delivered(self, new: Values) -> dict[str, ColumnElement[Any]]:
+        c = self._table.c
+        other = case((c.body_hash != new["body_hash"], c.body_hash), else_=null())
+        return {
+            "attempts": c.attempts + _ONE,
+            "previous_hash": func.coalesce(other, c.previous_hash),
+            # What is delivered otherwise than to void is voided no more.
+            "voided_hash": func.coalesce(other, c.voided_hash, _ANY_BODY) if self._voiding else null(),
+        }
+
+    def _write_look_up(self, *, has_voided: bool) -> Select[Any]:
+        c = self._table.c
+        this_run = c.last_at >= self._opened_at
+        if self._connection.dialect.name == "postgresql":
+            # One parameter, however many ids: a third of the work.
+            wanted = c.customer_event_id == any_(bindparam("ids", type_=ARRAY(Text)))
+        else:
+            wanted = c.customer_event_id.in_(bindparam("ids", expanding=True))
+        return select(
+            c.customer_event_id,
+            c.status,
+            c.body_hash,
+            c.voided_hash if has_voided else null().label("voided_hash"),
+            case((this_run, 1), else_=0),
+            # What was rejected counts only against other rows of the same run.
+            case((this_run, c.rejected_body), else_=null()),
+        ).where(self._mine(), c.status != IN_DOUBT, wanted)
+
+    def known(self, event_ids: Sequence[str]) -> dict[str, KnownDelivery]:
+        """Find what is known of each of these ids, where something is; one query."""
+        if not event_ids or not self._is_there:
+            return {}
+        with self._connection.begin():
+            found = self._connection.execute(self._look_up, {"ids": list(event_ids)}).all()
+        known = {}
+        for event_id, status, hashed, voided, this_run, body in found:
+            if voided is not None and not self._voiding:
+                known[event_id] = KnownDelivery(None if voided == _ANY else voided, holds=True, voided=True)
+            elif status != REJECTED:
+                known[event_id] = KnownDelivery(hashed, holds=True, this_run=bool(this_run))
+            elif body:
+                known[event_id] = KnownDelivery(body_hash(body.encode()), holds=False, this_run=True)
+        return known
+
+    def rejected(self) -> Iterator[tuple[str, str]]:
+        """
+        List what was rejected before this log was opened and is still not delivered, page by page.
+
+        :return: ids and bodies, in the order of the ids; what was not even sent has no body, and is left out.
+        """
+        c = self._table.c
+        after = ""
+        while True:
+            query = (
+                select(c.customer_event_id, c.rejected_body)
+                .where(self._mine(), c.status == REJECTED, c.rejected_body.is_not(None))
+                .where(c.last_at < self._opened_at, c.customer_event_id > after)
+                .order_by(c.customer_event_id)
+                .limit(_PAGE)
+            )
+            with self._connection.begin():
+                page = self._connection.execute(query).all()
+            if not page:
+                return
+            yield from ((row.customer_event_id, row.rejected_body) for row in page)
+            after = page[-1].customer_event_id
+
+    def query_for_rejected(self) -> str:
+        """Write the query that shows what this run rejected."""
+        table = ".".join(filter(None, [self._table.schema, self._table.name]))
+        wanted = {
+            name: self._constant[name] for name in ("account", "resource", "dag_id", "task_id", "run_id")
+        }
+        where = " AND ".join(
+            f"{name} = {_literal(value)}" for name, value in wanted.items() if value is not None
+        )
+        return (
+            f"SELECT customer_event_id, reason, rejected_body FROM {table} "  # noqa: S608  for people to read
+            f"WHERE {where} AND status = '{REJECTED}'"
+        )
+
+    def doubt(self, event_ids: Sequence[str]) -> None:
+        """
+        Note that it is not known which body Sequence holds of these ids, because another one is about to be sent.
+
+        Without that, a body that is sent and whose answer is lost would leave the log with the one before it; a row
+        that goes back to that one would then be taken for delivered.
+        """
+        for event_id in event_ids:
+            with transaction(self._connection):
+                c = self._table.c
+                self._connection.execute(
+                    self._table
+                    .update()
+                    .where(self._mine(), c.customer_event_id == event_id, c.status.in_([DELIVERED, VOIDED]))
+                    .values(status=IN_DOUBT)
+                )
+
+    def record_voided_hash(self, event_id: str, body_hash: str) -> None:
+        """Note which body was voided, where the log had not known it: the first one that is met."""
+        c = self._table.c
+        with transaction(self._connection):
+            self._connection.execute(
+                self._table
+                .update()
+                .where(self._mine(), c.customer_event_id == event_id, c.voided_hash == _ANY)
+                .values(voided_hash=body_hash)
+            )
+
+    def _mine(self) -> ColumnElement[bool]:
+        c = self._table.c
+        return and_(c.account == self._constant["account"], c.resource == self._constant["resource"])
+
+    def store(self, entries: Sequence[LogEntry]) -> None:
+        """Store entries, in order."""
+        now = dt.datetime.now(dt.UTC)
+        for delivered, group in groupby(entries, key=lambda entry: entry.delivered):
+            # The last entry of an id counts, and some drivers refuse to store one twice in a statement. Tasks that
+            # store the same ids in the same order don't wait for each other in a circle.
+            last = {entry.event_id: entry for entry in group}
+            self._stores[delivered].store([self._row(last[event_id], now) for event_id in sorted(last)])
+
+    def _row(self, entry: LogEntry, now: dt.datetime) -> dict[str, Any]:
+        return {
+            **self._constant,
+            "customer_event_id": entry.event_id,
+            "status": REJECTED if not entry.delivered else VOIDED if self._voiding else DELIVERED,
+            "body_hash": entry.body_hash if entry.delivered else None,
+            "voided_hash": _ANY if self._voiding and entry.delivered else None,
+            "sequence_id": entry.sequence_id,
+            "http_status": entry.http_status,
+            "reason": entry.reason,
+            "rejected_body": entry.rejected_body,
+            "attempts": 1,
+            "first_at": now,
+            "last_at": now,
+        }
+
+
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,129 @@
+"""What a push did, and how many of its rows may be rejected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConfigurationError
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, RowFlag, Status
+
+#: Rejected rows that a summary shows.
+MAX_ROWS_SHOWN = 10
+
+
+@dataclass
+class PushSummary:
+    """
+    What a push did.
+
+    :param rows: rows the query gave.
+    :param counts: rows by their status.
+    :param remarks: rows by what else there is to say of them.
+    :param requests: requests sent, each try counted.
+    :param throttled: requests that were answered with a 429.
+    :param seconds: how long it took.
+    :param first_rejected: the first rejected rows.
+    :param first_conflicting: the first rows whose id an earlier row has, with something else to say.
+    :param watermark: the newest timestamp of a row that was delivered or is unchanged, in ISO 8601.
+    """
+
+    rows: int = 0
+    counts: Counter[Status] = field(default_factory=Counter)
+    remarks: Counter[RowFlag] = field(default_factory=Counter)
+    requests: int = 0
+    throttled: int = 0
+    seconds: float = 0.0
+    first_rejected: list[Outcome] = field(default_factory=list)
+    first_conflicting: list[Outcome] = field(default_factory=list)
+    watermark: str | None = None
+
+    def as_table(self) -> str:
+        """Return what goes into the task's log."""
+        lines: dict[str, float] = {
+            "rows in the query": self.rows,
+            **{status.value: self.counts[status] for status in Status},
+            **{remark.value: count for remark, count in self.remarks.items()},
+            "requests": self.requests,
+            "seconds": round(self.seconds, 1),
+        }
+        return "\n".join(f"  {name:<20} {number:>12,}" for name, number in lines.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what goes into XCom: numbers, and reasons without customers' data."""
+        return {
+            "rows": self.rows,
+            **{status.value: self.counts[status] for status in Status},
+            **{remark.value: self.remarks[remark] for remark in RowFlag},
+            "requests": self.requests,
+            "throttled": self.throttled,
+            "seconds": round(self.seconds, 3),
+            "rejected_rows": [
+                {"row": o.row, "customer_event_id": o.event_id, "reason": o.reason}
+                for o in self.first_rejected
+            ],
+            "conflicting_rows": [
+                {"row": o.row, "customer_event_id": o.event_id} for o in self.first_conflicting
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionLimit:
+    """
+    How many rows may be rejected before the task fails.
+
+    :param number: this many rows, or None where ``share`` counts.
+    :param share: this part of all rows, 0 to 1.
+    """
+
+    number: int | None = 0
+    share: float = 0.0
+
+    @classmethod
+    def parse(cls, value: object, name: str = "max_rejected") -> RejectionLimit:
+        """
+        Read a whole number of rows (``10``), or a part of them (``0.01``); text is read alike.
+
+        :param name: the setting's name.
+
+        :raises SequenceConfigurationError: if it is neither.
+        """
+        text = str(value).strip()
+        try:
+            if text.isdigit():
+                return cls(number=int(text))
+            share = float(text)
+        except ValueError:
+            share = -1.0
+        if isinstance(value, bool) or not 0 <= share <= 1:
+            raise SequenceConfigurationError(
+                f"{name}={value!r} is neither a number of rows (10) nor a part of them (0.01)"
+            )
+        return cls(number=None, share=share)
+
+    def allowed(self, rows: int) -> float:
+        """Tell how many of so many rows may be."""
+        return self.number if self.number is not None else self.share * rows
+
+    def check(self, summary: PushSummary, where_to_look: str = "") -> None:
+        """
+        Fail if more rows were rejected than may be.
+
+        :param where_to_look: how to see all that were.
+        :raises RejectedRowsError: it names the first rows and reasons.
+        """
+        rejected = summary.counts[Status.REJECTED]
+        allowed = self.allowed(summary.rows)
+        if rejected <= allowed:
+            return
+        first = "\n".join(
+            f"  row {o.row}{f' ({o.event_id})' if o.event_id else ''}: {o.reason}"
+            for o in summary.first_rejected
+        )
+        more = f"\nAll that have an id: {where_to_look}" if where_to_look else ""
+        raise RejectedRowsError(
+            f"{rejected} of {summary.rows} rows were rejected, {allowed:g} are allowed (max_rejected); "
+            f"the others have been delivered. The first:\n{first}{more}"
+        )

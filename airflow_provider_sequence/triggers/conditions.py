@@ -1,0 +1,152 @@
+"""What sensors wait for, as plain data: sensor and trigger look in the same way, and a trigger can be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.events import VOID_ALIAS
+from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
+from airflow_provider_sequence.api.superseded import is_superseded, text_of
+from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.exceptions import (
+    SequenceAuthenticationError,
+    SequenceConfigurationError,
+    SequenceRejectedError,
+)
+
+#: How often in a row Sequence may be out of reach before a sensor or a trigger gives up.
+MAX_FAILURES = 10
+#: Seconds after which a look that keeps failing is given up: the next look tries again.
+POKE_DEADLINE = 60.0
+#: Errors that another look can't mend: the DAG, the connection or the account must change.
+NON_RETRYABLE = (SequenceConfigurationError, SequenceAuthenticationError, SequenceRejectedError)
+
+
+@dataclass(frozen=True, slots=True)
+class PokeResult:
+    """
+    What one look at Sequence showed.
+
+    :param done: whether the wait is over.
+    :param result: what the task returns if it is; JSON.
+    :param said: what the log says; no customers' data.
+    """
+
+    done: bool
+    result: dict[str, Any]
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinEventCount:
+    """
+    Sequence has at least so many events.
+
+    :param resource: ``usage_events`` or ``seat_events``.
+    :param min_count: how many.
+    :param filters: filters of the resource.
+    :param window_start: first time of the window, ISO 8601, or None for no window.
+    :param window_end: first time after the window.
+    """
+
+    resource: str
+    min_count: int
+    filters: dict[str, Any] = field(default_factory=dict)
+    window_start: str | None = None
+    window_end: str | None = None
+
+    def look(self, client: SequenceClient) -> PokeResult:
+        """Count the events."""
+        window = None if self.window_start is None else Window.parse(self.window_start, self.window_end)
+        resource = get_resource(self.resource)
+        count = client.count(resource, self.filters, window)
+        said = f"Sequence has {count} of {self.min_count} {resource.name}"
+        return PokeResult(count >= self.min_count, {"count": count}, said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricThreshold:
+    """
+    A usage metric has counted so many events, or reached a value.
+
+    :param metric_id: the metric.
+    :param customer_aliases: whose events.
+    :param period_start: first time of the period, ISO 8601.
+    :param period_end: first time after the period.
+    :param min_event_count: how many events, or None.
+    :param min_value: which value, as text with all its digits, or None.
+    """
+
+    metric_id: str
+    customer_aliases: list[str]
+    period_start: str
+    period_end: str
+    min_event_count: int | None = None
+    min_value: str | None = None
+
+    def look(self, client: SequenceClient) -> PokeResult:
+        """Calculate the metric."""
+        period = Window.parse(self.period_start, self.period_end)
+        answer = client.calculate_metric(self.metric_id, self.customer_aliases, period)
+        count, value = answer["eventCount"], Decimal(answer["value"])
+        done = (self.min_event_count is None or count >= self.min_event_count) and (
+            self.min_value is None or value >= Decimal(self.min_value)
+        )
+        # As text: Airflow keeps decimals in XCom as binary fractions, which lose digits.
+        result = {"event_count": count, "value": lossless_json.format_decimal(value)}
+        wanted = (
+            f"{self.min_event_count} events" if self.min_value is None else f"a value of {self.min_value}"
+        )
+        said = f"The metric counts {count} events, its value is {result['value']}; wanted: {wanted}"
+        return PokeResult(done, result, said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoUnmappedAliases:
+    """
+    No more than so many usage events of a window have an alias that no customer has.
+
+    :param max_unmapped: how many there may be.
+    :param window_start: first time of the window, ISO 8601.
+    :param window_end: first time after the window.
+    """
+
+    window_start: str
+    window_end: str
+    max_unmapped: int = 0
+
+    def look(self, client: SequenceClient) -> PokeResult:
+        """Read such events, one more than there may be at most."""
+        window = Window.parse(self.window_start, self.window_end)
+        found = list(islice(self._unmapped(client, window), self.max_unmapped + 1))
+        distinct = len(set(found))
+        if len(found) > self.max_unmapped:
+            said = f"More than {self.max_unmapped} usage events have an alias without a customer"
+        else:
+            said = f"{len(found)} usage events have an alias without a customer, {distinct} such aliases"
+        return PokeResult(len(found) <= self.max_unmapped, {"count": len(found), "aliases": distinct}, said)
+
+    def _unmapped(self, client: SequenceClient, window: Window) -> Iterator[str]:
+        """Aliases of such events, once for each event."""
+        seen: set[int] = set()
+        for item in client.items(USAGE_EVENTS, {"unmapped_aliases_only": True}, window):
+            event_id, alias = text_of(item, "customerEventId"), text_of(item, "customerAlias")
+            # Newest first: a second copy of an id is one that was superseded.
+            if hash(event_id) in seen or alias == VOID_ALIAS:
+                continue
+            seen.add(hash(event_id))
+            if not is_superseded(
+                client, USAGE_EVENTS, event_id, USAGE_EVENTS.time_of(item), text_of(item, "id")
+            ):
+                yield alias
+
+
+#: Something to wait for. Its fields are JSON, so that another process can make it again; to look changes nothing,
+#: and may be done in any thread.
+Condition = MinEventCount | MetricThreshold | NoUnmappedAliases

@@ -1,0 +1,151 @@
+"""What OpenLineage is told of a task: where its rows came from and where they went, by name and number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import BaseHook
+from sqlalchemy.engine import Engine
+
+from airflow_provider_sequence.api.defaults import PRODUCTION_URL
+from airflow_provider_sequence.assets.sequence import SCHEME, account_of
+from airflow_provider_sequence.warehouse.engine import split_table_name
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.providers.openlineage.sqlparser import DatabaseInfo
+
+_WITH = re.compile(r"\bwith\b", re.IGNORECASE)
+#: What drivers take for a parameter, and the parser for a mistake.
+_PLACEHOLDER = re.compile(r"%\(\w+\)s|%s")
+
+
+class _Transfer(Protocol):
+    """A task between Sequence and a warehouse."""
+
+    sequence_conn_id: str
+    sql_conn_id: str
+    inlets: Any
+    outlets: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TransferLineage:
+    """
+    The two ends of a transfer, held in memory, so that nobody has to be asked once it is over.
+
+    :param account: Sequence's end: the account that an asset of the task names, or else the API's host.
+    :param resource: name of what is on that end.
+    :param connection: the connection to the warehouse.
+    :param engine: what was used to connect to it; it has learnt the default schema by that.
+    """
+
+    account: str
+    resource: str
+    connection: Any
+    engine: Engine
+
+    @classmethod
+    def of(cls, task: _Transfer, resource: str, engine: Engine) -> TransferLineage | None:
+        """Take them from a task that is about to start; None where nobody will ask, for want of OpenLineage."""
+        if find_spec("airflow.providers.openlineage") is None:
+            return None
+        accounts = (account_of(asset, resource) for asset in (*task.outlets, *task.inlets))
+        account = next(filter(None, accounts), None) or _host(task.sequence_conn_id)
+        return cls(account, resource, BaseHook.get_connection(task.sql_conn_id), engine)
+
+    def pushed(self, sql: str, rows: int, delivered: int) -> OperatorLineage[Any, Any]:
+        """
+        Describe a query's way to Sequence.
+
+        :param rows: how many rows the query gave.
+        :param delivered: how many of them were delivered.
+        """
+        from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset, SQLJobFacet
+        from airflow.providers.openlineage.extractors import OperatorLineage
+        from airflow.providers.openlineage.sqlparser import SQLParser
+
+        query = self._parse(sql)
+        # Of several tables, nobody says how many rows came out of each; and the parser misses those inside a WITH.
+        alone = len(query.inputs) == 1 and not _WITH.search(sql)
+        facets = _input_rows(rows) if alone else {}
+        return OperatorLineage(
+            inputs=[InputDataset(table.namespace, table.name, inputFacets=facets) for table in query.inputs],
+            outputs=[OutputDataset(self._namespace, self.resource, outputFacets=_output_rows(delivered))],
+            run_facets=query.run_facets,
+            job_facets={"sql": SQLJobFacet(query=SQLParser.normalize_sql(sql))},
+        )
+
+    def pulled(self, table: str, read: int, loaded: int) -> OperatorLineage[Any, Any]:
+        """
+        Describe a list's way into a table.
+
+        :param read: how many items were read.
+        :param loaded: how many of them are in the table.
+        """
+        from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
+        from airflow.providers.openlineage.extractors import OperatorLineage
+        from airflow.providers.openlineage.sqlparser import SQLParser
+        from openlineage.common.sql import DbTableMeta
+
+        outputs = []
+        if (info := self._database()) and self._schema:
+            schema, name = split_table_name(table)
+            meta = DbTableMeta(f"{schema or self._schema}.{name}")
+            namespace = SQLParser.create_namespace(info)
+            _, outputs = SQLParser.get_metadata_from_parser([], [meta], info, namespace)
+        return OperatorLineage(
+            inputs=[InputDataset(self._namespace, self.resource, inputFacets=_input_rows(read))],
+            outputs=[
+                OutputDataset(output.namespace, output.name, outputFacets=_output_rows(loaded))
+                for output in outputs
+            ],
+        )
+
+    @property
+    def _namespace(self) -> str:
+        return f"{SCHEME}://{self.account}"
+
+    @property
+    def _schema(self) -> str | None:
+        # Asked of the hook, it would cost a query.
+        return self.engine.dialect.default_schema_name
+
+    def _database(self) -> DatabaseInfo | None:
+        """Find OpenLineage's name of the warehouse; some databases, such as SQLite, have none."""
+        info: DatabaseInfo | None = self.connection.get_hook().get_openlineage_database_info(self.connection)
+        return info
+
+    def _parse(self, sql: str) -> OperatorLineage[Any, Any]:
+        """Read the query's tables out of its text."""
+        from airflow.providers.openlineage.extractors import OperatorLineage
+        from airflow.providers.openlineage.sqlparser import SQLParser
+
+        info = self._database()
+        if info is None or not self._schema:
+            return OperatorLineage()
+        hook = self.connection.get_hook()
+        parser = SQLParser(hook.get_openlineage_database_dialect(self.connection), self._schema)
+        sql = _PLACEHOLDER.sub("NULL", sql)
+        return parser.generate_openlineage_metadata_from_sql(sql, hook, info, use_connection=False)
+
+
+def _host(sequence_conn_id: str) -> str:
+    return urlsplit(BaseHook.get_connection(sequence_conn_id).host or PRODUCTION_URL).netloc
+
+
+def _input_rows(count: int) -> dict[str, Any]:
+    # Not in common.compat yet.
+    from openlineage.client.facet_v2 import input_statistics_input_dataset as statistics
+
+    return {"inputStatistics": statistics.InputStatisticsInputDatasetFacet(rowCount=count)}
+
+
+def _output_rows(count: int) -> dict[str, Any]:
+    from airflow.providers.common.compat.openlineage.facet import OutputStatisticsOutputDatasetFacet
+
+    return {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=count)}

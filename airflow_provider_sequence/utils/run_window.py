@@ -1,0 +1,110 @@
+"""The window of a run: explicit bounds, or what the run itself is about."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow_provider_sequence.api.resource import Resource
+from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.utils.partitions import window_of_partition
+
+
+def window_of_run(
+    resource: Resource,
+    context: Mapping[str, Any],
+    start: Any = None,
+    end: Any = None,
+    lookback: dt.timedelta | None = None,
+) -> Window | None:
+    """
+    Find the window that a task works on.
+
+    What is not given is taken from the run: from the events that started it, where they tell of a window of this
+    resource; or its partition key; or its data interval. For a list that is asked by dates, something has to be given.
+
+    :param resource: what is worked on; a list below an id has the window of its parents.
+    :param context: the task's context.
+    :param start: first time, or None.
+    :param end: first time after the window, or None.
+    :param lookback: how much earlier to begin.
+    :return: the window, or None for the whole list.
+    :raises SequenceConfigurationError: if the window is empty or backwards, a bound is missing, or the
+        API has no filter on time for the resource.
+    """
+    times = resource.filtered.times
+    given = start is not None or end is not None or lookback is not None
+    if times is None:
+        if given:
+            raise SequenceConfigurationError(
+                f"{resource.name} has no window: the API has no filter on time for it. Leave window_start, "
+                "window_end and lookback out; the whole list is read"
+            )
+        return None
+    if times.days and not given:
+        return None
+    return parse_window(context, start, end, lookback, resource_name=resource.name)
+
+
+def parse_window(
+    context: Mapping[str, Any],
+    start: Any = None,
+    end: Any = None,
+    lookback: dt.timedelta | None = None,
+    *,
+    resource_name: str | None = None,
+) -> Window:
+    """
+    Find the window that a task works on; see :func:`window_of_run`.
+
+    :param resource_name: whose events may have started the run; None for any.
+    :raises SequenceConfigurationError: if the window is empty or backwards, or a bound is missing.
+    """
+    if start is None or end is None:
+        own_start, own_end = _bounds_of_run(context, resource_name)
+        start, end = (own_start if start is None else start), (own_end if end is None else end)
+    window = Window.parse(start, end)
+    return window if lookback is None else Window(window.start - lookback, window.end)
+
+
+def period_of_run(context: Mapping[str, Any], start: Any = None, end: Any = None) -> Window:
+    """
+    Find the period that a task asks a metric about; as :func:`parse_window`, but errors name ``period_start``.
+
+    :raises SequenceConfigurationError: if the period is empty or backwards, or a bound is missing.
+    """
+    try:
+        return parse_window(context, start, end)
+    except SequenceConfigurationError as e:
+        raise SequenceConfigurationError(str(e).replace("window_", "period_")) from None
+
+
+def _bounds_of_run(context: Mapping[str, Any], resource_name: str | None) -> tuple[Any, Any]:
+    windows = list(_windows_of_events(context, resource_name))
+    if windows:
+        return min(window.start for window in windows), max(window.end for window in windows)
+    key = getattr(context.get("dag_run"), "partition_key", None)
+    if key is not None:
+        window = window_of_partition(key, getattr(context.get("dag"), "timetable", None))
+        return window.start, window.end
+    return context.get("data_interval_start"), context.get("data_interval_end")
+
+
+def _windows_of_events(context: Mapping[str, Any], resource_name: str | None) -> Iterator[Window]:
+    """Windows that the asset events tell of which started the run: ours do, those of triggers in their payload."""
+    events = context.get("triggering_asset_events")
+    if events is None and getattr(context.get("dag_run"), "run_type", None) == "dataset_triggered":
+        # Airflow 2 fails to look for them in runs that have none.
+        events = context.get("triggering_dataset_events")
+    for of_one_asset in (events or {}).values():
+        for event in of_one_asset:
+            extra = event.extra or {}
+            told = extra.get("payload", extra)
+            if (
+                isinstance(told, Mapping)
+                and told.get("window_start")
+                and resource_name in {None, told.get("resource")}
+            ):
+                yield Window.parse(told["window_start"], told.get("window_end"))

@@ -1,0 +1,45 @@
+"""A window in slices, for a task for each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from airflow.providers.common.compat.sdk import task
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.utils.retries import fail_without_retry, whole_number
+from airflow_provider_sequence.utils.run_window import parse_window
+
+
+@task
+def split_window(
+    *,
+    parts: int | str | None = None,
+    every: dt.timedelta | None = None,
+    window_start: Any = None,
+    window_end: Any = None,
+    lookback: dt.timedelta | None = None,
+    **context: Any,
+) -> list[dict[str, str]]:
+    """
+    Cut a window into slices, to expand one task for each.
+
+    For example ``SequenceToSqlOperator.partial(…).expand_kwargs(split_window(every=timedelta(days=1)))``. A task of
+    Airflow's TaskFlow: ``split_window.override(task_id=…)(…)`` gives it another id.
+
+    :param parts: how many slices of the same length; fewer where the window has fewer microseconds.
+    :param every: how long a slice is; the last one may be shorter. Give one of the two.
+    :param window_start: first time of the window; by default what the run is about. (templated)
+    :param window_end: first time after it. (templated)
+    :param lookback: how much earlier to begin.
+    :return: the slices, ``{"window_start", "window_end"}`` each, in ISO 8601: neighbours that share no time and miss
+        none.
+    :raises airflow.sdk.exceptions.AirflowFailException: if the window is empty or backwards, or a bound is missing.
+    """
+    with fail_without_retry():
+        window = parse_window(context, window_start, window_end, lookback)
+        if (parts is None) == (every is None):
+            raise SequenceConfigurationError("give parts or every, one of the two")
+        slices = window.cut(every) if every is not None else window.split(whole_number("parts", parts))
+    return [{"window_start": each.start.isoformat(), "window_end": each.end.isoformat()} for each in slices]

@@ -1,0 +1,52 @@
+"""Tables of a connection's own, that are gone when it is closed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Column, MetaData, Table
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateTable, DropTable
+
+#: Databases that have temporary tables nowhere, or not for single statements: an ordinary one is dropped at the end.
+_NO_TEMPORARY = frozenset({"bigquery", "databricks"})
+#: How long one stays whose task was killed, in the database that drops tables by itself.
+_LASTS = dt.timedelta(days=1)
+#: Under what a connection keeps the tables that it has to drop.
+_TO_DROP = "sequence_scratch_tables"
+
+
+def create_temp_table(
+    connection: Connection, columns: Sequence[Column[Any]], schema: str | None = None
+) -> Table:
+    """
+    Make a table that nobody else knows, in a transaction of its own.
+
+    :param schema: where it is made, in a database without temporary tables.
+    """
+    dialect = connection.dialect.name
+    options: dict[str, Any] = {"prefixes": ["TEMPORARY"]}
+    if dialect in _NO_TEMPORARY:
+        options = {"schema": schema}
+    if dialect == "bigquery":
+        options["bigquery_expiration_timestamp"] = dt.datetime.now(dt.UTC) + _LASTS
+    table = Table(f"_sequence_{uuid.uuid4().hex[:12]}", MetaData(), *columns, **options)
+    with connection.begin():
+        connection.execute(CreateTable(table))
+    if dialect in _NO_TEMPORARY:
+        connection.info.setdefault(_TO_DROP, []).append(table)
+    return table
+
+
+def drop_temp_tables(connection: Connection) -> None:
+    """Drop those that don't go by themselves; what can't be dropped now is no reason to fail."""
+    if connection.dialect.name not in _NO_TEMPORARY:
+        return
+    for table in connection.info.pop(_TO_DROP, []):
+        with suppress(SQLAlchemyError), connection.begin():
+            connection.execute(DropTable(table))

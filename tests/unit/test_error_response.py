@@ -1,0 +1,232 @@
+"""What a failure says, in words that may be logged."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sequence.api.http.error_response import (
+    MAX_MESSAGE,
+    parse_retry_after,
+    read_error,
+    redact,
+    values_in_body,
+    values_in_query,
+)
+
+PAGE = b"""<!DOCTYPE html>
+<html><head><title>502 Bad Gateway</title><style>h1 { color: red }</style><script>var x = "y";</script></head>
+<body><center><h1>502 Bad Gateway</h1></center><hr><p>nginx &amp; friends</p></body></html>"""
+
+
+class TestReadError:
+    def test_the_shape_with_one_error(self):
+        body = b'{"error": {"type": "UnrecognisedApiVersion", "message": "No such version"}}'
+        assert read_error(body) == ("UnrecognisedApiVersion", "No such version")
+
+    def test_the_shape_with_several(self):
+        kind, message = read_error(
+            b'{"errors": [{"type": "A", "message": "first"}, {"type": "B", "message": "second"}]}'
+        )
+        assert kind == "A"
+        assert "first" in message
+        assert "second" in message
+
+    def test_several_that_are_plain_text(self):
+        kind, message = read_error(b'{"errors": ["first", "second"]}')
+        assert kind is None
+        assert "first" in message
+        assert "second" in message
+
+    def test_one_that_is_plain_text(self):
+        assert read_error(b'{"error": "no"}') == (None, "no")
+
+    def test_a_page_of_a_gateway(self):
+        kind, message = read_error(PAGE)
+        assert kind is None
+        assert "502 Bad Gateway" in message
+        assert "nginx & friends" in message
+        assert not set("<>{}") & set(message)
+        assert "color" not in message
+        assert "var x" not in message
+
+    def test_plain_text(self):
+        assert read_error(b"upstream connect error") == (None, "upstream connect error")
+
+    @pytest.mark.parametrize("body", [b"", b" \n"])
+    def test_nothing_at_all(self, body):
+        kind, message = read_error(body)
+        assert kind is None
+        assert message.strip()
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"\xff\xfe\x00",
+            b"null",
+            b"5",
+            b"[]",
+            b"{}",
+            b'{"error": null}',
+            b'{"errors": []}',
+            b'{"errors": [null]}',
+            b'{"errors": {}}',
+            b'{"error": {"type": 5, "message": ["a"]}}',
+            b'{"error": {}}',
+            b'{"error": [[]]}',
+            b'{"error"',
+            b'{"error": true}',
+        ],
+        ids=repr,
+    )
+    def test_other_shapes_do_not_break_it(self, body):
+        kind, message = read_error(body)
+        assert kind is None or isinstance(kind, str)
+        assert isinstance(message, str)
+        assert message
+
+    @given(
+        st.binary()
+        | st.recursive(
+            st.none() | st.integers() | st.text(),
+            lambda inner: (
+                st.lists(inner)
+                | st.dictionaries(st.sampled_from(["error", "errors", "type", "message", "x"]), inner)
+            ),
+        ).map(lambda value: json.dumps(value).encode())
+    )
+    def test_nothing_breaks_it(self, body):
+        kind, message = read_error(body)
+        assert kind is None or isinstance(kind, str)
+        assert isinstance(message, str)
+        assert message
+
+    def test_neither_does_a_body_that_never_closes_its_brackets(self):
+        assert read_error(b"[" * 200_000)[0] is None
+        assert read_error(b'{"error":' * 100_000)[0] is None
+
+
+class TestScrub:
+    def test_values_are_taken_out(self):
+        message = redact(
+            "alias 'acme-corp' is unknown to account 77; secret=s3cr3t", ["acme-corp", "77", "s3cr3t"]
+        )
+        assert "acme" not in message
+        assert "77" not in message
+        assert "s3cr3t" not in message
+        assert "is unknown to account" in message
+
+    @pytest.mark.parametrize(
+        "alias", ["a.b", "a+b(c)", "[x]", "back\\slash", "$1", "Ünï cödé", "\U0001f600", "^", "x" * 400]
+    )
+    def test_values_are_no_patterns(self, alias):
+        message = redact(f"no customer {alias}, sorry", [alias])
+        assert alias not in message
+        assert message.startswith("no customer ")
+        assert message.endswith(", sorry")
+
+    def test_a_value_that_begins_another_leaves_nothing_of_it(self):
+        for values in [["acme", "acme-corp-7"], ["acme-corp-7", "acme"]]:
+            message = redact("alias acme-corp-7 and acme", values)
+            assert "acme" not in message
+            assert "corp" not in message
+
+    def test_short_values_do_not_take_words_apart(self):
+        assert redact("the total is wrong", ["a", "o", "", "wr"]) == "the total is wrong"
+
+    def test_an_empty_value_changes_nothing(self):
+        assert redact("eventType is required", [""]) == "eventType is required"
+
+    @given(
+        st.lists(
+            st.text(st.characters(categories=["L", "N"]), min_size=4, max_size=12), min_size=1, max_size=5
+        )
+    )
+    def test_no_value_is_left(self, values):
+        message = redact("; ".join(f"'{value}'" for value in values), values)
+        assert not [value for value in values if value in message]
+
+    def test_the_message_is_cut(self):
+        assert len(redact("x " * 5000, [])) <= MAX_MESSAGE
+
+    @pytest.mark.parametrize("before", range(MAX_MESSAGE - 12, MAX_MESSAGE + 1))
+    def test_a_value_at_the_cut_leaves_no_piece_of_it(self, before):
+        message = redact("." * before + " Hunter2Secret", ["Hunter2Secret"])
+        assert "Hunt" not in message
+
+
+class TestValues:
+    def test_in_a_body(self):
+        body = {
+            "customerEventId": "e-1",
+            "customerAlias": "acme",
+            "eventType": "sent",
+            "eventTimestamp": "2024-01-01T00:00:00Z",
+            "eventProperties": {"name": "Jane Doe", "nested": [{"iban": "DE89"}, ["deep"]], "amount": 12.50},
+        }
+        values = list(values_in_body(json.dumps(body).replace("12.5", "12.50").encode()))
+        assert {"acme", "Jane Doe", "DE89", "deep", "12.50"} <= set(values)
+        assert not {"sent", "e-1", "2024-01-01T00:00:00Z"} & set(values)
+
+    def test_in_a_body_with_escapes(self):
+        assert "Zoë \U0001f600" in list(values_in_body(b'{"customerAlias": "Zo\\u00eb \\ud83d\\ude00"}'))
+
+    def test_without_a_body(self):
+        assert list(values_in_body(None)) == []
+
+    def test_in_a_query(self):
+        query = [
+            ("customerAlias", "acme"),
+            ("customerAlias", "b&b"),
+            ("customerIds", "1,2"),
+            ("limit", "100"),
+            ("eventType", "sent"),
+        ]
+        values = list(values_in_query(query))
+        assert {"acme", "b&b"} <= set(values)
+        assert not {"100", "sent"} & set(values)
+
+    def test_without_a_query(self):
+        assert list(values_in_query(None)) == []
+
+
+class TestRetryAfter:
+    @pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("5", 5), ("120", 120), (" 7 ", 7)])
+    def test_seconds(self, text, seconds):
+        assert parse_retry_after({"Retry-After": text}) == seconds
+
+    @pytest.mark.parametrize("seconds", [3, 90, 86400])
+    @pytest.mark.parametrize(
+        "form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+    )
+    def test_a_date_in_each_form_that_http_allows(self, seconds, form):
+        date = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        assert parse_retry_after({"Retry-After": date.strftime(form)}) == pytest.approx(seconds, abs=2)
+
+    def test_a_date_that_has_passed(self):
+        past = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+        assert parse_retry_after({"Retry-After": format_datetime(past, usegmt=True)}) == 0
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            *[
+                {"Retry-After": text}
+                for text in ["", "soon", "-5", "nan", "inf", "1e9", "9" * 500, "Wed, 99 Foo 2099"]
+            ],
+        ],
+        ids=str,
+    )
+    def test_missing_or_neither(self, headers):
+        assert parse_retry_after(headers) is None
+
+    @given(st.text())
+    def test_no_text_breaks_it(self, text):
+        seconds = parse_retry_after({"Retry-After": text})
+        assert seconds is None or seconds >= 0

@@ -1,0 +1,120 @@
+"""JSON and timestamps, read and written without a loss."""
+
+# ruff: noqa: DTZ001 - times without a zone are test data here
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp, utc_text
+
+NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?\Z").filter(
+    str.isascii
+)
+
+
+class TestJson:
+    @given(NUMBERS)
+    def test_numbers_are_read_exactly(self, text):
+        read = lossless_json.decode(f"[{text}]")[0]
+        assert read == Decimal(text)
+        assert isinstance(read, int) == (not set(text) & set(".eE"))
+
+    @pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64, -(2**63) - 1, 10**100])
+    def test_whole_numbers_of_any_size_stay_whole(self, number):
+        read = lossless_json.decode(str(number))
+        assert (read, type(read)) == (number, int)
+        assert lossless_json.encode(number) == str(number).encode()
+
+    @given(st.text(st.characters(exclude_categories=["Cs"])))
+    def test_text_of_every_plane(self, text):
+        assert json.loads(lossless_json.encode(text)) == text
+        assert lossless_json.decode(json.dumps(text)) == text
+        assert lossless_json.decode(json.dumps(text, ensure_ascii=False).encode()) == text
+
+    @pytest.mark.parametrize("text", ["", "x", "[1,]", '{"a":1', "NaN", "[Infinity]", b"\xff", "'a'", "1 2"])
+    def test_what_is_no_json(self, text):
+        with pytest.raises(msgspec.DecodeError):
+            lossless_json.decode(text)
+
+    @given(st.decimals(allow_nan=False, allow_infinity=False))
+    def test_a_plain_number_has_all_digits_and_no_exponent(self, number):
+        text = lossless_json.format_decimal(number)
+        assert "e" not in text.lower()
+        assert Decimal(text) == number
+        assert len(text) < 60 or abs(number.adjusted()) > 20 or len(number.as_tuple().digits) > 20
+
+    @pytest.mark.parametrize(
+        ("number", "text"),
+        [("1.10", "1.10"), ("1E+3", "1000"), ("1E-7", "0.0000001"), ("-0.00", "-0.00"), ("12.0E+1", "120")],
+    )
+    def test_plain_numbers(self, number, text):
+        assert lossless_json.format_decimal(Decimal(number)) == text
+
+
+class TestTimestamps:
+    @pytest.mark.parametrize(
+        ("text", "time"),
+        [
+            ("2022-10-01T00:00:00Z", dt.datetime(2022, 10, 1, tzinfo=dt.UTC)),
+            ("2022-10-01T00:00:00.000Z", dt.datetime(2022, 10, 1, tzinfo=dt.UTC)),
+            ("2022-10-01T02:00:00+02:00", dt.datetime(2022, 10, 1, tzinfo=dt.UTC)),
+            ("2022-10-01T00:00:00", dt.datetime(2022, 10, 1, tzinfo=dt.UTC)),
+            ("2022-10-01T00:00:00.123456Z", dt.datetime(2022, 10, 1, 0, 0, 0, 123456, dt.UTC)),
+            ("2022-10-01T00:00:00.123456789Z", dt.datetime(2022, 10, 1, 0, 0, 0, 123456, dt.UTC)),
+            ("2022-10-01T00:00:00.999999999Z", dt.datetime(2022, 10, 1, 0, 0, 0, 999999, dt.UTC)),
+            ("2022-10-01T00:00:00.1Z", dt.datetime(2022, 10, 1, 0, 0, 0, 100000, dt.UTC)),
+        ],
+    )
+    def test_the_api_s_timestamps(self, text, time):
+        read = parse_timestamp(text)
+        assert read == time
+        assert read.utcoffset() is not None
+
+    @pytest.mark.parametrize("value", ["", "x", "2022-10-01T00:00:60Z", "2022-13-01T00:00:00Z"])
+    def test_what_is_no_time(self, value):
+        with pytest.raises(ValueError):  # noqa: PT011 - the message is the caller's to write
+            parse_timestamp(value)
+
+    @pytest.mark.parametrize("value", [None, 5, ["2022-10-01T00:00:00Z"], {}])
+    def test_what_is_no_text(self, value):
+        with pytest.raises((TypeError, ValueError)):
+            parse_timestamp(value)
+
+    @given(st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.timezones())
+    def test_what_is_written_is_read_back(self, naive, zone):
+        time = naive.replace(tzinfo=zone)
+        assert utc_text(time).endswith("Z")
+        assert parse_timestamp(utc_text(time)) == time.astimezone(dt.UTC)
+
+    @pytest.mark.parametrize(
+        "time",
+        [
+            dt.datetime.min.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))),
+            dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(hours=-1))),
+        ],
+    )
+    def test_outside_of_the_years_1_to_9999(self, time):
+        with pytest.raises(OverflowError):
+            utc_text(time)
+
+    @pytest.mark.parametrize(
+        ("text", "digits"),
+        [
+            ("2022-10-01T00:00:00.1234567Z", "1234567"),
+            ("2022-10-01 00:00:00,123456789+02:00", "123456789"),
+            ("2022-10-01T00:00:00.123456Z", None),
+            ("2022-10-01T00:00:00Z", None),
+            ("2022-10-01", None),
+        ],
+    )
+    def test_long_fractions(self, text, digits):
+        assert long_fraction(text) == digits

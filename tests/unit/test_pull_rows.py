@@ -1,0 +1,171 @@
+"""Items to rows of a staging table: a row holds all that the item held."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_sequence.api.pagination import parse_page
+from airflow_provider_sequence.api.resource import Resource
+from airflow_provider_sequence.api.resources import RESOURCES, SEAT_EVENTS, USAGE_EVENTS, USAGE_METRICS
+from airflow_provider_sequence.exceptions import SequenceResponseError
+from airflow_provider_sequence.pipelines.pull.rows import (
+    EXTRA_COLUMN,
+    LOADED_AT_COLUMN,
+    ItemMapper,
+    staging_columns,
+)
+
+NOW = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
+EVENT = {
+    "id": '"0184421a-8202-70ea-a729-30308a40bbf7"',
+    "customerEventId": '"e-1"',
+    "customerAlias": '"acme"',
+    "eventType": '"sent"',
+    "sequenceAccountId": '"acc"',
+    "eventTimestamp": '"2022-10-01T00:00:00Z"',
+    "eventProperties": '{"length": 500.10, "type": "text"}',
+}
+
+
+def mapped(resource: Resource, fields: dict[str, str], columns: list[str] | None = None) -> dict[str, Any]:
+    """The row that an item of these fields, written as JSON, becomes; by column."""
+    item = "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in fields.items()) + "}"
+    [read] = parse_page(f'{{"items":[{item}]}}'.encode()).items
+    names = [column.name for column in staging_columns(resource)] if columns is None else columns
+    return dict(zip(names, ItemMapper(resource, names, NOW)(read), strict=True))
+
+
+def exact(text: str | None) -> Any:
+    return None if text is None else json.loads(text, parse_float=Decimal)
+
+
+class TestColumns:
+    @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.name)
+    def test_one_for_each_documented_field_and_two_more(self, resource):
+        columns = staging_columns(resource)
+        names = [column.name for column in columns]
+        assert names == [field.column for field in resource.fields] + [EXTRA_COLUMN, LOADED_AT_COLUMN]
+        assert [column.name for column in columns if column.type == "key"] == ["id"]
+
+
+class TestRows:
+    def test_a_usage_event(self):
+        row = mapped(USAGE_EVENTS, EVENT)
+        assert exact(row.pop("event_properties")) == {"length": Decimal("500.10"), "type": "text"}
+        assert row == {
+            "id": "0184421a-8202-70ea-a729-30308a40bbf7",
+            "customer_event_id": "e-1",
+            "customer_alias": "acme",
+            "event_type": "sent",
+            "sequence_account_id": "acc",
+            "event_timestamp": dt.datetime(2022, 10, 1, tzinfo=dt.UTC),
+            "_extra": None,
+            "_loaded_at": NOW,
+        }
+
+    def test_a_seat_event(self):
+        row = mapped(SEAT_EVENTS, {"id": '"1"', "seatType": '"admin"', "total": "12"})
+        assert (row["seat_type"], row["total"], type(row["total"])) == ("admin", 12, int)
+
+    def test_a_metric(self):
+        fields = {
+            "id": '"1"',
+            "caseSensitive": "true",
+            "propertyFilters": '{"a":["b"]}',
+            "createdAt": '"2022-06-28T16:47:00Z"',
+        }
+        row = mapped(USAGE_METRICS, fields | {"deletedAt": "null"})
+        assert row["case_sensitive"] is True
+        assert exact(row["property_filters"]) == {"a": ["b"]}
+        assert row["created_at"] == dt.datetime(2022, 6, 28, 16, 47, tzinfo=dt.UTC)
+        assert row["deleted_at"] is None
+
+    @pytest.mark.parametrize("text", ["1.10", "1E400", "12345678901234567890.12345678901234567890", "-0.0"])
+    def test_numbers_keep_every_digit(self, text):
+        row = mapped(USAGE_EVENTS, EVENT | {"eventProperties": f'{{"n":{text}}}', "new": text})
+        assert f":{text}}}" in row["event_properties"].replace(" ", "")
+        assert f":{text}}}" in row["_extra"].replace(" ", "")
+
+    @given(st.text(st.characters(exclude_categories=["Cs"])))
+    def test_text_keeps_every_character(self, text):
+        row = mapped(USAGE_EVENTS, EVENT | {"customerAlias": json.dumps(text), "new": json.dumps(text)})
+        assert row["customer_alias"] == text
+        assert exact(row["_extra"]) == {"new": text}
+
+    def test_fields_that_nobody_documented_are_kept(self):
+        row = mapped(USAGE_EVENTS, EVENT | {"new": "[1, null]", "newer": '{"a": 1.50}'})
+        assert exact(row["_extra"]) == {"new": [1, None], "newer": {"a": Decimal("1.50")}}
+
+    @pytest.mark.parametrize(
+        ("resource", "name", "text"),
+        [
+            (USAGE_EVENTS, "customerAlias", '{"id": 1}'),
+            (USAGE_EVENTS, "eventType", "5"),
+            (USAGE_EVENTS, "eventTimestamp", '"soon"'),
+            (USAGE_EVENTS, "eventTimestamp", "1664582400"),
+            (SEAT_EVENTS, "total", "1.5"),
+            (SEAT_EVENTS, "total", '"many"'),
+            (SEAT_EVENTS, "total", str(2**70)),
+            (USAGE_METRICS, "caseSensitive", '"yes"'),
+        ],
+    )
+    def test_a_value_that_does_not_fit_its_column_is_kept_as_it_came(self, resource, name, text):
+        row = mapped(resource, {"id": '"1"', name: text})
+        assert exact(row["_extra"]) == {name: exact(text)}
+        column = next(field.column for field in resource.fields if field.name == name)
+        assert row[column] is None
+
+    def test_the_digits_of_a_timestamp_that_its_column_can_not_hold_are_kept(self):
+        row = mapped(USAGE_EVENTS, EVENT | {"eventTimestamp": '"2022-10-01T00:00:00.123456789Z"'})
+        assert row["event_timestamp"] == dt.datetime(2022, 10, 1, 0, 0, 0, 123456, dt.UTC)
+        assert "2022-10-01T00:00:00.123456789Z" in row["_extra"]
+
+    def test_a_table_that_lacks_columns_loses_nothing(self):
+        row = mapped(USAGE_EVENTS, EVENT | {"new": "1"}, ["id", "_extra", "_loaded_at"])
+        assert row["id"] == exact(EVENT["id"])
+        rest = {name: exact(text) for name, text in (EVENT | {"new": "1"}).items() if name != "id"}
+        assert exact(row["_extra"]) == rest
+
+    @settings(deadline=None)
+    @given(
+        st.dictionaries(
+            st.sampled_from([*EVENT, "total", "new", "_extra", "_loaded_at", "id2"]),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+                lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("ab"), inner, max_size=2),
+                max_leaves=4,
+            ),
+        )
+    )
+    def test_nothing_is_lost_whatever_comes(self, fields):
+        if not isinstance(fields.get("id", "1"), str) or not fields.get("id", "1"):
+            with pytest.raises(SequenceResponseError, match="id"):
+                mapped(USAGE_EVENTS, EVENT | {name: json.dumps(value) for name, value in fields.items()})
+            return
+        row = mapped(USAGE_EVENTS, EVENT | {name: json.dumps(value) for name, value in fields.items()})
+        extra = exact(row["_extra"]) or {}
+        by_field = {field.name: field for field in USAGE_EVENTS.fields}
+        for name, value in fields.items():
+            if name in extra:
+                assert extra[name] == value
+            elif by_field[name].type == "timestamp" and value is not None:
+                assert row[by_field[name].column] is not None
+            elif by_field[name].type == "json" and value is not None:
+                assert exact(row[by_field[name].column]) == value
+            else:
+                assert row[by_field[name].column] == value
+
+
+def test_secrets_do_not_reach_the_warehouse():
+    policies = RESOURCES["notification_policies"]
+    row = mapped(policies, {"id": '"p"', "webhookSecret": '"s3cr3t"', "events": '["a"]', "newField": "1.10"})
+    assert "s3cr3t" not in str(row)
+    assert "webhookSecret" not in str(row)
+    assert "1.10" in str(row)
