@@ -41,9 +41,9 @@ class SequenceApiError(SequenceError):
         self.status = status
         self.error_type = error_type
         self.message = message
-        answer = "" if status is None else f"{status} "
-        named = "" if error_type is None else f"{error_type}: "
-        super().__init__(f"{method} {path}: {answer}{named}{message}")
+        #: What happened, without the request: status, type and message.
+        self.reason = f"{'' if status is None else f'{status} '}{'' if error_type is None else f'{error_type}: '}{message}"
+        super().__init__(f"{method} {path}: {self.reason}")
 
     def with_message(self, message: str, *, error_type: str | None = None) -> SequenceApiError:
         """Make the same error with other words, and with another type where one is given."""
@@ -74,6 +74,10 @@ class SequenceResponseError(SequenceApiError):
 
 class SequenceClientClosedError(SequenceError):
     """The client was closed while a request waited for its turn: the task is being stopped."""
+
+
+#: Errors that another attempt can't change: the DAG, the connection or the account must.
+NON_RETRYABLE = (SequenceConfigurationError, SequenceAuthenticationError, SequenceRejectedError)
 
 
 class InvalidEventError(SequenceError, ValueError):

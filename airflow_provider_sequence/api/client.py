@@ -28,7 +28,7 @@ from airflow_provider_sequence.api.resource import PAGE_LIMIT, Query, Resource, 
 from airflow_provider_sequence.api.resources import USAGE_METRICS
 from airflow_provider_sequence.api.usage_metrics import (
     ADDITIVE,
-    TooLongToAddError,
+    TooManyDigitsError,
     add_up,
     aliases_to_ask,
     period_texts,
@@ -179,7 +179,7 @@ class SequenceClient:
             ]
             for parent_id in parent_ids:
                 for page in self.pages(resource, parent_id=parent_id):
-                    yield from (resource.below(parent_id, item) for item in page.items)
+                    yield from (resource.with_parent(parent_id, item) for item in page.items)
             return
         selection = resource.select(filters, window)
         queries = selection.queries()
@@ -294,7 +294,7 @@ class SequenceClient:
         answers += [self._calculate(metric_id, alias, period) for alias in others]
         try:
             return add_up(answers)
-        except TooLongToAddError:
+        except TooManyDigitsError:
             raise SequenceResponseError(
                 "GET", "/usage-metrics/{id}/calculate", "the values have too many digits to add"
             ) from None

@@ -29,13 +29,13 @@ class Event(msgspec.Struct, frozen=True):
     :param id: its ``customerEventId``. Another event with the same id supersedes this one.
     :param body: its JSON, UTF-8, as it is sent.
     :param time: its ``eventTimestamp`` as it is sent, but for the ``Z``: so, text is in the order of time.
-    :param lane: events of one lane are sent one after the other.
+    :param ordering_key: events with the same key are sent one after another.
     """
 
     id: str
     body: bytes
     time: str
-    lane: str
+    ordering_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,8 +419,8 @@ def is_void(body: bytes) -> bool:
 def _event(kind: EventKind, fields: Mapping[str, Any], body: bytes) -> Event:
     event_id: str = fields["customerEventId"]
     within = kind.ordered_within
-    lane = lossless_json.encode([fields[name] for name in within]).decode() if within else event_id
-    return Event(event_id, body, fields.get("eventTimestamp", "").removesuffix("Z"), lane)
+    ordering_key = lossless_json.encode([fields[name] for name in within]).decode() if within else event_id
+    return Event(event_id, body, fields.get("eventTimestamp", "").removesuffix("Z"), ordering_key)
 
 
 def parse_timezone(zone: dt.tzinfo | str) -> dt.tzinfo:

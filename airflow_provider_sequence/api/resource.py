@@ -233,7 +233,7 @@ class Resource:
             raise SequenceResponseError("GET", self.path, "an item has no id")
         return value
 
-    def below(self, parent_id: str | None, item: Item) -> Item:
+    def with_parent(self, parent_id: str | None, item: Item) -> Item:
         """Return an item of a parent's list with the parent's id in it, which the API may leave out."""
         if parent_id is None or bytes(item.get(self.parent_field, b"null")) != b"null":
             return item
@@ -310,8 +310,8 @@ class Selection:
         matches = not self.matches or all(item in match for match in self.matches)
         return matches and self.resource.belongs(item, self.window)
 
-    def walks(self) -> list[Selection]:
-        """Take it apart into what one request after the other can ask for: each has one query."""
+    def by_query(self) -> list[Selection]:
+        """Split it into selections of one query each."""
         return [replace(self, asked=(filters,)) for filters in self.asked]
 
     def within(self, window: Window) -> Selection:

@@ -25,7 +25,7 @@ _WHOLE = re.compile(r"-?[0-9]+")
 _TICK = dt.timedelta(microseconds=1)
 
 
-class TooLongToAddError(ArithmeticError):
+class TooManyDigitsError(ArithmeticError):
     """The exact sum has more digits than can be kept."""
 
 
@@ -102,11 +102,26 @@ def _number(value: Any) -> int | Decimal | None:
     return value
 
 
+def add_exactly(*values: int | Decimal) -> Decimal:
+    """
+    Add numbers without rounding.
+
+    :raises TooManyDigitsError: if the sum has more digits than can be kept.
+    """
+    with localcontext() as exactly:
+        exactly.prec = _DIGITS
+        exactly.traps[Inexact] = True
+        try:
+            return sum(map(Decimal, values), Decimal(0))
+        except Inexact:
+            raise TooManyDigitsError from None
+
+
 def add_up(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     Add up what a metric counted for several aliases; of the other fields, those that are the same for all are kept.
 
-    :raises TooLongToAddError: if the exact sum is beyond all measure.
+    :raises TooManyDigitsError: if the exact sum is beyond all measure.
     """
     first, *others = answers
     if not others:
@@ -118,14 +133,5 @@ def add_up(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     values = [answer["value"] for answer in answers]
     total: int | Decimal
-    if all(isinstance(value, int) for value in values):
-        total = sum(values)
-    else:
-        with localcontext() as exactly:
-            exactly.prec = _DIGITS
-            exactly.traps[Inexact] = True
-            try:
-                total = sum(map(Decimal, values), Decimal(0))
-            except Inexact:
-                raise TooLongToAddError from None
+    total = sum(values) if all(isinstance(value, int) for value in values) else add_exactly(*values)
     return same | {"eventCount": sum(answer["eventCount"] for answer in answers), "value": total}

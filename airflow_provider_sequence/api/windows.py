@@ -1,4 +1,4 @@
-"""Half-open windows of business time, ``[start, end)``: parse, split, and widen for a bound of unknown kind."""
+"""Half-open windows of event time, ``[start, end)``: parse, split, and widen for a bound of unknown kind."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ _LAST_SECOND = dt.datetime.max.replace(microsecond=0, tzinfo=dt.UTC)
 #: What is asked for: ``eventTimestampAfter`` and ``eventTimestampBefore``.
 Bounds = tuple[dt.datetime, dt.datetime]
 
-_WHAT_TO_SET = (
-    "Set window_start and window_end to explicit times, for example "
-    'window_start="{{ data_interval_start }}" and window_end="{{ data_interval_end }}" in a DAG whose '
-    "timetable has data intervals (CronDataIntervalTimetable, DeltaDataIntervalTimetable), or parameters "
-    "of the DAG for manual runs."
-)
+
+def _what_to_set(prefix: str) -> str:
+    return (
+        f"Set {prefix}_start and {prefix}_end to explicit times, for example "
+        f'{prefix}_start="{{{{ data_interval_start }}}}" and {prefix}_end="{{{{ data_interval_end }}}}" in a DAG whose '
+        "timetable has data intervals (CronDataIntervalTimetable, DeltaDataIntervalTimetable), or parameters "
+        "of the DAG for manual runs."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +51,21 @@ class Window:
         for name in ("start", "end"):
             object.__setattr__(self, name, _to_utc(name, getattr(self, name)))
         if self.start >= self.end:
-            kind = "empty" if self.start == self.end else "backwards"
-            raise SequenceConfigurationError(
-                f"the window [{self.start.isoformat()}, {self.end.isoformat()}) is {kind}. A manual run may "
-                f"have a data interval of length zero. {_WHAT_TO_SET}"
-            )
+            raise SequenceConfigurationError(_empty("window", self.start, self.end))
 
     @classmethod
-    def parse(cls, start: object, end: object) -> Window:
+    def parse(cls, start: object, end: object, prefix: str = "window") -> Window:
         """
         Make a window of what templates and users give: datetimes, dates or ISO 8601 text; UTC without a zone.
 
+        :param prefix: the parameters' names begin with it, in errors: ``window_start``, ``period_start``.
         :raises SequenceConfigurationError: if a bound is missing or no time, or the window is empty or backwards.
         """
-        return cls(_parse_bound("window_start", start), _parse_bound("window_end", end))
+        first = _to_utc("start", _parse_bound(f"{prefix}_start", start, prefix))
+        last = _to_utc("end", _parse_bound(f"{prefix}_end", end, prefix))
+        if first >= last:
+            raise SequenceConfigurationError(_empty(prefix, first, last))
+        return cls(first, last)
 
     def __contains__(self, time: dt.datetime) -> bool:
         return self.start <= time < self.end
@@ -123,10 +126,18 @@ def _seconds_after(time: dt.datetime) -> dt.datetime:
     return floor + min(ahead, _LAST_SECOND - floor)
 
 
-def _parse_bound(name: str, value: object) -> dt.datetime:
+def _empty(prefix: str, start: dt.datetime, end: dt.datetime) -> str:
+    kind = "empty" if start == end else "backwards"
+    return (
+        f"the {prefix} [{start.isoformat()}, {end.isoformat()}) is {kind}. A manual run may have a data interval of "
+        f"length zero. {_what_to_set(prefix)}"
+    )
+
+
+def _parse_bound(name: str, value: object, prefix: str) -> dt.datetime:
     if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
         raise SequenceConfigurationError(
-            f"{name} is not set, and this run has no data interval. {_WHAT_TO_SET}"
+            f"{name} is not set, and this run has no data interval. {_what_to_set(prefix)}"
         )
     parsed: object = value
     if isinstance(value, str):
@@ -138,4 +149,4 @@ def _parse_bound(name: str, value: object) -> dt.datetime:
         return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=dt.UTC)
     if isinstance(parsed, dt.date):
         return dt.datetime(parsed.year, parsed.month, parsed.day, tzinfo=dt.UTC)
-    raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}. {_WHAT_TO_SET}")
+    raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}. {_what_to_set(prefix)}")

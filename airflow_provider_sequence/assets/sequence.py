@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from airflow.providers.common.compat.sdk import Asset
+from airflow.providers.common.compat.sdk import Asset, Context
 
 from airflow_provider_sequence.api.resources import get_resource
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
+
+_HAS_EVENT: tuple[Any, ...] = (Asset,)
+try:
+    from airflow.sdk.definitions.asset import AssetRef
+except ImportError:  # Airflow 2 has no references to assets
+    pass
+else:
+    _HAS_EVENT = (Asset, AssetRef)
 
 SCHEME = "sequence"
 
@@ -61,3 +70,16 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> OpenL
 
     uri = urlsplit(asset.uri)
     return OpenLineageDataset(namespace=f"{SCHEME}://{uri.netloc}", name=uri.path.removeprefix("/"))
+
+
+def set_outlet_extra(context: Context, outlets: Iterable[Any], facts: Mapping[str, Any]) -> None:
+    """
+    Put facts about a run into the extra of the asset event of each asset among a task's outlets.
+
+    An alias is left alone: the DAG's author decides which assets it stands for.
+
+    :param facts: what can be written as JSON.
+    """
+    for outlet in outlets:
+        if isinstance(outlet, _HAS_EVENT):
+            context["outlet_events"][outlet].extra.update(facts)

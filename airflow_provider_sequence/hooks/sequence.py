@@ -218,7 +218,7 @@ class SequenceHook(BaseHook):
         :return: the answer's fields by the API's names; ``eventCount`` an int, ``value`` an int or a Decimal.
         """
         return self.client.calculate_metric(
-            metric_id, customer_aliases, parse_period(period_start, period_end)
+            metric_id, customer_aliases, Window.parse(period_start, period_end, "period")
         )
 
     def seat_balances(self) -> Iterator[dict[str, Any]]:
@@ -289,18 +289,6 @@ def _extra(value: Any, name: str) -> Any:
 
 def _window(start: Any, end: Any) -> Window | None:
     return None if start is None and end is None else Window.parse(start, end)
-
-
-def parse_period(start: Any, end: Any) -> Window:
-    """
-    Make a window of a period's bounds.
-
-    :raises SequenceConfigurationError: if one is missing or no time, or the period is empty; it names them.
-    """
-    try:
-        return Window.parse(start, end)
-    except SequenceConfigurationError as e:
-        raise SequenceConfigurationError(str(e).replace("window_", "period_")) from None
 
 
 def _decoded(item: Item) -> dict[str, Any]:

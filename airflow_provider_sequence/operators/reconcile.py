@@ -1,11 +1,9 @@
-"""Operators that hold the warehouse against Sequence."""
+"""Operators that reconcile the warehouse with Sequence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Context as DecimalContext
 from decimal import Decimal
-from functools import cached_property
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
@@ -13,38 +11,34 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import EventMapper
 from airflow_provider_sequence.api.lossless_json import format_decimal
+from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import get_resource
-from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import DifferencesError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
-from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
-from airflow_provider_sequence.pipelines.push.outcomes import DeliveryState, ResendState, RunState, Status
-from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.push.delivery_state import DeliveryState, ResendState, RunState
+from airflow_provider_sequence.pipelines.push.outcomes import Status
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, RejectionLimit
 from airflow_provider_sequence.pipelines.reconcile.comparison import Reconciliation
 from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
+from airflow_provider_sequence.pipelines.reconcile.metrics import metric_rows, reconcile_metric
 from airflow_provider_sequence.utils.delivery_log import open_delivery_log
-from airflow_provider_sequence.utils.retries import (
-    exact_number,
-    fail_without_retry,
-    whole_number,
-)
-from airflow_provider_sequence.utils.run_window import period_of_run, window_of_run
+from airflow_provider_sequence.utils.operator import SequenceTaskMixin
+from airflow_provider_sequence.utils.params import parse_decimal, parse_int
+from airflow_provider_sequence.utils.retries import fail_without_retry
+from airflow_provider_sequence.utils.run_window import parse_window, window_of_run
 from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 from airflow_provider_sequence.warehouse.staging import keys_of_window
 
-#: Adds with far more digits than quantities have.
-_EXACT = DecimalContext(prec=1000)
 
-
-class SequenceReconcileOperator(BaseOperator):
+class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
     """
-    Hold the events of a query against what Sequence holds of a window, event by event.
+    Compare the events of a query with what Sequence holds of a window, event by event.
 
-    An event is *missing* (the query gives it, Sequence does not have it), *different* (both have it, and it says
-    something else), *unexpected* (Sequence has it, the query does not give it) or *voided* (the query gives it, and it
+    An event is *missing* (the query gives it, Sequence does not have it), *different* (both have it, and the fields
+    differ), *unexpected* (Sequence has it, the query does not give it) or *voided* (the query gives it, and it
     was voided). Rows whose events lie outside the window are only counted. Memory does not grow with the number of
     events; the two sides meet in a temporary file.
 
@@ -70,7 +64,7 @@ class SequenceReconcileOperator(BaseOperator):
     :param max_differences: how many events may be missing, different or unexpected in the end: a number (``10``) or a
         part of the expected ones (``0.001``). (templated)
     :param concurrency: how many requests may be under way at a time, where events are sent again. (templated)
-    :return: ``{"rows", "expected", "held", "missing", "different", "unexpected", "voided", "late", "outside",
+    :return: ``{"rows", "expected", "found", "missing", "different", "unexpected", "voided", "late", "outside",
         "invalid", "resent", "requests", "seconds"}``.
     """
 
@@ -140,10 +134,8 @@ class SequenceReconcileOperator(BaseOperator):
         self.max_differences = max_differences
         self.concurrency = concurrency
 
-    @cached_property
-    def hook(self) -> SequenceHook:
-        """The hook of the connection to Sequence."""
-        return SequenceHook(self.sequence_conn_id, connections=whole_number("concurrency", self.concurrency))
+    def _hook_options(self) -> dict[str, Any]:
+        return {"connections": parse_int("concurrency", self.concurrency)}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare; return the summary."""
@@ -151,7 +143,7 @@ class SequenceReconcileOperator(BaseOperator):
             limit = RejectionLimit.parse(self.max_differences, "max_differences")
             resource = get_resource(self.resource)
             window = window_of_run(resource, context, self.window_start, self.window_end)
-            if resource.event is None or not isinstance(window, Window):
+            if resource.event is None or window is None:
                 raise SequenceConfigurationError(
                     f"{resource.name} are no events; usage_events and seat_events can be reconciled"
                 )
@@ -159,88 +151,82 @@ class SequenceReconcileOperator(BaseOperator):
             with (
                 self.hook.client as client,
                 open_delivery_log(
-                    self.delivery_log_table,
-                    self.delivery_log_conn_id or self.sql_conn_id,
+                    self,
                     context,
                     account=client.account,
                     resource=resource.name,
                     read_only=not self.resend,
                 ) as log,
-                Reconciliation(client, resource, window) as both,
+                Reconciliation(client, resource, window) as reconciliation,
             ):
-                with read_rows(engine, self.sql, self.parameters) as rows:
-                    make_event = EventMapper(
+                with read_rows(engine, self.sql, self.parameters) as query:
+                    to_event = EventMapper(
                         resource.event,
-                        rows.columns,
+                        query.columns,
                         columns=self.columns,
                         constants=self.constants,
                         event_key=self.event_key,
                         timezone=self.timezone,
                     )
-                    both.expect(make_events(rows.batches, make_event))
+                    reconciliation.expect(map_rows(query.batches, to_event))
                 if self.staging_table:
                     with connect(engine) as connection:
-                        both.staged(
+                        reconciliation.add_staged(
                             keys_of_window(
                                 connection, self.staging_table, "event_timestamp", (window.start, window.end)
                             )
                         )
                 if log is not None:
-                    both.remember_voided(log.known)
-                both.compare()
+                    reconciliation.add_voided(log.known)
+                reconciliation.compare()
                 if self.resend:
-                    self._send_again(both, client, RunState() if log is None else ResendState(log))
+                    state = RunState() if log is None else ResendState(log)
+                    self._resend(reconciliation, client, resource, state)
                 if self.differences_table:
                     with connect(engine) as connection:
                         store_differences(
                             connection,
                             self.differences_table,
-                            of={
-                                "account": client.account,
-                                "resource": resource.name,
-                                "window_start": window.start,
-                                "window_end": window.end,
-                            },
-                            found=(
-                                (d.event_id, d.difference.value, d.sequence_id) for d in both.differences()
-                            ),
+                            account=client.account,
+                            resource=resource.name,
+                            window=window,
+                            differences=reconciliation.differences(),
                         )
-                summary = both.summary
+                summary = reconciliation.summary
             self.log.info("%s of [%s, %s)\n%s", resource.name, window.start, window.end, summary.as_table())
-            if summary.to_answer_for > limit.allowed(summary.expected):
+            allowed = limit.allowed(summary.expected)
+            if summary.unresolved > allowed:
                 raise DifferencesError(
-                    f"{summary.to_answer_for} events differ between the query and Sequence, "
-                    f"{limit.allowed(summary.expected):g} may (max_differences): "
-                    f"{dict(summary.differences)}. {self._where_to_look()}"
+                    f"{summary.unresolved} events differ between the query and Sequence, {allowed:g} may "
+                    f"(max_differences): {dict(summary.differences)}. {self._where_to_look()}"
                 )
         return summary.as_dict()
 
-    def _send_again(self, both: Reconciliation, client: SequenceClient, memory: DeliveryState) -> None:
+    def _resend(
+        self, reconciliation: Reconciliation, client: SequenceClient, resource: Resource, state: DeliveryState
+    ) -> None:
+        """Send what is missing or different again, and compare once more."""
         pushed = push(
-            both.to_resend(),
+            reconciliation.to_resend(),
             client,
-            get_resource(self.resource),
-            lanes=whole_number("concurrency", self.concurrency),
-            memory=memory,
+            resource,
+            threads=parse_int("concurrency", self.concurrency),
+            state=state,
         )
-        both.summary.resent = pushed.counts[Status.DELIVERED]
+        reconciliation.summary.resent = pushed.counts[Status.DELIVERED]
         for outcome in pushed.first_rejected:
             self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.event_id, outcome.reason)
-        both.compare()
+        reconciliation.compare()
 
     def _where_to_look(self) -> str:
         if self.differences_table:
             return f"They are in {self.differences_table}, one row each"
         return "Set differences_table to have them one by one"
 
-    def on_kill(self) -> None:
-        """Stop asking."""
-        self.hook.end()
 
-
-class SequenceReconcileMetricOperator(BaseOperator):
+class SequenceReconcileMetricOperator(SequenceTaskMixin, BaseOperator):
     """
-    Hold what a usage metric counted, which is what Sequence bills by, against the warehouse's own figures.
+    Compare what a usage metric counted, which is what Sequence bills by, with the warehouse's own figures.
 
     :param metric_id: the metric's id. (templated)
     :param sql: a query that gives ``customer_alias`` and ``value``, a row for each alias; NULL is 0. (templated)
@@ -292,52 +278,36 @@ class SequenceReconcileMetricOperator(BaseOperator):
         self.period_end = period_end
         self.tolerance = tolerance
 
-    @cached_property
-    def hook(self) -> SequenceHook:
-        """The hook of the connection to Sequence."""
-        return SequenceHook(self.sequence_conn_id)
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare alias by alias; return the summary."""
         with fail_without_retry():
-            tolerance = exact_number("tolerance", self.tolerance)
-            period = period_of_run(context, self.period_start, self.period_end)
-            aliases = different = 0
-            ours = theirs = Decimal(0)
+            tolerance = parse_decimal("tolerance", self.tolerance)
+            period = parse_window(context, self.period_start, self.period_end, prefix="period")
             engine = create_sql_engine(self.sql_conn_id)
-            with self.hook.client as client, read_rows(engine, self.sql, self.parameters) as rows:
-                for row in named_rows(rows, ("customer_alias", "value")):
-                    aliases += 1
-                    expected = exact_number(f"value of row {aliases}", row["value"] or 0)
-                    counted = Decimal(
-                        client.calculate_metric(self.metric_id, row["customer_alias"], period)["value"]
-                    )
-                    ours, theirs = _EXACT.add(ours, expected), _EXACT.add(theirs, counted)
-                    if _EXACT.abs(_EXACT.subtract(expected, counted)) > tolerance:
-                        different += 1
-                        if different <= MAX_ROWS_SHOWN:
-                            self.log.warning(
-                                "Row %d: the warehouse has %s, the metric counts %s",
-                                aliases,
-                                format_decimal(expected),
-                                format_decimal(counted),
-                            )
-                requests = client.requests_sent
-            result = {
-                "aliases": aliases,
-                "different": different,
-                "warehouse": format_decimal(ours),
-                "sequence": format_decimal(theirs),
-                "requests": requests,
-            }
+            with self.hook.client as client, read_rows(engine, self.sql, self.parameters) as query:
+                rows = metric_rows(named_rows(query, ("customer_alias", "value")), parse_decimal)
+                summary = reconcile_metric(
+                    rows,
+                    client,
+                    self.metric_id,
+                    period,
+                    tolerance=tolerance,
+                    on_difference=self._log_difference,
+                )
+            result = summary.as_dict()
             self.log.info("%s", result)
-            if different:
+            if summary.different:
                 raise DifferencesError(
-                    f"{different} of {aliases} aliases differ by more than {tolerance}: the warehouse has "
-                    f"{result['warehouse']} in all, the metric counts {result['sequence']}"
+                    f"{summary.different} of {summary.aliases} aliases differ by more than {tolerance}: the warehouse "
+                    f"has {result['warehouse']} in all, the metric counts {result['sequence']}"
                 )
         return result
 
-    def on_kill(self) -> None:
-        """Stop asking."""
-        self.hook.end()
+    def _log_difference(self, number: int, row: int, expected: Decimal, counted: Decimal) -> None:
+        if number <= MAX_ROWS_SHOWN:
+            self.log.warning(
+                "Row %d: the warehouse has %s, the metric counts %s",
+                row,
+                format_decimal(expected),
+                format_decimal(counted),
+            )

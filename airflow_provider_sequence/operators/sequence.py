@@ -1,38 +1,32 @@
-"""Operators that write to Sequence one thing at a time; rows by the thousand are for the transfers."""
+"""Operators that create single events and aliases, and that void events."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
 
-from airflow_provider_sequence.api import lossless_json
-from airflow_provider_sequence.api.aliases import CustomerAlias
-from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import VOID_ALIAS, VOID_EVENT
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
-from airflow_provider_sequence.exceptions import (
-    InvalidEventError,
-    SequenceRejectedError,
-    SequenceResponseError,
-)
+from airflow_provider_sequence.exceptions import InvalidEventError, SequenceRejectedError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
-from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.operators.reconcile import (
     SequenceReconcileMetricOperator,
     SequenceReconcileOperator,
 )
-from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
-from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, PushSummary, RejectionLimit
-from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceOperator
-from airflow_provider_sequence.utils.metrics import Tally, counted
+from airflow_provider_sequence.pipelines.aliases import create_aliases
+from airflow_provider_sequence.pipelines.push.outcomes import Status
+from airflow_provider_sequence.pipelines.push.summary import PushSummary, RejectionLimit
+from airflow_provider_sequence.utils.metrics import emit_metrics
 from airflow_provider_sequence.utils.openlineage import TransferLineage
-from airflow_provider_sequence.utils.retries import fail_without_retry, whole_number
+from airflow_provider_sequence.utils.operator import SequenceTaskMixin
+from airflow_provider_sequence.utils.params import parse_int
+from airflow_provider_sequence.utils.push_operator import PushOperator
+from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 
 if TYPE_CHECKING:
@@ -49,8 +43,8 @@ __all__ = [
 ]
 
 
-class _SequenceOperator(BaseOperator):
-    """What the operators here have in common."""
+class _SequenceOperator(SequenceTaskMixin, BaseOperator):
+    """Base of the operators that create single things."""
 
     ui_color = "#d6f0e4"
 
@@ -58,18 +52,9 @@ class _SequenceOperator(BaseOperator):
         super().__init__(**kwargs)
         self.sequence_conn_id = sequence_conn_id
 
-    @cached_property
-    def hook(self) -> SequenceHook:
-        """The hook of the connection to Sequence."""
-        return SequenceHook(self.sequence_conn_id)
-
-    def on_kill(self) -> None:
-        """Stop sending."""
-        self.hook.end()
-
 
 class _CreateEventOperator(_SequenceOperator):
-    """What creating a usage event and creating a seat event have in common."""
+    """Base of the operators that create one event."""
 
     resource: ClassVar[Resource]
 
@@ -77,32 +62,27 @@ class _CreateEventOperator(_SequenceOperator):
         """Send the event; return the id that Sequence gave it."""
         raise NotImplementedError
 
-    def _text(self, name: str) -> Any:
+    def _required(self, name: str) -> Any:
         """Return a field's value, unless a template made it of nothing."""
         value = getattr(self, name)
         if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
             raise InvalidEventError(name, "is empty; every event needs it")
         return value
 
-    def _counted(self, tally: Tally) -> str:
-        """Send the event, and note how it ended."""
-        counts = tally.summary.counts
-        try:
-            sequence_id = self._create()
-        except (InvalidEventError, SequenceRejectedError):
-            counts[Status.REJECTED] += 1
-            raise
-        counts[Status.DELIVERED] += 1
-        return sequence_id
-
     def execute(self, context: Context) -> dict[str, str]:
         """Create the event; return its ids."""
         try:
-            with fail_without_retry(), counted(self.hook.client, self.resource.name) as tally:
-                sequence_id = self._counted(tally)
-        except (InvalidEventError, SequenceRejectedError) as e:
+            with fail_without_retry(), emit_metrics(self.hook.client, self.resource.name) as counters:
+                counts = counters.summary.counts
+                try:
+                    sequence_id = self._create()
+                except (InvalidEventError, SequenceRejectedError):
+                    counts[Status.REJECTED] += 1
+                    raise
+                counts[Status.DELIVERED] += 1
+        except InvalidEventError as e:
             raise AirflowFailException(str(e)) from e
-        event_id = str(self._text("customer_event_id"))
+        event_id = str(self._required("customer_event_id"))
         self.log.info("Sequence has event %s as %s", event_id, sequence_id)
         return {"id": sequence_id, "customer_event_id": event_id}
 
@@ -111,8 +91,8 @@ class SequenceCreateUsageEventOperator(_CreateEventOperator):
     """
     Create one usage event.
 
-    A retry sends the same id, and so supersedes what an earlier try may have sent; nothing is counted twice. What a
-    retry can't mend, a value that can't be sent or an event that Sequence refuses, fails the task at once.
+    A retry sends the same id, and so supersedes what an earlier attempt may have sent; nothing is counted twice. A value
+    that can't be sent, or an event that Sequence refuses, fails the task at once, without retries.
 
     :param customer_event_id: its id; another event with the same id supersedes this one. (templated)
     :param customer_alias: who used something. (templated)
@@ -155,10 +135,10 @@ class SequenceCreateUsageEventOperator(_CreateEventOperator):
 
     def _create(self) -> str:
         return self.hook.create_usage_event(
-            customer_event_id=self._text("customer_event_id"),
-            customer_alias=self._text("customer_alias"),
-            event_type=self._text("event_type"),
-            event_timestamp=self._text("event_timestamp"),
+            customer_event_id=self._required("customer_event_id"),
+            customer_alias=self._required("customer_alias"),
+            event_type=self._required("event_type"),
+            event_timestamp=self._required("event_timestamp"),
             event_properties=self.event_properties,
         )
 
@@ -206,15 +186,15 @@ class SequenceCreateSeatEventOperator(_CreateEventOperator):
 
     def _create(self) -> str:
         return self.hook.create_seat_event(
-            customer_event_id=self._text("customer_event_id"),
-            customer_alias=self._text("customer_alias"),
-            seat_type=self._text("seat_type"),
-            event_timestamp=self._text("event_timestamp"),
-            total=whole_number("total", self.total, least=0),
+            customer_event_id=self._required("customer_event_id"),
+            customer_alias=self._required("customer_alias"),
+            seat_type=self._required("seat_type"),
+            event_timestamp=self._required("event_timestamp"),
+            total=parse_int("total", self.total, min_value=0),
         )
 
 
-class SequenceVoidUsageEventsOperator(SqlToSequenceOperator):
+class SequenceVoidUsageEventsOperator(PushOperator):
     """
     Void usage events, so that they are billed no more: the ids that a query gives.
 
@@ -232,7 +212,7 @@ class SequenceVoidUsageEventsOperator(SqlToSequenceOperator):
     :param event_type: the event type to write; what a voided event says is of no account. (templated)
     """
 
-    template_fields: Sequence[str] = (*SqlToSequenceOperator.template_fields, "event_type")
+    template_fields: Sequence[str] = (*PushOperator.template_fields, "event_type")
 
     resource = USAGE_EVENTS
     kind = VOID_EVENT
@@ -271,9 +251,8 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json"}
 
-    # What OpenLineage asks for when the task is over.
-    _ends: TransferLineage | None = None
-    _tally = Tally()
+    # For OpenLineage, which asks when the task is over.
+    _lineage: TransferLineage | None = None
 
     def __init__(
         self,
@@ -296,20 +275,14 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
         with fail_without_retry():
             limit = RejectionLimit.parse(self.max_rejected)
             engine = create_sql_engine(self.sql_conn_id)
-            self._ends = TransferLineage.of(self, _ALIASES, engine)
+            self._lineage = TransferLineage.capture(self, _ALIASES, engine)
             with (
                 self.hook.client as client,
-                counted(client, _ALIASES) as self._tally,
-                read_rows(engine, self.sql, self.parameters) as rows,
+                emit_metrics(client, _ALIASES) as self._counters,
+                read_rows(engine, self.sql, self.parameters) as query,
             ):
-                summary = self._tally.summary
-                for fields in named_rows(rows, ("customer_id", "value"), ("label",)):
-                    summary.rows += 1
-                    outcome = _create_alias(client, summary.rows, fields)
-                    summary.counts[outcome.status] += 1
-                    if outcome.status is Status.REJECTED and len(summary.first_rejected) < MAX_ROWS_SHOWN:
-                        summary.first_rejected.append(outcome)
-                summary.requests, summary.throttled = client.requests_sent, client.requests_throttled
+                summary = self._counters.summary
+                create_aliases(named_rows(query, ("customer_id", "value"), ("label",)), client, summary)
         summary.seconds = time.monotonic() - started
         result = _as_dict(summary)
         self.log.info(
@@ -322,53 +295,16 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
-        """Tell OpenLineage's provider which tables the rows came from, and how many aliases were created."""
-        if self._ends is None:
+        """Return for OpenLineage which tables the rows came from, and how many aliases were created."""
+        if self._lineage is None:
             return None
-        summary = self._tally.summary
-        return self._ends.pushed(self.sql, rows=summary.rows, delivered=summary.counts[Status.DELIVERED])
+        summary = self._counters.summary
+        return self._lineage.push_facets(
+            self.sql, rows=summary.rows, delivered=summary.counts[Status.DELIVERED]
+        )
 
 
 _ALIASES = "customer_aliases"
-
-
-def _create_alias(client: SequenceClient, row: int, fields: Mapping[str, Any]) -> Outcome:
-    try:
-        alias = CustomerAlias(**fields)
-        return _look_up(client, row, alias) or _post(client, row, alias)
-    except InvalidEventError as e:
-        return Outcome(row, Status.REJECTED, reason=str(e))
-    except SequenceRejectedError as e:
-        reason = ": ".join(filter(None, [e.error_type, e.message]))
-        return Outcome(row, Status.REJECTED, http_status=e.status, reason=f"{e.status} {reason}")
-
-
-def _look_up(client: SequenceClient, row: int, alias: CustomerAlias) -> Outcome | None:
-    """Tell what becomes of a row whose alias exists already; None where it does not."""
-    for item in client.customer_aliases(alias.value):
-        if lossless_json.decode(item.get("customerId", b"null")) == alias.customer_id:
-            return Outcome(row, Status.UNCHANGED)
-        return Outcome(row, Status.REJECTED, reason="value: is the alias of another customer already")
-    return None
-
-
-def _post(client: SequenceClient, row: int, alias: CustomerAlias) -> Outcome:
-    try:
-        client.create_customer_alias(alias)
-    except SequenceResponseError as e:
-        # The list below the same base URL was there just now: what is missing is the customer.
-        if e.status != 404:
-            raise
-        return Outcome(
-            row, Status.REJECTED, http_status=404, reason="404 customer_id: Sequence has no such customer"
-        )
-    except SequenceRejectedError as e:
-        # It may have come into being since it was looked up.
-        found = _look_up(client, row, alias) if e.status == 409 else None
-        if found is None:
-            raise
-        return found
-    return Outcome(row, Status.DELIVERED)
 
 
 def _as_dict(summary: PushSummary) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What was delivered and what was rejected, in a table of the user's own database."""
+"""Delivery log: what was delivered and what was rejected, in a table of the user's own database."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.warehouse.engine import (
     KEY_TEXT,
     LONG_TEXT,
@@ -57,55 +58,33 @@ _PAGE = 500
 
 class KnownDelivery(msgspec.Struct, frozen=True):
     """
-    What is known of an event id.
+    What is known of an event id that was sent before.
 
-    :param body_hash: names the body that was sent last; of a voided event, the one before; None if that is not known.
-    :param holds: whether that is what Sequence holds; not so if it was rejected.
+    :param body_hash: hash of the body that was sent last; of a voided event, the one before; None if it is not known.
+    :param is_current: whether that is what Sequence holds; not so if it was rejected.
     :param this_run: whether it was sent since this log was opened.
     :param voided: whether the event was voided.
     """
 
     body_hash: str | None
-    holds: bool
+    is_current: bool
     this_run: bool = False
     voided: bool = False
 
 
-def body_hash(body: bytes) -> str:
-    """Name a body by its content, the same for ever."""
+def hash_body(body: bytes) -> str:
+    """Hash of an event's body; stored in logs, so it never changes."""
     return blake2b(body, digest_size=16).hexdigest()
-
-
-class LogEntry(msgspec.Struct, frozen=True):
-    """
-    What became of one event.
-
-    :param event_id: its ``customerEventId``.
-    :param delivered: whether it was delivered; else it was rejected.
-    :param body_hash: names its body by its content.
-    :param sequence_id: the id that Sequence gave it.
-    :param http_status: the answer's status.
-    :param reason: why it was rejected.
-    :param rejected_body: its JSON, where it was rejected.
-    """
-
-    event_id: str
-    delivered: bool
-    body_hash: str | None
-    sequence_id: str | None = None
-    http_status: int | None = None
-    reason: str | None = None
-    rejected_body: str | None = None
 
 
 class DeliveryLog:
     """
-    Looks up and stores what became of events; an entry for each account, resource and event id.
+    Lookup and store of outcomes: an entry for each account, resource and event id.
 
     An entry keeps the hash of the body that was delivered last also when a later body is rejected. Each call is a
-    transaction of its own: what was stored stays stored, whatever happens afterwards.
+    transaction of its own (atomic): what was stored stays stored, whatever happens afterwards.
 
-    :param connection: the database; no other use may be made of it meanwhile.
+    :param connection: the database; nothing else may use it meanwhile.
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param account: whose events; entries of other accounts are not seen.
     :param resource: what kind of events.
@@ -174,23 +153,21 @@ class DeliveryLog:
             add_columns(connection, self._table, sorted(missing))
         self._look_up = self._write_look_up(has_voided=not (read_only and "voided_hash" in missing))
         names = [column.name for column in self._table.columns if column.name != "previous_hash"]
-        self._stores = {
-            True: Upserter(
-                connection,
-                self._table,
-                names,
-                keep={"first_at", "attempts", "voided_hash"},
-                change=self._when_delivered,
-            ),
-            # What was delivered before is what Sequence still holds.
-            False: Upserter(
-                connection,
-                self._table,
-                names,
-                keep={"first_at", "attempts", "body_hash", "voided_hash", "sequence_id"},
-                change=lambda _: {"attempts": self._table.c.attempts + _ONE},
-            ),
-        }
+        self._delivered = Upserter(
+            connection,
+            self._table,
+            names,
+            keep={"first_at", "attempts", "voided_hash"},
+            change=self._when_delivered,
+        )
+        # What was delivered before is what Sequence still holds.
+        self._rejected = Upserter(
+            connection,
+            self._table,
+            names,
+            keep={"first_at", "attempts", "body_hash", "voided_hash", "sequence_id"},
+            change=lambda _: {"attempts": self._table.c.attempts + _ONE},
+        )
 
     def _when_delivered(self, new: Values) -> dict[str, ColumnElement[Any]]:
         c = self._table.c
@@ -221,7 +198,7 @@ class DeliveryLog:
         ).where(self._mine(), c.status != IN_DOUBT, wanted)
 
     def known(self, event_ids: Sequence[str]) -> dict[str, KnownDelivery]:
-        """Find what is known of each of these ids, where something is; one query."""
+        """Look up what is known of each of these ids, in one query; ids of which nothing is known are left out."""
         if not event_ids or not self._is_there:
             return {}
         with self._connection.begin():
@@ -229,16 +206,18 @@ class DeliveryLog:
         known = {}
         for event_id, status, hashed, voided, this_run, body in found:
             if voided is not None and not self._voiding:
-                known[event_id] = KnownDelivery(None if voided == _ANY else voided, holds=True, voided=True)
+                known[event_id] = KnownDelivery(
+                    None if voided == _ANY else voided, is_current=True, voided=True
+                )
             elif status != REJECTED:
-                known[event_id] = KnownDelivery(hashed, holds=True, this_run=bool(this_run))
+                known[event_id] = KnownDelivery(hashed, is_current=True, this_run=bool(this_run))
             elif body:
-                known[event_id] = KnownDelivery(body_hash(body.encode()), holds=False, this_run=True)
+                known[event_id] = KnownDelivery(hash_body(body.encode()), is_current=False, this_run=True)
         return known
 
     def rejected(self) -> Iterator[tuple[str, str]]:
         """
-        List what was rejected before this log was opened and is still not delivered, page by page.
+        List what was rejected before this log was opened and is not delivered since, page by page.
 
         :return: ids and bodies, in the order of the ids; what was not even sent has no body, and is left out.
         """
@@ -260,7 +239,7 @@ class DeliveryLog:
             after = page[-1].customer_event_id
 
     def query_for_rejected(self) -> str:
-        """Write the query that shows what this run rejected."""
+        """SQL that lists what this run rejected, for people to run."""
         table = ".".join(filter(None, [self._table.schema, self._table.name]))
         wanted = {
             name: self._constant[name] for name in ("account", "resource", "dag_id", "task_id", "run_id")
@@ -273,12 +252,12 @@ class DeliveryLog:
             f"WHERE {where} AND status = '{REJECTED}'"
         )
 
-    def doubt(self, event_ids: Sequence[str]) -> None:
+    def mark_in_doubt(self, event_ids: Sequence[str]) -> None:
         """
-        Note that it is not known which body Sequence holds of these ids, because another one is about to be sent.
+        Record that it is not known which body Sequence holds of these ids, because another one is about to be sent.
 
-        Without that, a body that is sent and whose answer is lost would leave the log with the one before it; a row
-        that goes back to that one would then be taken for delivered.
+        Else a body whose response is lost would leave the log with the hash of the body before; a row that goes back
+        to that one would be taken for delivered.
         """
         for event_id in event_ids:
             with transaction(self._connection):
@@ -291,7 +270,7 @@ class DeliveryLog:
                 )
 
     def record_voided_hash(self, event_id: str, body_hash: str) -> None:
-        """Note which body was voided, where the log had not known it: the first one that is met."""
+        """Record which body was voided, where the log did not know it: the first one that is seen."""
         c = self._table.c
         with transaction(self._connection):
             self._connection.execute(
@@ -305,26 +284,28 @@ class DeliveryLog:
         c = self._table.c
         return and_(c.account == self._constant["account"], c.resource == self._constant["resource"])
 
-    def store(self, entries: Sequence[LogEntry]) -> None:
-        """Store entries, in order."""
+    def store(self, outcomes: Sequence[Outcome]) -> None:
+        """Store the outcomes of delivered and rejected events, in order."""
         now = dt.datetime.now(dt.UTC)
-        for delivered, group in groupby(entries, key=lambda entry: entry.delivered):
-            # The last entry of an id counts, and some drivers refuse to store one twice in a statement. Tasks that
-            # store the same ids in the same order don't wait for each other in a circle.
-            last = {entry.event_id: entry for entry in group}
-            self._stores[delivered].store([self._row(last[event_id], now) for event_id in sorted(last)])
+        for rejected, group in groupby(outcomes, key=lambda outcome: outcome.status is Status.REJECTED):
+            # The last outcome of an id counts, and some drivers refuse a key twice in a statement. In the order of the
+            # ids, so that tasks that store the same ids cannot deadlock.
+            last = {outcome.event_id: outcome for outcome in group if outcome.event_id is not None}
+            rows = [self._row(event_id, last[event_id], now) for event_id in sorted(last)]
+            (self._rejected if rejected else self._delivered).store(rows)
 
-    def _row(self, entry: LogEntry, now: dt.datetime) -> dict[str, Any]:
+    def _row(self, event_id: str, outcome: Outcome, now: dt.datetime) -> dict[str, Any]:
+        delivered = outcome.status is not Status.REJECTED
         return {
             **self._constant,
-            "customer_event_id": entry.event_id,
-            "status": REJECTED if not entry.delivered else VOIDED if self._voiding else DELIVERED,
-            "body_hash": entry.body_hash if entry.delivered else None,
-            "voided_hash": _ANY if self._voiding and entry.delivered else None,
-            "sequence_id": entry.sequence_id,
-            "http_status": entry.http_status,
-            "reason": entry.reason,
-            "rejected_body": entry.rejected_body,
+            "customer_event_id": event_id,
+            "status": REJECTED if not delivered else VOIDED if self._voiding else DELIVERED,
+            "body_hash": outcome.body_hash if delivered else None,
+            "voided_hash": _ANY if self._voiding and delivered else None,
+            "sequence_id": outcome.sequence_id,
+            "http_status": outcome.http_status,
+            "reason": outcome.reason,
+            "rejected_body": None if outcome.body is None else outcome.body.decode(),
             "attempts": 1,
             "first_at": now,
             "last_at": now,

@@ -1,4 +1,4 @@
-"""Sensors that wait for Sequence."""
+"""Sensors that wait for events, metrics and aliases in Sequence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from functools import cached_property
 from itertools import count
 from typing import Any, ClassVar, NoReturn
 
@@ -24,17 +23,15 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.usage_metrics import aliases_to_ask
-from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
+    NON_RETRYABLE,
     SequenceConfigurationError,
     SequenceError,
     SequenceUnavailableError,
 )
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
-from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.triggers.conditions import (
     MAX_FAILURES,
-    NON_RETRYABLE,
     POKE_DEADLINE,
     Condition,
     MetricThreshold,
@@ -42,18 +39,19 @@ from airflow_provider_sequence.triggers.conditions import (
     NoUnmappedAliases,
     PokeResult,
 )
-from airflow_provider_sequence.utils.retries import exact_number, whole_number
-from airflow_provider_sequence.utils.run_window import period_of_run, window_of_run
+from airflow_provider_sequence.utils.operator import SequenceTaskMixin
+from airflow_provider_sequence.utils.params import parse_decimal, parse_int
+from airflow_provider_sequence.utils.run_window import parse_window, window_of_run
 
-#: Most seconds between two looks while Sequence is out of reach.
+#: Most seconds between two pokes while Sequence is out of reach.
 MAX_PAUSE = 60.0
 
 
-class _ConditionSensor(BaseSensorOperator):
+class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
     """
-    Wait until a condition holds: here, in many short tries, or in the triggerer, with the same answer.
+    Base of the sensors: wait until a condition holds, on a worker or in the triggerer, with the same result.
 
-    While Sequence is out of reach the sensor keeps asking, ten times in a row at most, and then fails; where it is
+    While Sequence is out of reach the sensor goes on, for ten failures in a row at most, and then fails; where it is
     skipped on its timeout (``soft_fail``), an outage is a failure all the same.
     """
 
@@ -72,22 +70,20 @@ class _ConditionSensor(BaseSensorOperator):
         self.sequence_conn_id = sequence_conn_id
         self.deferrable = deferrable
 
-    @cached_property
-    def hook(self) -> SequenceHook:
-        """The hook of the connection to Sequence."""
-        return SequenceHook(self.sequence_conn_id, deadline=POKE_DEADLINE)
+    def _hook_options(self) -> dict[str, Any]:
+        return {"deadline": POKE_DEADLINE}
 
     def _condition(self, context: Context) -> Condition:
         """Read the settings, which may have been rendered to text."""
         raise NotImplementedError
 
-    def _look(self, context: Context) -> PokeResult:
+    def _poke(self, context: Context) -> PokeResult:
         try:
-            look = self._condition(context).look(self.hook.client)
+            result = self._condition(context).poke(self.hook.client)
         except NON_RETRYABLE as e:
             raise AirflowFailException(str(e)) from e
-        self.log.info("%s", look.said)
-        return look
+        self.log.info("%s", result.message)
+        return result
 
     def poke(self, context: Context) -> PokeReturnValue:
         """PokeResult once; again while Sequence is out of reach, for a count of failures would not outlive a reschedule."""
@@ -95,13 +91,13 @@ class _ConditionSensor(BaseSensorOperator):
         until = time.monotonic() + self.timeout - pause
         for failures in count(1):
             try:
-                look = self._look(context)
+                result = self._poke(context)
             except SequenceUnavailableError as e:
                 if failures >= MAX_FAILURES:
                     raise
                 self.log.warning("Failure %d of at most %d in a row: %s", failures, MAX_FAILURES, e)
             else:
-                return PokeReturnValue(is_done=look.done, xcom_value=look.result)
+                return PokeReturnValue(is_done=result.done, xcom_value=result.result)
             if time.monotonic() > until:
                 break
             time.sleep(pause)
@@ -112,16 +108,16 @@ class _ConditionSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         try:
-            look = self._look(context)
+            result = self._poke(context)
         except SequenceUnavailableError as e:
             self.log.warning("Failure 1 in a row: %s", e)
         except (SequenceError, AirflowFailException) as e:
             if not self.silent_fail or isinstance(e, AirflowFailException):
-                self._end_as_poking_would(e)
+                self._raise_or_skip(e)
             self.log.warning("Failure 1 in a row: %s", e)
         else:
-            if look.done:
-                return look.result
+            if result.done:
+                return result.result
         return self._defer(context)
 
     def _defer(self, context: Context) -> NoReturn:
@@ -141,15 +137,15 @@ class _ConditionSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
-        Take in what the trigger found.
+        Return the trigger's result.
 
-        :raises AirflowFailException: if the trigger met with what no retry can mend.
-        :raises SequenceError: if the trigger gave up, or said nothing that is understood.
+        :raises AirflowFailException: if the trigger met a non-retryable error.
+        :raises SequenceError: if the trigger gave up, or its event is not understood.
         """
         status = (event or {}).get("status")
         if event is not None and status == "error":
-            kind = AirflowFailException if event.get("hopeless") else SequenceError
-            self._end_as_poking_would(kind(str(event.get("message"))))
+            kind = AirflowFailException if not event.get("retryable", True) else SequenceError
+            self._raise_or_skip(kind(str(event.get("message"))))
         if event is None or status != "success" or not isinstance(event.get("result"), Mapping):
             raise SequenceError(f"the trigger sent no event that is understood (status {status!r})")
         result = dict(event["result"])
@@ -157,7 +153,7 @@ class _ConditionSensor(BaseSensorOperator):
         return result
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Take the task up again; on a timeout, end as poking would, which Airflow 3.0 forgets."""
+        """Resume the task; on a timeout, skip where ``soft_fail`` says so, which Airflow 3.0 does not."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as e:
@@ -165,15 +161,11 @@ class _ConditionSensor(BaseSensorOperator):
                 raise AirflowSkipException(str(e)) from e
             raise
 
-    def _end_as_poking_would(self, error: Exception) -> NoReturn:
-        """End as the base class does where :meth:`poke` raises this."""
+    def _raise_or_skip(self, error: Exception) -> NoReturn:
+        """Raise an error of a deferred wait as the base class does one of :meth:`poke`: some are skips."""
         if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
             raise AirflowSkipException(f"Skipping instead of failing: {error}") from error
         raise error
-
-    def on_kill(self) -> None:
-        """Stop asking."""
-        self.hook.end()
 
 
 class SequenceEventsSensor(_ConditionSensor):
@@ -222,7 +214,7 @@ class SequenceEventsSensor(_ConditionSensor):
 
     def _condition(self, context: Context) -> MinEventCount:
         resource = get_resource(self.resource)
-        min_count = whole_number("min_count", self.min_count, least=0)
+        min_count = parse_int("min_count", self.min_count, min_value=0)
         window = window_of_run(resource, context, self.window_start, self.window_end)
         return MinEventCount(
             resource=resource.name,
@@ -286,7 +278,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
     def _condition(self, context: Context) -> MetricThreshold:
         if (self.min_event_count is None) == (self.min_value is None):
             raise SequenceConfigurationError("give min_event_count or min_value, one of the two")
-        period = period_of_run(context, self.period_start, self.period_end)
+        period = parse_window(context, self.period_start, self.period_end, prefix="period")
         return MetricThreshold(
             metric_id=self.metric_id,
             customer_aliases=aliases_to_ask(self.customer_aliases),
@@ -294,10 +286,10 @@ class SequenceUsageMetricSensor(_ConditionSensor):
             period_end=period.end.isoformat(),
             min_event_count=None
             if self.min_event_count is None
-            else whole_number("min_event_count", self.min_event_count, least=0),
+            else parse_int("min_event_count", self.min_event_count, min_value=0),
             min_value=None
             if self.min_value is None
-            else lossless_json.format_decimal(exact_number("min_value", self.min_value)),
+            else lossless_json.format_decimal(parse_decimal("min_value", self.min_value)),
         )
 
 
@@ -329,10 +321,10 @@ class SequenceUnmappedAliasesSensor(_ConditionSensor):
 
     def _condition(self, context: Context) -> NoUnmappedAliases:
         window = window_of_run(USAGE_EVENTS, context, self.window_start, self.window_end)
-        if not isinstance(window, Window):
+        if window is None:
             raise NotImplementedError("usage events have windows")
         return NoUnmappedAliases(
             window_start=window.start.isoformat(),
             window_end=window.end.isoformat(),
-            max_unmapped=whole_number("max_unmapped", self.max_unmapped, least=0),
+            max_unmapped=parse_int("max_unmapped", self.max_unmapped, min_value=0),
         )

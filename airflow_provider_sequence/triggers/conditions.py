@@ -1,4 +1,4 @@
-"""What sensors wait for, as plain data: sensor and trigger look in the same way, and a trigger can be stored."""
+"""Conditions that sensors and triggers wait for, as plain data, so that both check them with the same code."""
 
 from __future__ import annotations
 
@@ -14,39 +14,32 @@ from airflow_provider_sequence.api.events import VOID_ALIAS
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.superseded import is_superseded, text_of
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import (
-    SequenceAuthenticationError,
-    SequenceConfigurationError,
-    SequenceRejectedError,
-)
 
 #: How often in a row Sequence may be out of reach before a sensor or a trigger gives up.
 MAX_FAILURES = 10
-#: Seconds after which a look that keeps failing is given up: the next look tries again.
+#: Deadline in seconds of a poke's request that keeps failing: the next poke sends it again.
 POKE_DEADLINE = 60.0
-#: Errors that another look can't mend: the DAG, the connection or the account must change.
-NON_RETRYABLE = (SequenceConfigurationError, SequenceAuthenticationError, SequenceRejectedError)
 
 
 @dataclass(frozen=True, slots=True)
 class PokeResult:
     """
-    What one look at Sequence showed.
+    Result of one poke.
 
-    :param done: whether the wait is over.
-    :param result: what the task returns if it is; JSON.
-    :param said: what the log says; no customers' data.
+    :param done: whether the condition holds.
+    :param result: what the task returns if it does; JSON.
+    :param message: what is logged; no customers' data.
     """
 
     done: bool
     result: dict[str, Any]
-    said: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinEventCount:
     """
-    Sequence has at least so many events.
+    Condition that Sequence has at least a number of events.
 
     :param resource: ``usage_events`` or ``seat_events``.
     :param min_count: how many.
@@ -61,19 +54,19 @@ class MinEventCount:
     window_start: str | None = None
     window_end: str | None = None
 
-    def look(self, client: SequenceClient) -> PokeResult:
+    def poke(self, client: SequenceClient) -> PokeResult:
         """Count the events."""
         window = None if self.window_start is None else Window.parse(self.window_start, self.window_end)
         resource = get_resource(self.resource)
         count = client.count(resource, self.filters, window)
-        said = f"Sequence has {count} of {self.min_count} {resource.name}"
-        return PokeResult(count >= self.min_count, {"count": count}, said)
+        message = f"Sequence has {count} of {self.min_count} {resource.name}"
+        return PokeResult(count >= self.min_count, {"count": count}, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricThreshold:
     """
-    A usage metric has counted so many events, or reached a value.
+    Condition that a usage metric has counted a number of events, or reached a value.
 
     :param metric_id: the metric.
     :param customer_aliases: whose events.
@@ -90,7 +83,7 @@ class MetricThreshold:
     min_event_count: int | None = None
     min_value: str | None = None
 
-    def look(self, client: SequenceClient) -> PokeResult:
+    def poke(self, client: SequenceClient) -> PokeResult:
         """Calculate the metric."""
         period = Window.parse(self.period_start, self.period_end)
         answer = client.calculate_metric(self.metric_id, self.customer_aliases, period)
@@ -103,14 +96,14 @@ class MetricThreshold:
         wanted = (
             f"{self.min_event_count} events" if self.min_value is None else f"a value of {self.min_value}"
         )
-        said = f"The metric counts {count} events, its value is {result['value']}; wanted: {wanted}"
-        return PokeResult(done, result, said)
+        message = f"The metric counts {count} events, its value is {result['value']}; wanted: {wanted}"
+        return PokeResult(done, result, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoUnmappedAliases:
     """
-    No more than so many usage events of a window have an alias that no customer has.
+    Condition that at most a number of usage events of a window have an alias that no customer has.
 
     :param max_unmapped: how many there may be.
     :param window_start: first time of the window, ISO 8601.
@@ -121,16 +114,18 @@ class NoUnmappedAliases:
     window_end: str
     max_unmapped: int = 0
 
-    def look(self, client: SequenceClient) -> PokeResult:
+    def poke(self, client: SequenceClient) -> PokeResult:
         """Read such events, one more than there may be at most."""
         window = Window.parse(self.window_start, self.window_end)
         found = list(islice(self._unmapped(client, window), self.max_unmapped + 1))
         distinct = len(set(found))
         if len(found) > self.max_unmapped:
-            said = f"More than {self.max_unmapped} usage events have an alias without a customer"
+            message = f"More than {self.max_unmapped} usage events have an alias without a customer"
         else:
-            said = f"{len(found)} usage events have an alias without a customer, {distinct} such aliases"
-        return PokeResult(len(found) <= self.max_unmapped, {"count": len(found), "aliases": distinct}, said)
+            message = f"{len(found)} usage events have an alias without a customer, {distinct} such aliases"
+        return PokeResult(
+            len(found) <= self.max_unmapped, {"count": len(found), "aliases": distinct}, message
+        )
 
     def _unmapped(self, client: SequenceClient, window: Window) -> Iterator[str]:
         """Aliases of such events, once for each event."""
@@ -147,6 +142,6 @@ class NoUnmappedAliases:
                 yield alias
 
 
-#: Something to wait for. Its fields are JSON, so that another process can make it again; to look changes nothing,
-#: and may be done in any thread.
+#: A condition. Its fields are JSON, so that another process can make it again; to poke changes nothing, and any thread
+#: may do it.
 Condition = MinEventCount | MetricThreshold | NoUnmappedAliases

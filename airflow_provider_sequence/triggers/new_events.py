@@ -1,4 +1,4 @@
-"""What arrived in Sequence since somebody looked last: found by the order of arrival, in constant memory."""
+"""Detection of events that arrived in Sequence since the last poll, by the order of the list, in constant memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
-#: How many of the newest events are remembered. The older half of them bounds a look from below, the newer half
-#: lets an event be found that came into sight later than one that arrived after it.
+#: How many of the newest events are remembered. The older half of them ends a poll, the newer half lets an event be
+#: found that became visible later than one that arrived after it.
 REMEMBERED = 1000
 
 _TICK = dt.timedelta(microseconds=1)
@@ -24,7 +24,7 @@ _LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC)
 #: Filters that would change the order of the list.
 _ORDER = frozenset({"sort_by", "sort_order"})
 
-#: Events in a row that seem to be old, after which a look is over.
+#: Events in a row that seem to be old, after which a poll ends.
 _OLD_IN_A_ROW = 100
 
 #: An event that was seen: a hash of its id, and when it arrived, in milliseconds, where its id tells; a list, as JSON
@@ -46,7 +46,7 @@ class Watermark:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """
-    Events that arrived between two looks. Its fields are JSON, and hold no customers' data.
+    Events that arrived between two polls. Its fields are JSON, and hold no customers' data.
 
     :param resource: ``usage_events`` or ``seat_events``.
     :param count: how many; a copy that supersedes an earlier one is an event that arrived.
@@ -67,24 +67,24 @@ class Arrival:
         return asdict(self)
 
 
-def look(
+def find_new_events(
     client: SequenceClient, resource: Resource, filters: Mapping[str, Any], last: Watermark | None
 ) -> tuple[Arrival | None, Watermark]:
     """
-    Find what arrived since a watermark, and set the next one.
+    Find the events that arrived since a watermark, and make the next watermark.
 
     Sequence lists events newest first, in the order of their arrival. There is no filter on the time of arrival, and
-    superseded copies may vanish from lists or not: so the newest events are remembered one by one, and a look goes
+    superseded copies may vanish from lists or not: so the newest events are remembered one by one, and a poll reads
     down to those. Where all of them vanished, the time in the ids (UUIDv7) tells what is old; ids without one would have
     the whole list announced anew.
 
     :param filters: filters of the resource.
-    :param last: the watermark of the look before, or None for a first one, which finds nothing.
+    :param last: the watermark of the poll before, or None for a first one, which finds nothing.
     :return: what arrived, or None, and the next watermark.
     :raises SequenceConfigurationError: if the resource is no list of events, or a filter is not known or sets an order.
     :raises SequenceApiError: if the list can't be read.
     """
-    check(resource, filters)
+    check_watchable(resource, filters)
     if last is None:
         newest = islice(client.items(resource, filters), REMEMBERED)
         return None, Watermark(seen=[_seen(resource.id_of(item)) for item in newest])
@@ -95,7 +95,7 @@ def look(
     floor = last.seen[-1][1] if full else None
     seen: dict[str, int | None] = {}
     passed = _Recent()
-    new, doubtful = _Found(), _Found()
+    new, doubtful = _Batch(), _Batch()
     for item in client.items(resource, filters):
         event_id = resource.id_of(item)
         name, arrived = _seen(event_id)
@@ -111,8 +111,8 @@ def look(
             if doubtful.count == _OLD_IN_A_ROW:
                 break
             continue
-        new.take(doubtful)
-        doubtful = _Found()
+        new.merge(doubtful)
+        doubtful = _Batch()
         if rank is None:
             new.add(event_id, resource.time_of(item))
         elif rank >= bottom:
@@ -133,8 +133,8 @@ def look(
 
 
 @dataclass(slots=True)
-class _Found:
-    """Events that a look found."""
+class _Batch:
+    """Events that a poll found: how many, and the times between which they lie."""
 
     count: int = 0
     newest_id: str = ""
@@ -143,9 +143,9 @@ class _Found:
 
     def add(self, event_id: str, time: dt.datetime) -> None:
         """Add an event, which arrived before the others."""
-        self.take(_Found(1, event_id, time, time))
+        self.merge(_Batch(1, event_id, time, time))
 
-    def take(self, others: _Found) -> None:
+    def merge(self, others: _Batch) -> None:
         """Add events that arrived before these."""
         self.count += others.count
         self.newest_id = self.newest_id or others.newest_id
@@ -154,7 +154,7 @@ class _Found:
 
 
 class _Recent:
-    """The last so many names."""
+    """Set of the last names that were added."""
 
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
@@ -168,9 +168,9 @@ class _Recent:
             del self._names[next(iter(self._names))]
 
 
-def check(resource: Resource, filters: Mapping[str, Any]) -> None:
+def check_watchable(resource: Resource, filters: Mapping[str, Any]) -> None:
     """
-    Check what is to be watched.
+    Check that new events of a resource can be found.
 
     :raises SequenceConfigurationError: if the resource is no list of events, or a filter is not known or sets an order.
     """

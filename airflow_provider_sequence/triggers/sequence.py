@@ -1,4 +1,4 @@
-"""Triggers: what the sensors wait for, in the triggerer."""
+"""Triggers of the deferrable sensors, and the event trigger for new events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.exceptions import (
+    NON_RETRYABLE,
     SequenceConfigurationError,
     SequenceError,
     SequenceUnavailableError,
@@ -24,7 +25,6 @@ from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import make_client
 from airflow_provider_sequence.triggers.conditions import (
     MAX_FAILURES,
-    NON_RETRYABLE,
     POKE_DEADLINE,
     Condition,
     MetricThreshold,
@@ -32,12 +32,12 @@ from airflow_provider_sequence.triggers.conditions import (
     NoUnmappedAliases,
     PokeResult,
 )
-from airflow_provider_sequence.triggers.new_events import Watermark, check, look
+from airflow_provider_sequence.triggers.new_events import Watermark, check_watchable, find_new_events
 from airflow_provider_sequence.triggers.state import TriggerState
 
 T = TypeVar("T")
 
-#: Most seconds between two looks of a trigger that never ends, while looks fail.
+#: Most seconds between two polls of a trigger that never ends, while polls fail.
 MAX_PAUSE = 300.0
 #: Seconds after which an announcement is in Airflow's database: the triggerer hands events on about once a second,
 #: and ends where it can't store them.
@@ -46,11 +46,11 @@ SETTLED_AFTER = 5.0
 
 class ConditionTrigger(BaseTrigger):
     """
-    Fire once a condition holds.
+    Base of the sensors' triggers: fires once a condition holds.
 
     :param sequence_conn_id: connection to Sequence.
-    :param poke_interval: seconds between two looks.
-    :param silent_fail: whether to go on after whatever another look may mend, as the sensors' option of that name.
+    :param poke_interval: seconds between two pokes.
+    :param silent_fail: whether to go on after any error that another poke may not meet, as the sensors' option of that name.
     :param condition: the fields of the condition; JSON.
     """
 
@@ -78,12 +78,12 @@ class ConditionTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """PokeResult, and look again; sleep in between, whatever came of it."""
+        """Poke until the condition holds; sleep in between, also after failures."""
         event: dict[str, Any]
         try:
             event = {"status": "success", "result": (await self._wait()).result}
         except (SequenceError, AirflowException) as e:
-            event = {"status": "error", "message": str(e), "hopeless": isinstance(e, NON_RETRYABLE)}
+            event = {"status": "error", "message": str(e), "retryable": not isinstance(e, NON_RETRYABLE)}
         yield TriggerEvent(event)
 
     async def _wait(self) -> PokeResult:
@@ -94,20 +94,20 @@ class ConditionTrigger(BaseTrigger):
             while True:
                 try:
                     # The client's requests block, so they run beside the loop and not in it.
-                    look = await asyncio.to_thread(self.condition.look, client)
+                    result = await asyncio.to_thread(self.condition.poke, client)
                 except NON_RETRYABLE:
                     raise
                 except SequenceError as e:
                     failures += 1
-                    passing = isinstance(e, SequenceUnavailableError) and failures < MAX_FAILURES
-                    if not passing and not self.silent_fail:
+                    retryable = isinstance(e, SequenceUnavailableError) and failures < MAX_FAILURES
+                    if not retryable and not self.silent_fail:
                         raise
                     self.log.warning("Failure %d in a row: %s", failures, e)
                 else:
                     failures = 0
-                    self.log.info("%s", look.said)
-                    if look.done:
-                        return look
+                    self.log.info("%s", result.message)
+                    if result.done:
+                        return result
                 await asyncio.sleep(self.poke_interval)
         finally:
             client.close()
@@ -115,7 +115,7 @@ class ConditionTrigger(BaseTrigger):
 
 class SequenceEventsTrigger(ConditionTrigger):
     """
-    Fire once Sequence has at least so many events of a window.
+    Trigger that fires once Sequence has at least a number of events of a window.
 
     The arguments are JSON: those of every trigger here, ``sequence_conn_id``, ``poke_interval`` and ``silent_fail``, and
     ``resource``, ``min_count``, ``filters``, ``window_start``, ``window_end`` of
@@ -127,7 +127,7 @@ class SequenceEventsTrigger(ConditionTrigger):
 
 class SequenceUsageMetricTrigger(ConditionTrigger):
     """
-    Fire once a usage metric has counted so many events, or reached a value.
+    Trigger that fires once a usage metric has counted a number of events, or reached a value.
 
     Beside the arguments of every trigger here, it has those of
     :class:`~airflow_provider_sequence.triggers.conditions.MetricThreshold`.
@@ -138,7 +138,7 @@ class SequenceUsageMetricTrigger(ConditionTrigger):
 
 class SequenceUnmappedAliasesTrigger(ConditionTrigger):
     """
-    Fire once no more than so many usage events of a window have an alias without a customer.
+    Trigger that fires once at most a number of usage events of a window have an alias without a customer.
 
     Beside the arguments of every trigger here, it has those of
     :class:`~airflow_provider_sequence.triggers.conditions.NoUnmappedAliases`.
@@ -149,7 +149,7 @@ class SequenceUnmappedAliasesTrigger(ConditionTrigger):
 
 class SequenceNewEventsTrigger(BaseEventTrigger):
     """
-    Fire each time new events have arrived in Sequence; for an ``AssetWatcher``.
+    Event trigger that fires when new events have arrived in Sequence; for an ``AssetWatcher``.
 
     How far it has seen is kept in the asset's state store (Airflow 3.3), or else in an Airflow Variable
     whose name starts with ``sequence_new_events_``: after a restart it goes on from there, and also announces what
@@ -163,7 +163,7 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
     :param resource: ``usage_events`` or ``seat_events``.
     :param sequence_conn_id: connection to Sequence.
     :param filters: filters of the resource, such as ``{"event_type": "message-sent"}``; JSON.
-    :param poll_interval: seconds between two looks. A look costs as many requests as there are pages of new events,
+    :param poll_interval: seconds between two polls. A poll costs as many requests as there are pages of new events,
         and up to ten more.
     :raises SequenceConfigurationError: if the resource is no list of events, or a filter is not known.
 
@@ -179,8 +179,8 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         poll_interval: float = 60.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        # What can't be watched is said when the DAG is read, and not in the triggerer's log for ever.
-        check(get_resource(resource), filters or {})
+        # Checked when the DAG is parsed, and not only in the triggerer's log, for ever.
+        check_watchable(get_resource(resource), filters or {})
         if poll_interval <= 0:
             raise SequenceConfigurationError(f"poll_interval={poll_interval} is not greater than 0")
         self.resource = resource
@@ -201,19 +201,19 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """PokeResult, announce, and look again, for ever."""
+        """Poll for ever, and fire for each batch of new events."""
         watched = {"resource": self.resource, "conn_id": self.sequence_conn_id, "filters": self.filters}
-        memory = TriggerState(self, "sequence_new_events", watched)
+        store = TriggerState(self, "sequence_new_events", watched)
         while True:
-            state = await self._tried(partial(self._next_state, memory))
+            state = await self._retry(partial(self._next_state, store))
             if "pending" in state:
                 yield TriggerEvent(state["pending"])
                 await asyncio.sleep(SETTLED_AFTER)
-                await self._tried(partial(memory.save, {"seen": state["seen"]}))
+                await self._retry(partial(store.save, {"seen": state["seen"]}))
             await asyncio.sleep(self.poll_interval)
 
-    async def _tried(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Take a step, again and again until it works."""
+    async def _retry(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Run a step until it succeeds."""
         for failures in count(1):
             try:
                 return await step()
@@ -224,22 +224,24 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
                 await asyncio.sleep(pause)
         raise AssertionError("there is no last number")
 
-    async def _next_state(self, memory: TriggerState) -> dict[str, Any]:
-        state = await memory.load()
+    async def _next_state(self, store: TriggerState) -> dict[str, Any]:
+        state = await store.load()
         # An announcement that may not have got through goes first, as it was.
         if "pending" not in state:
-            state = await self._look(state)
-            await memory.save(state)
+            state = await self._poll(state)
+            await store.save(state)
         return state
 
-    async def _look(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    async def _poll(self, state: Mapping[str, Any]) -> dict[str, Any]:
         resource = get_resource(self.resource)
         last = Watermark(seen=state["seen"]) if "seen" in state else None
         # Read anew each time: credentials may change.
         connection = await get_async_connection(self.sequence_conn_id)
         with make_client(connection, deadline=POKE_DEADLINE) as client:
             # The client's requests block, so they run beside the loop and not in it.
-            arrival, watermark = await asyncio.to_thread(look, client, resource, self.filters, last)
+            arrival, watermark = await asyncio.to_thread(
+                find_new_events, client, resource, self.filters, last
+            )
         if arrival is None:
             return {"seen": watermark.seen}
         self.log.info("%d new %s", arrival.count, resource.name)

@@ -1,4 +1,4 @@
-"""What a trigger remembers over restarts of the triggerer."""
+"""State of a trigger that survives restarts of the triggerer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class TriggerState:
     It is in the state store of the watched asset where Airflow has one (3.3), or else an Airflow Variable, as it is
     for a trigger that watches several assets.
 
-    :param trigger: whose memory it is; it runs in a triggerer.
+    :param trigger: whose state it is; it runs in a triggerer.
     :param prefix: how the name begins.
-    :param about: what the memory is about; its name stays the same as long as this does.
+    :param about: what the state is about; its name stays the same as long as this does.
     """
 
     def __init__(self, trigger: BaseTrigger, prefix: str, about: Mapping[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""The delivery log of a task."""
+"""Delivery log of a task, on a connection of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -12,37 +13,31 @@ from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.warehouse.engine import connect
 
 
+class _LoggingTask(Protocol):
+    """An operator with a delivery log."""
+
+    sql_conn_id: str
+    delivery_log_table: str | None
+    delivery_log_conn_id: str | None
+
+
 @contextmanager
 def open_delivery_log(
-    table: str | None,
-    conn_id: str,
-    context: Context,
-    *,
-    account: str,
-    resource: str,
-    voiding: bool = False,
-    read_only: bool = False,
+    task: _LoggingTask, context: Context, *, account: str, resource: str, **options: Any
 ) -> Iterator[DeliveryLog | None]:
     """
-    Open a task's delivery log on a connection of its own.
+    Open the delivery log that a task names; None where it names none.
 
-    :param table: ``table`` or ``schema.table``; None where the task has no log.
-    :param conn_id: connection to its database.
-
-    The others are those of :class:`~airflow_provider_sequence.pipelines.delivery_log.DeliveryLog`.
+    :param account: whose events.
+    :param resource: what kind of events.
+    :param options: further options of :class:`~airflow_provider_sequence.pipelines.delivery_log.DeliveryLog`.
     """
-    if not table:
+    if not task.delivery_log_table:
         yield None
         return
     instance = context["ti"]
-    task = {"dag_id": instance.dag_id, "task_id": instance.task_id, "run_id": instance.run_id}
-    with connect(create_sql_engine(conn_id)) as connection:
+    run = {"dag_id": instance.dag_id, "task_id": instance.task_id, "run_id": instance.run_id}
+    with connect(create_sql_engine(task.delivery_log_conn_id or task.sql_conn_id)) as connection:
         yield DeliveryLog(
-            connection,
-            table,
-            account=account,
-            resource=resource,
-            task=task,
-            voiding=voiding,
-            read_only=read_only,
+            connection, task.delivery_log_table, account=account, resource=resource, task=run, **options
         )

@@ -1,4 +1,4 @@
-"""What tasks count in Airflow's own metrics."""
+"""Counters of a task in Airflow's own metrics (StatsD, OpenTelemetry)."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from airflow_provider_sequence.utils.progress import Progress
 
 
 @dataclass
-class Tally:
+class TaskCounters:
     """
-    How far a task has come.
+    Row counts of a task so far.
 
-    :param summary: what became of its rows so far.
-    :param retried: how far it has come with what earlier runs left behind.
+    :param summary: outcomes of its rows so far.
+    :param retried: counts of what it retries of earlier runs.
     """
 
     summary: PushSummary = field(default_factory=PushSummary)
-    retried: Tally | None = None
+    retried: TaskCounters | None = None
 
-    def see(self, summary: PushSummary) -> None:
-        """Take note of a newer summary."""
+    def update(self, summary: PushSummary) -> None:
+        """Take a newer summary."""
         self.summary = summary
 
     def count(self, status: Status) -> int:
-        """Count the rows that ended so, those that were retried included."""
+        """Rows that ended so, those that were retried included."""
         return self.summary.counts[status] + (self.retried.count(status) if self.retried else 0)
 
     def progress(self) -> Progress:
-        """Tell how far it has come."""
+        """Progress of the task."""
         return Progress(sum(map(self.count, Status)), rejected=self.count(Status.REJECTED))
 
 
 @contextmanager
-def counted(client: SequenceClient, resource: str) -> Iterator[Tally]:
+def emit_metrics(client: SequenceClient, resource: str) -> Iterator[TaskCounters]:
     """
-    Count what is done meanwhile, however it ends: the requests of a run that failed were made all the same.
+    Emit counters when the block exits, even on failure: the requests of a failed task were sent all the same.
 
     The counters are ``sequence.delivered``, ``.rejected``, ``.requests`` and ``.throttled``, tagged with the
     resource.
 
     :param client: whose requests.
     :param resource: name of what they were about.
-    :return: the place to note what becomes of rows.
+    :return: where to count rows.
     """
-    tally = Tally()
+    counters = TaskCounters()
     requests, throttled = client.requests_sent, client.requests_throttled
     try:
-        yield tally
+        yield counters
     finally:
         counts = {
-            "delivered": tally.count(Status.DELIVERED),
-            "rejected": tally.count(Status.REJECTED),
+            "delivered": counters.count(Status.DELIVERED),
+            "rejected": counters.count(Status.REJECTED),
             "requests": client.requests_sent - requests,
             "throttled": client.requests_throttled - throttled,
         }

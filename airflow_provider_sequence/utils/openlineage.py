@@ -1,4 +1,4 @@
-"""What OpenLineage is told of a task: where its rows came from and where they went, by name and number."""
+"""OpenLineage facets of a task: its input and output datasets, with row counts."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class _Transfer(Protocol):
 @dataclass(frozen=True, slots=True)
 class TransferLineage:
     """
-    The two ends of a transfer, held in memory, so that nobody has to be asked once it is over.
+    Both sides of a transfer, captured when it starts, so that no query is needed when it is over.
 
-    :param account: Sequence's end: the account that an asset of the task names, or else the API's host.
-    :param resource: name of what is on that end.
+    :param account: Sequence's side: the account that an asset of the task names, or else the API's host.
+    :param resource: name of what is on that side.
     :param connection: the connection to the warehouse.
-    :param engine: what was used to connect to it; it has learnt the default schema by that.
+    :param engine: its engine, which knows the default schema once it has connected.
     """
 
     account: str
@@ -50,17 +50,17 @@ class TransferLineage:
     engine: Engine
 
     @classmethod
-    def of(cls, task: _Transfer, resource: str, engine: Engine) -> TransferLineage | None:
-        """Take them from a task that is about to start; None where nobody will ask, for want of OpenLineage."""
+    def capture(cls, task: _Transfer, resource: str, engine: Engine) -> TransferLineage | None:
+        """Capture them of a task that is about to start; None if OpenLineage is not installed."""
         if find_spec("airflow.providers.openlineage") is None:
             return None
         accounts = (account_of(asset, resource) for asset in (*task.outlets, *task.inlets))
         account = next(filter(None, accounts), None) or _host(task.sequence_conn_id)
         return cls(account, resource, BaseHook.get_connection(task.sql_conn_id), engine)
 
-    def pushed(self, sql: str, rows: int, delivered: int) -> OperatorLineage[Any, Any]:
+    def push_facets(self, sql: str, rows: int, delivered: int) -> OperatorLineage[Any, Any]:
         """
-        Describe a query's way to Sequence.
+        Lineage of a push: from the query's tables to Sequence.
 
         :param rows: how many rows the query gave.
         :param delivered: how many of them were delivered.
@@ -70,7 +70,7 @@ class TransferLineage:
         from airflow.providers.openlineage.sqlparser import SQLParser
 
         query = self._parse(sql)
-        # Of several tables, nobody says how many rows came out of each; and the parser misses those inside a WITH.
+        # How many rows came from each of several tables is not known; and the parser misses those inside a WITH.
         alone = len(query.inputs) == 1 and not _WITH.search(sql)
         facets = _input_rows(rows) if alone else {}
         return OperatorLineage(
@@ -80,9 +80,9 @@ class TransferLineage:
             job_facets={"sql": SQLJobFacet(query=SQLParser.normalize_sql(sql))},
         )
 
-    def pulled(self, table: str, read: int, loaded: int) -> OperatorLineage[Any, Any]:
+    def pull_facets(self, table: str, read: int, loaded: int) -> OperatorLineage[Any, Any]:
         """
-        Describe a list's way into a table.
+        Lineage of a pull: from Sequence to a table.
 
         :param read: how many items were read.
         :param loaded: how many of them are in the table.

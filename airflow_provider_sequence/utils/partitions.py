@@ -1,4 +1,4 @@
-"""The window of a partition key, which Airflow has since 3.2."""
+"""Window of a partition key, which Airflow has since 3.2."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def window_of_partition(key: str, timetable: Any) -> Window:
     :param timetable: the DAG's.
     :raises SequenceConfigurationError: if the key is none of these; it says what to set instead.
     """
-    # Airflow's SDK and its core have a class each, and the core's keeps its settings to itself.
-    key_format = getattr(timetable, "key_format", None) or getattr(timetable, "_key_format", None)
-    window = _between_ticks(key, key_format, timetable) if key_format else _period(key)
+    settings = _cron_settings(timetable)
+    window = _between_ticks(key, *settings) if settings else _period(key)
     if window is None:
         raise SequenceConfigurationError(
             f"the partition key {key!r} names no time that a window can be made of. Set window_start and window_end, "
@@ -44,9 +43,18 @@ def window_of_partition(key: str, timetable: Any) -> Window:
     return window
 
 
-def _between_ticks(key: str, key_format: str, timetable: Any) -> Window | None:
-    cron = getattr(timetable, "expression", None) or timetable._expression
-    zone = getattr(timetable, "timezone", None) or timetable._timezone
+def _cron_settings(timetable: Any) -> tuple[str, str, Any] | None:
+    """Key format, cron expression and time zone of a timetable whose partitions follow a cron schedule."""
+    if hasattr(timetable, "key_format"):  # the class of Airflow's SDK
+        return timetable.key_format, timetable.expression, timetable.timezone
+    if getattr(timetable, "partitioned", False):  # that of its core
+        settings = timetable.serialize()
+        if "key_format" in settings:
+            return settings["key_format"], settings["expression"], pendulum.timezone(settings["timezone"])
+    return None
+
+
+def _between_ticks(key: str, key_format: str, cron: str, zone: Any) -> Window | None:
     near = _parsed(key, key_format, zone)
     if near is None:
         return None

@@ -1,4 +1,4 @@
-"""How far a task has come, every ten seconds, in its log."""
+"""Progress line in the task's log, every ten seconds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from airflow_provider_sequence.api.client import SequenceClient
 
 #: Seconds between two lines.
-EVERY = 10.0
+INTERVAL = 10.0
 
 
 @dataclass(slots=True)
 class Progress:
     """
-    How far it is.
+    Progress of a task.
 
     :param rows: rows that are done.
     :param total: how many there are, where that is known.
@@ -30,14 +30,14 @@ class Progress:
     total: int | None = None
     rejected: int | None = None
 
-    def see(self, rows: int, total: int | None) -> None:
-        """Take note of how far it is."""
+    def update(self, rows: int, total: int | None) -> None:
+        """Take newer numbers."""
         self.rows, self.total = rows, total
 
 
-class Meter:
+class ProgressLine:
     """
-    Turns numbers into words: how many, how fast, and how long it will still take.
+    Text of a progress line: how many rows, how fast, and how long it will still take.
 
     :param requests: how many requests were sent so far.
     :param per_minute: how many a minute the account allows.
@@ -52,8 +52,8 @@ class Meter:
         self._clock = clock
         self._last = (clock(), 0, requests())
 
-    def read(self, progress: Progress) -> str:
-        """Write a line; rates are those since the last one."""
+    def text(self, progress: Progress) -> str:
+        """Write the next line; rates are those since the last one."""
         then, rows, requests = self._last
         now = self._clock()
         self._last = (now, progress.rows, self._requests())
@@ -70,28 +70,28 @@ class Meter:
 
 
 @contextmanager
-def told(
+def log_progress(
     log: Any, what: str, client: SequenceClient, budget: str, progress: Callable[[], Progress]
 ) -> Iterator[None]:
     """
-    Say every ten seconds how far it is, also while nothing gets through.
+    Log a progress line every ten seconds while the block runs, also while no request gets through.
 
-    :param log: where to.
+    :param log: the task's logger.
     :param what: what is moved.
     :param budget: the rate budget whose limit counts.
-    :param progress: how far it is now; called in a thread of its own.
+    :param progress: gives the progress so far; called in a thread of its own.
     """
-    meter = Meter(lambda: client.requests_sent, client.limits[budget])
-    over = threading.Event()
+    line = ProgressLine(lambda: client.requests_sent, client.limits[budget])
+    done = threading.Event()
 
-    def tell() -> None:
-        while not over.wait(EVERY):
-            log.info("%s: %s", what, meter.read(progress()))
+    def log_lines() -> None:
+        while not done.wait(INTERVAL):
+            log.info("%s: %s", what, line.text(progress()))
 
-    thread = threading.Thread(target=tell, name="sequence-progress", daemon=True)
+    thread = threading.Thread(target=log_lines, name="sequence-progress", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        done.set()
         thread.join()

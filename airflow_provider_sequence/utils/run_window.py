@@ -1,4 +1,4 @@
-"""The window of a run: explicit bounds, or what the run itself is about."""
+"""Window of a run: explicit bounds, or what the run itself is about."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def window_of_run(
     lookback: dt.timedelta | None = None,
 ) -> Window | None:
     """
-    Find the window that a task works on.
+    Find the window of a resource that a task works on.
 
-    What is not given is taken from the run: from the events that started it, where they tell of a window of this
-    resource; or its partition key; or its data interval. For a list that is asked by dates, something has to be given.
+    What is not given is taken from the run: from the asset events that started it, where they name a window of this
+    resource; or its partition key; or its data interval. For a list that is asked by dates, a bound has to be given.
 
     :param resource: what is worked on; a list below an id has the window of its parents.
     :param context: the task's context.
@@ -55,30 +55,20 @@ def parse_window(
     lookback: dt.timedelta | None = None,
     *,
     resource_name: str | None = None,
+    prefix: str = "window",
 ) -> Window:
     """
     Find the window that a task works on; see :func:`window_of_run`.
 
-    :param resource_name: whose events may have started the run; None for any.
+    :param resource_name: whose asset events may have started the run; None for any.
+    :param prefix: the parameters' names begin with it, in errors: ``window_start``, or ``period_start`` for metrics.
     :raises SequenceConfigurationError: if the window is empty or backwards, or a bound is missing.
     """
     if start is None or end is None:
-        own_start, own_end = _bounds_of_run(context, resource_name)
-        start, end = (own_start if start is None else start), (own_end if end is None else end)
-    window = Window.parse(start, end)
+        run_start, run_end = _bounds_of_run(context, resource_name)
+        start, end = (run_start if start is None else start), (run_end if end is None else end)
+    window = Window.parse(start, end, prefix)
     return window if lookback is None else Window(window.start - lookback, window.end)
-
-
-def period_of_run(context: Mapping[str, Any], start: Any = None, end: Any = None) -> Window:
-    """
-    Find the period that a task asks a metric about; as :func:`parse_window`, but errors name ``period_start``.
-
-    :raises SequenceConfigurationError: if the period is empty or backwards, or a bound is missing.
-    """
-    try:
-        return parse_window(context, start, end)
-    except SequenceConfigurationError as e:
-        raise SequenceConfigurationError(str(e).replace("window_", "period_")) from None
 
 
 def _bounds_of_run(context: Mapping[str, Any], resource_name: str | None) -> tuple[Any, Any]:
@@ -93,7 +83,7 @@ def _bounds_of_run(context: Mapping[str, Any], resource_name: str | None) -> tup
 
 
 def _windows_of_events(context: Mapping[str, Any], resource_name: str | None) -> Iterator[Window]:
-    """Windows that the asset events tell of which started the run: ours do, those of triggers in their payload."""
+    """Windows named by the asset events that started the run, in their extra or, of a trigger's, in its payload."""
     events = context.get("triggering_asset_events")
     if events is None and getattr(context.get("dag_run"), "run_type", None) == "dataset_triggered":
         # Airflow 2 fails to look for them in runs that have none.
@@ -101,10 +91,10 @@ def _windows_of_events(context: Mapping[str, Any], resource_name: str | None) ->
     for of_one_asset in (events or {}).values():
         for event in of_one_asset:
             extra = event.extra or {}
-            told = extra.get("payload", extra)
+            facts = extra.get("payload", extra)
             if (
-                isinstance(told, Mapping)
-                and told.get("window_start")
-                and resource_name in {None, told.get("resource")}
+                isinstance(facts, Mapping)
+                and facts.get("window_start")
+                and resource_name in {None, facts.get("resource")}
             ):
-                yield Window.parse(told["window_start"], told.get("window_end"))
+                yield Window.parse(facts["window_start"], facts.get("window_end"))

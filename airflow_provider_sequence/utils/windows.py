@@ -1,4 +1,4 @@
-"""A window in slices, for a task for each."""
+"""TaskFlow task that splits a window into slices, to map a task over them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.utils.retries import fail_without_retry, whole_number
+from airflow_provider_sequence.utils.params import parse_int
+from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import parse_window
 
 
@@ -23,7 +24,7 @@ def split_window(
     **context: Any,
 ) -> list[dict[str, str]]:
     """
-    Cut a window into slices, to expand one task for each.
+    Split a window into slices, to map a task over them.
 
     For example ``SequenceToSqlOperator.partial(…).expand_kwargs(split_window(every=timedelta(days=1)))``. A task of
     Airflow's TaskFlow: ``split_window.override(task_id=…)(…)`` gives it another id.
@@ -41,5 +42,5 @@ def split_window(
         window = parse_window(context, window_start, window_end, lookback)
         if (parts is None) == (every is None):
             raise SequenceConfigurationError("give parts or every, one of the two")
-        slices = window.cut(every) if every is not None else window.split(whole_number("parts", parts))
+        slices = window.cut(every) if every is not None else window.split(parse_int("parts", parts))
     return [{"window_start": each.start.isoformat(), "window_end": each.end.isoformat()} for each in slices]

@@ -1,4 +1,4 @@
-"""Rows to a table, all or nothing."""
+"""Staging load: rows are staged in a temporary table, and replace those with the same key in one transaction."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import gt, lt
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -37,7 +38,6 @@ from airflow_provider_sequence.warehouse.engine import (
     split_table_name,
     transaction,
 )
-from airflow_provider_sequence.warehouse.key_order import KeyOrder
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
 
@@ -55,8 +55,8 @@ _SQL_TYPES: dict[str, TypeEngine[Any]] = {
     "json": JsonText(),
 }
 
-#: Columns of the gathered rows that are not the target's: which row of an id is the newest, whether it is kept, and
-#: which list it was read from.
+#: Columns of the staged rows that the target does not have: the order in which they came, whether they go into the
+#: target, and which list they were read from.
 _POSITION, _KEPT, _LIST = "_position", "_kept", "_list"
 
 
@@ -97,14 +97,41 @@ def keys_of_window(
             yield from (row[0] for row in batch)
 
 
+class _KeyOrder:
+    """Detector of strictly ordered keys, which are all different: they need no COUNT(DISTINCT)."""
+
+    def __init__(self) -> None:
+        #: Keys so far.
+        self.count = 0
+        #: Whether each was less than the one before.
+        self.is_descending = True
+        self._is_ascending = True
+        self._last: list[str] = []
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Take the keys that come next."""
+        keys = [*self._last, *keys]
+        following = keys[1:]
+        self.count += len(keys) - len(self._last)
+        self.is_descending = self.is_descending and all(map(gt, keys, following))
+        self._is_ascending = self._is_ascending and all(map(lt, keys, following))
+        self._last = keys[-1:]
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether no key can have come twice."""
+        return self.is_descending or self._is_ascending
+
+
 class StagingLoad:
     """
-    Gathers rows out of sight, and puts them into the table in one transaction at the end.
+    Atomic, idempotent load of rows into a table.
 
-    The rows are gathered in a temporary table, so that neither memory nor a lock on the target grows with them.
-    A row whose key is there already replaces it: loading the same rows again changes nothing.
+    The rows are staged in a temporary table, so that neither memory nor a lock on the target grows with them. At the end
+    they are merged in one transaction. A row whose key is there already replaces it: loading the same rows again
+    changes nothing.
 
-    :param connection: the database; what is gathered is gone with it.
+    :param connection: the database; the staged rows are gone when it is closed.
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param columns: the columns to fill.
     :param optional: names of those that a table made by somebody else may lack.
@@ -146,17 +173,17 @@ class StagingLoad:
             Column(_LIST, Integer, nullable=False),
         ]
         filled = [Column(c.name, _SQL_TYPES[c.type]) for c in columns]
-        self._gathered = create_temp_table(connection, [*own, *filled], schema)
+        self._staged = create_temp_table(connection, [*own, *filled], schema)
         #: Whether the database's text and JSON can hold the character U+0000.
         self.holds_nul = connection.dialect.name not in {"postgresql", "redshift"}
         self._key_position = [c.name for c in columns].index(self._key)
-        #: Rows gathered so far.
+        #: Rows staged so far.
         self.rows = 0
         self._kept = 0
-        self._orders: defaultdict[int, KeyOrder] = defaultdict(KeyOrder)
+        self._orders: defaultdict[int, _KeyOrder] = defaultdict(_KeyOrder)
         # How many rows there were when their keys were counted last, how many keys, and how many of kept rows.
         self._counted = (0, 0, 0)
-        self._inserts = BulkInsert(connection, self._gathered)
+        self._inserts = BulkInsert(connection, self._staged)
 
     def close(self) -> None:
         """Wait for what still uses the connection."""
@@ -164,7 +191,7 @@ class StagingLoad:
 
     def add(self, rows: Iterable[Sequence[Any]], kept: Iterable[bool], number: int = 0) -> None:
         """
-        Gather rows.
+        Stage rows.
 
         :param rows: values in the order of :attr:`columns`.
         :param kept: for each row whether it goes into the table; the others are only counted.
@@ -172,7 +199,7 @@ class StagingLoad:
         """
         rows, kept = list(rows), list(kept)
         position = self._key_position
-        self._orders[number].take([row[position] for row in rows])
+        self._orders[number].add([row[position] for row in rows])
         self._inserts.add([
             (at, keep, number, *row) for at, (row, keep) in enumerate(zip(rows, kept, strict=True), self.rows)
         ])
@@ -180,15 +207,15 @@ class StagingLoad:
         self._kept += sum(kept)
 
     def keys(self) -> int:
-        """Count the different keys of what was gathered."""
+        """Number of different keys among the staged rows."""
         return self._count_keys()[0]
 
     def _count_keys(self) -> tuple[int, int]:
         """Count the different keys, and those of them that are kept."""
-        if len(self._orders) < 2 and all(order.all_different for order in self._orders.values()):
+        if len(self._orders) < 2 and all(order.is_strict for order in self._orders.values()):
             return self.rows, self._kept
         if self._counted[0] != self.rows:
-            c = self._gathered.c
+            c = self._staged.c
             kept = func.max(case((c[_KEPT] == true(), 1), else_=0))
             keys = select(kept.label("kept")).group_by(c[self._key]).subquery()
             self._inserts.flush()
@@ -202,52 +229,25 @@ class StagingLoad:
 
     def keys_by_list(self) -> dict[int, int]:
         """Count the different keys that were read from each list."""
-        if all(order.all_different for order in self._orders.values()):
-            return {number: order.number for number, order in self._orders.items()}
-        number = self._gathered.c[_LIST]
-        different = select(number, self._gathered.c[self._key]).distinct().subquery()
+        if all(order.is_strict for order in self._orders.values()):
+            return {number: order.count for number, order in self._orders.items()}
+        number = self._staged.c[_LIST]
+        different = select(number, self._staged.c[self._key]).distinct().subquery()
         query = select(different.c[_LIST], func.count()).group_by(different.c[_LIST])
         self._inserts.flush()
         with self._connection.begin():
             return {number: int(count) for number, count in self._connection.execute(query)}
 
-    def is_in_order(self, same: str, number: int, first: int, *, newest_first: bool) -> bool:
-        """
-        Tell whether keys are in the order of a list, as far as rows that share a value go.
-
-        :param same: the column whose value they share.
-        :param number: of the list.
-        :param first: how many rows were gathered before it.
-        :param newest_first: whether the list begins with what should have the greatest keys.
-        """
-        self._inserts.flush()
-        c = self._gathered.c
-        before = func.lag(c[self._key]).over(partition_by=c[same], order_by=c[_POSITION])
-        # Read once: MySQL opens no temporary table twice in a statement.
-        pairs = (
-            select(c[self._key].label("later"), before.label("earlier"))
-            .where(c[_LIST] == number, c[_POSITION] >= first, c[same].is_not(None))
-            .subquery()
-        )
-        earlier, later = pairs.c.earlier, pairs.c.later
-        wrong = earlier < later if newest_first else earlier > later
-        query = select(func.count()).select_from(pairs).where(wrong)
-        with self._connection.begin():
-            return not self._connection.execute(query).scalar_one()
-
-    def merge(self, newest_of: str | None = None) -> int:
+    def merge(self) -> int:
         """
         Put the kept rows into the table, the last of each key, in one transaction.
 
-        :param newest_of: a column; of rows that share its value, in the table too, only the one with the greatest key
-            stays.
         :return: how many rows that were.
         """
         names = [c.name for c in self.columns]
         _, different = self._count_keys()
         self._inserts.flush()
-        dialect = self._connection.dialect.name
-        rows = select(*(self._gathered.c[name] for name in names)).where(self._gathered.c[_KEPT] == true())
+        rows = select(*(self._staged.c[name] for name in names)).where(self._staged.c[_KEPT] == true())
         if different < self._kept:
             rows = self._last_of_each_key(names)
         with transaction(self._connection):
@@ -255,20 +255,19 @@ class StagingLoad:
             if add_key is not None:
                 statements: list[Executable] = [self._target.insert().from_select(names, rows), add_key]
             else:
-                statements = upsert_rows(dialect, self._target, names, self._in_order(rows))
+                dialect = self._connection.dialect.name
+                statements = upsert_rows(dialect, self._target, names, self._in_key_order(rows))
             for statement in statements:
                 self._connection.execute(statement)
-            if newest_of is not None:
-                self._connection.execute(self._drop_older(newest_of))
         return different
 
-    def _in_order(self, rows: Select[Any]) -> Select[Any]:
+    def _in_key_order(self, rows: Select[Any]) -> Select[Any]:
         """
-        See that loads of the same rows take them in the same order, so that they don't wait for each other in a circle.
+        Order rows by key, so that concurrent loads of the same rows cannot deadlock.
 
         It is the order in which most lists give them: the newest first.
         """
-        if len(self._orders) == 1 and all(order.falls for order in self._orders.values()):
+        if len(self._orders) == 1 and all(order.is_descending for order in self._orders.values()):
             return rows
         key = rows.selected_columns[self._key]
         return rows.order_by(
@@ -276,28 +275,16 @@ class StagingLoad:
         )
 
     def _last_of_each_key(self, names: Sequence[str]) -> Select[Any]:
-        c = self._gathered.c
+        c = self._staged.c
         newest = func.row_number().over(partition_by=c[self._key], order_by=c[_POSITION].desc())
-        ranked = select(self._gathered, newest.label("_newest")).where(c[_KEPT] == true()).subquery()
+        ranked = select(self._staged, newest.label("_newest")).where(c[_KEPT] == true()).subquery()
         return select(*(ranked.c[name] for name in names)).where(ranked.c["_newest"] == 1)
 
-    def _drop_older(self, same: str) -> Executable:
-        older, newer = self._target.alias(), self._target.alias()
-        key = older.c[self._key]
-        touched = select(self._gathered.c[same])
-        superseded = (
-            select(key)
-            .join(newer, older.c[same] == newer.c[same])
-            .where(key < newer.c[self._key], older.c[same].in_(touched))
-            .subquery()  # MySQL deletes from no table that it reads, unless in a subquery of a subquery
-        )
-        return self._target.delete().where(self._target.c[self._key].in_(select(superseded.c[0])))
-
-    def held(self, time_column: str | None, window: tuple[dt.datetime, dt.datetime] | None) -> int:
+    def count_rows(self, time_column: str | None, window: tuple[dt.datetime, dt.datetime] | None) -> int:
         """
         Count the rows that the table holds now.
 
-        :param time_column: the column of the time, where those of a window are meant.
+        :param time_column: the column of the time, to count those of a window.
         :param window: first time, and first time after it.
         """
         query = select(func.count()).select_from(self._target)

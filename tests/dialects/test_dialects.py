@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines import delivery_log
-from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.pipelines.reconcile import differences
+from airflow_provider_sequence.pipelines.reconcile.comparison import Difference, EventDifference
 from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
 from airflow_provider_sequence.warehouse import engine as database
 from airflow_provider_sequence.warehouse import staging
@@ -50,16 +53,15 @@ def _nothing_there(monkeypatch):
         monkeypatch.setattr(module, "existing_columns", lambda *_: None)
 
 
-def pulled(dialect: str, number: int = 3, newest_of: str | None = None) -> Recorder:
+def pulled(dialect: str, number: int = 3) -> Recorder:
     """What a pull runs."""
     recorder: Any = Recorder(dialect)
     load = StagingLoad(recorder, "sales.staged", COLUMNS)
     load.add([ROW] * number, [True] * number)
     load.keys()
     load.keys_by_list()
-    load.is_in_order("customer_event_id", 0, 0, newest_first=True)
-    load.merge(newest_of)
-    load.held("event_timestamp", (NOON, NOON))
+    load.merge()
+    load.count_rows("event_timestamp", (NOON, NOON))
     list(keys_of_window(Reading(recorder), "sales.staged", "event_timestamp", (NOON, NOON)))
     drop_temp_tables(recorder)
     return recorder
@@ -96,9 +98,9 @@ def logged(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voiding: bool = Fal
     )
     log.known(["e"])
     list(log.rejected())
-    log.doubt(["e"])
+    log.mark_in_doubt(["e"])
     log.record_voided_hash("e", "h")
-    log.store([LogEntry("e", True, "h"), LogEntry("f", False, "h", rejected_body="{}")])
+    log.store([Outcome(1, Status.DELIVERED, "e", "h"), Outcome(2, Status.REJECTED, "f", "h", body=b"{}")])
     return recorder
 
 
@@ -107,8 +109,14 @@ def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder: Any = Recorder(dialect)
     names = {"account", "resource", "window_start", "window_end", "customer_event_id", "difference"}
     monkeypatch.setattr(differences, "existing_columns", lambda *_: {*names, "sequence_id", "found_at"})
-    of = {"account": "a", "resource": "usage_events", "window_start": NOON, "window_end": NOON}
-    store_differences(recorder, "sales.differences", of=of, found=[("e", "missing", None)])
+    store_differences(
+        recorder,
+        "sales.differences",
+        account="a",
+        resource="usage_events",
+        window=Window(NOON, NOON + dt.timedelta(days=1)),
+        differences=[EventDifference("e", Difference.MISSING, None)],
+    )
     return recorder
 
 
@@ -187,7 +195,7 @@ def test_gathered_rows_are_out_of_sight_and_gone_at_the_end(dialect):
 @pytest.mark.parametrize("dialect", URLS)
 def test_no_statement_reads_the_gathered_rows_twice(dialect):
     """MySQL refuses to open a temporary table again."""
-    for statement in pulled(dialect, newest_of="customer_event_id").statements:
+    for statement in pulled(dialect).statements:
         assert len(re.findall(r"(?:FROM|JOIN) \S*_sequence_", statement)) <= 1
 
 
@@ -234,19 +242,6 @@ def test_rows_of_a_statement_are_as_many_as_its_parameters_allow(dialect, rows):
     ]
     # where a statement has one row, the driver makes one of many
     assert inserts[0].count("), (") + 1 == rows
-
-
-@pytest.mark.parametrize("dialect", URLS)
-def test_superseded_copies_go_after_the_rows_have_come(dialect):
-    recorder = pulled(dialect, newest_of="customer_event_id")
-    *_, last = recorder.beginning("DELETE FROM")
-    came = [
-        number
-        for number, each in enumerate(recorder.statements)
-        if each.startswith(("MERGE", "INSERT")) and "SELECT" in each
-    ]
-    assert recorder.statements.index(last) > came[-1]
-    assert "JOIN" in last
 
 
 @pytest.mark.parametrize("dialect", sorted(URLS.keys() - NO_TRANSACTIONS))

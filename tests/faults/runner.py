@@ -33,7 +33,6 @@ IMPORTED_ONCE = [
     "airflow_provider_sequence.transfers.sequence_to_sql",
     "psycopg2.extras",
     "sqlalchemy.dialects.postgresql.psycopg",
-    "tenacity",
     "tests.integration.support.values",
 ]
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,8 +206,6 @@ def _work(job: dict[str, Any]) -> Any:
         ``as_patient_as_users``, whether it waits between tries as long as it does for users;
         ``haste``, how many times as fast as the clock its time goes where a limit a minute is kept.
     """
-    import tenacity
-
     from airflow_provider_sequence.api.http import transport
     from airflow_provider_sequence.hooks.sequence import SequenceHook
     from airflow_provider_sequence.pipelines.pull import scans
@@ -216,11 +213,14 @@ def _work(job: dict[str, Any]) -> Any:
 
     os.environ.update(job["environment"])
     if not job["as_patient_as_users"]:
-        transport._backoff = tenacity.wait_random_exponential(multiplier=INITIAL_BACKOFF, max=MAX_BACKOFF)
+        transport.INITIAL_BACKOFF, transport.MAX_BACKOFF = INITIAL_BACKOFF, MAX_BACKOFF
     if job["haste"] != 1:
         transport.RateLimiter = _hurried(job["haste"])
     if job["slice_items"]:
-        scans._LEAST_ITEMS, scans._SPARE = job["slice_items"], 100.0  # however many more requests that costs
+        scans._MIN_SLICE_ITEMS, scans._EXTRA_REQUESTS = (
+            job["slice_items"],
+            100.0,
+        )  # however many more requests that costs
     if job["record_after"]:
         push.RECORD_AFTER_OUTCOMES = job["record_after"]
     options, client = job["options"], job["client"]

@@ -143,7 +143,7 @@ def test_every_list(name, sandbox, pull, warehouse):
 
     result = pull(name)
 
-    assert (result["announced"], result["read"], result["loaded"]) == (105, 105, 105)
+    assert (result["reported_total"], result["read"], result["loaded"]) == (105, 105, 105)
     found = rows(warehouse, name)
     assert set(found) == set(sent)
     for identifier, row in found.items():
@@ -231,7 +231,7 @@ def test_lists_below_an_id(total, sandbox, pull, warehouse, hook):
     result = pull("invoice_line_items")
 
     assert result["read"] == result["loaded"] == 209
-    assert result["announced"] == {"exact": 209, "absent": None}.get(total, result["announced"])
+    assert result["reported_total"] == {"exact": 209, "absent": None}.get(total, result["reported_total"])
     found = rows(warehouse, "invoice_line_items")
     assert len(found) == 209
     assert all(row["invoice_id"] == key.partition("-")[0] for key, row in found.items())
@@ -269,7 +269,7 @@ def test_the_id_of_the_parent_is_there_where_the_api_leaves_it_out(loopback, war
         from airflow_provider_sequence.pipelines.pull.pipeline import pull
 
         summary = pull(client, get_resource("credit_note_line_items"), connection, "lines")
-    assert summary.loaded == summary.announced == 3
+    assert summary.loaded == summary.reported_total == 3
     assert {key: row["credit_note_id"] for key, row in rows(warehouse, "lines").items()} == {
         "a": "n/1",
         "b": "n/1",
@@ -337,7 +337,7 @@ def test_a_walk_is_repeated_for_what_it_missed_and_not_for_what_others_found(
             filters=filters,
             on_progress=lambda *numbers: seen.append(numbers),
         )
-    assert (summary.announced, summary.read, summary.loaded) == (9, 9, 9)
+    assert (summary.reported_total, summary.read, summary.loaded) == (9, 9, 9)
     assert readings == {"a": 1, "b": 2, "c": 2}
     assert seen == [(3, 3), (5, 6), (7, 9), (10, 9), (13, 9)]
 
@@ -396,7 +396,7 @@ def test_many_events_of_several_aliases(total, sandbox, pull, hook):
         send(sandbox, "/usage-events", *(usage(f"{alias}-{n}", alias) for n in range(105)))
     result = pull("usage_events", filters={"customer_alias": ["a", "c"]})
     assert result["read"] == result["loaded"] == 210
-    assert result["announced"] == (210 if total == "exact" else None)
+    assert result["reported_total"] == (210 if total == "exact" else None)
     assert hook.count("usage_events", customer_alias=["a", "c"]) == 210
 
 
@@ -421,7 +421,7 @@ def test_more_customers_than_a_request_takes(sandbox, pull, warehouse, hook):
 
     result = pull("seat_events", filters={"customer_ids": [*wanted, *wanted]})
 
-    assert result["announced"] == result["loaded"] == 52
+    assert result["reported_total"] == result["loaded"] == 52
     expected = {f"s{n}" for n in range(3, 55)}
     assert {row["customer_event_id"] for row in rows(warehouse, "seat_events").values()} == expected
     listed = [item["customerEventId"] for item in hook.list("seat_events", customer_ids=wanted)]

@@ -12,12 +12,12 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_provider_sequence.api.resources import RESOURCES
-from airflow_provider_sequence.assets.outlets import set_outlet_extra
 from airflow_provider_sequence.assets.sequence import (
     account_of,
     convert_asset_to_openlineage,
     sanitize_uri,
     sequence_asset,
+    set_outlet_extra,
 )
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import on_sqlite
@@ -243,7 +243,7 @@ class TestPull:
         assert events[EVENTS.uri] == events[TABLE.uri]
         assert facts(events[TABLE.uri]) == {
             "resource": "usage_events",
-            "announced": 12,  # the margin around the window holds the first event after it
+            "reported_total": 12,  # the margin around the window holds the first event after it
             "read": 12,
             "loaded": 11,
             "window_start": "2026-02-28T23:00:00Z",

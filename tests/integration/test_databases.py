@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
-from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, LogEntry
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.engine import connect
@@ -157,7 +158,9 @@ def test_file_of_duckdb_that_another_process_holds(engine, warehouse):
 @on_duckdb
 def test_log_of_duckdb_takes_rows_by_the_thousand(engine, warehouse):
     """A statement for each row would take two minutes."""
-    entries = [LogEntry(f"e{number}", True, "h" * 32, f"s{number}", 201) for number in range(20_000)]
+    entries = [
+        Outcome(number, Status.DELIVERED, f"e{number}", "h" * 32, f"s{number}") for number in range(20_000)
+    ]
     task = {"dag_id": "d", "task_id": "t", "run_id": "r"}
     started = time.monotonic()
     with connect(engine) as connection:

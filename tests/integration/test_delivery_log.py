@@ -15,9 +15,10 @@ from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, LogEntry
-from airflow_provider_sequence.pipelines.push.outcomes import LoggedState
-from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
+from airflow_provider_sequence.pipelines.push.delivery_state import LoggedState
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.databases import every_database
 
@@ -26,17 +27,17 @@ COLUMNS = ["customer_event_id", "customer_alias", "event_type", "event_timestamp
 DAY = "2026-03-01T12:00:00Z"
 
 
-def delivered(event_id: str, body_hash: str = "h1") -> LogEntry:
-    return LogEntry(event_id, True, body_hash, sequence_id="s-1", http_status=201)
+def delivered(event_id: str, body_hash: str = "h1") -> Outcome:
+    return Outcome(1, Status.DELIVERED, event_id, body_hash, "s-1", 201)
 
 
 def held(log: DeliveryLog, event_ids: list[str]) -> dict[str, str | None]:
     """The hashes of what Sequence holds, as far as the log knows."""
-    return {event_id: known.body_hash for event_id, known in log.known(event_ids).items() if known.holds}
+    return {event_id: known.body_hash for event_id, known in log.known(event_ids).items() if known.is_current}
 
 
-def rejected(event_id: str, body_hash: str | None = "h2") -> LogEntry:
-    return LogEntry(event_id, False, body_hash, http_status=400, reason="no", rejected_body='{"n": 1.10}')
+def rejected(event_id: str, body_hash: str | None = "h2") -> Outcome:
+    return Outcome(1, Status.REJECTED, event_id, body_hash, http_status=400, reason="no", body=b'{"n": 1.10}')
 
 
 @pytest.fixture
@@ -174,7 +175,7 @@ def test_many_ids_at_once(open_delivery_log):
 def test_store_is_all_or_nothing(open_delivery_log, warehouse):
     log = open_delivery_log()
     log.store([delivered("a", "h1")])
-    broken = LogEntry(["no", "text"], True, "h")  # type: ignore[arg-type]
+    broken = Outcome(1, Status.DELIVERED, "b", ["no", "text"])  # type: ignore[arg-type]
     with pytest.raises((WarehouseError, TypeError, ValueError)):
         log.store([delivered("a", "h2"), delivered("b"), broken])
 
@@ -226,11 +227,11 @@ def deliver(client, open_delivery_log) -> Any:
     def run(rows: list[tuple[Any, ...]]) -> tuple[int, int, int]:
         mapper = EventMapper(USAGE_EVENT, COLUMNS)
         summary = push(
-            make_events([rows], mapper),
+            map_rows([rows], mapper),
             client,
             USAGE_EVENTS,
-            lanes=4,
-            memory=LoggedState(open_delivery_log()),
+            threads=4,
+            state=LoggedState(open_delivery_log()),
         ).as_dict()
         assert summary["rows"] == len(rows)
         return summary["delivered"], summary["unchanged"], summary["rejected"]

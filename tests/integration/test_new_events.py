@@ -25,7 +25,13 @@ from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
 )
 from airflow_provider_sequence.triggers import sequence as triggers
-from airflow_provider_sequence.triggers.new_events import REMEMBERED, Arrival, Watermark, check, look
+from airflow_provider_sequence.triggers.new_events import (
+    REMEMBERED,
+    Arrival,
+    Watermark,
+    check_watchable,
+    find_new_events,
+)
 from airflow_provider_sequence.triggers.sequence import SequenceNewEventsTrigger
 from tests.integration.support.airflow import manual_dag
 from tests.integration.support.databases import sequence_connection
@@ -51,7 +57,7 @@ class Looker:
         self._watermark: Watermark | None = None
 
     def look(self) -> Arrival | None:
-        arrival, watermark = look(self._client, self._resource, self._filters, self._watermark)
+        arrival, watermark = find_new_events(self._client, self._resource, self._filters, self._watermark)
         self._watermark = stored(watermark)
         return arrival
 
@@ -271,7 +277,7 @@ class TestAnyOrderOfArrivals:
         for burst in range(6):
             for number in range(1500):
                 listed.receive(f"{burst} {number}")
-            _, watermark = look(listed, USAGE_EVENTS, {}, watermark)
+            _, watermark = find_new_events(listed, USAGE_EVENTS, {}, watermark)
             sizes.append(len(json.dumps(asdict(watermark))))
 
         assert len(watermark.seen) == REMEMBERED
@@ -494,15 +500,15 @@ def test_filters_say_what_counts(filters, count, sandbox, client):
 )
 def test_what_can_not_be_watched_is_refused(resource, filters, word, sandbox, client):
     with pytest.raises(SequenceConfigurationError, match=word):
-        check(get_resource(resource), filters)
+        check_watchable(get_resource(resource), filters)
     with pytest.raises(SequenceConfigurationError, match=word):
-        look(client, get_resource(resource), filters, None)
+        find_new_events(client, get_resource(resource), filters, None)
     assert requests_so_far(sandbox) == 0
 
 
 def test_refusal_keeps_customers_to_itself():
     with pytest.raises(SequenceConfigurationError) as caught:
-        check(USAGE_EVENTS, {"customer_alias": ["ann@acme.example", "bob@acme.example"]})
+        check_watchable(USAGE_EVENTS, {"customer_alias": ["ann@acme.example", "bob@acme.example"]})
 
     assert "acme.example" not in str(caught.value)
 

@@ -22,9 +22,10 @@ from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, KnownDelivery, LogEntry, body_hash
-from airflow_provider_sequence.pipelines.push.outcomes import LoggedState, RunState
-from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, KnownDelivery, hash_body
+from airflow_provider_sequence.pipelines.push.delivery_state import LoggedState, RunState
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.senders import DryRunSender
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.engine import connect
@@ -58,8 +59,8 @@ def deliver(sequence_conn, engine) -> Any:
     def run(*rows: Row) -> dict[str, Any]:
         with SequenceHook(sequence_conn, deadline=1).client as client, connect(engine) as connection:
             log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
-            made = make_events([rows], EventMapper(USAGE_EVENT, COLUMNS))
-            return push(made, client, USAGE_EVENTS, lanes=4, memory=LoggedState(log)).as_dict()
+            made = map_rows([rows], EventMapper(USAGE_EVENT, COLUMNS))
+            return push(made, client, USAGE_EVENTS, threads=4, state=LoggedState(log)).as_dict()
 
     return run
 
@@ -281,8 +282,8 @@ def far_apart() -> list[Row]:
 
 def pushed(rows: list[Row], client: Any, memory: Any) -> dict[str, Any]:
     batches = [rows[start : start + 500] for start in range(0, len(rows), 500)]
-    made = make_events(batches, EventMapper(USAGE_EVENT, COLUMNS))
-    return push(made, client, USAGE_EVENTS, lanes=4, memory=memory).as_dict()
+    made = map_rows(batches, EventMapper(USAGE_EVENT, COLUMNS))
+    return push(made, client, USAGE_EVENTS, threads=4, state=memory).as_dict()
 
 
 def test_conflicting_rows_far_apart_without_a_log():
@@ -331,7 +332,7 @@ def test_log_keeps_the_hash_of_the_body_before(deliver, sandbox, warehouse):
 
     _, second, third = bodies(sandbox)["a"]
     (only,) = bodies(sandbox)["b"]
-    assert hashes(warehouse) == {"a": (body_hash(third), body_hash(second)), "b": (body_hash(only), None)}
+    assert hashes(warehouse) == {"a": (hash_body(third), hash_body(second)), "b": (hash_body(only), None)}
 
 
 def test_refused_correction_leaves_the_hashes(deliver, sandbox, warehouse):
@@ -363,8 +364,8 @@ _example = itertools.count()
 
 @on_sqlite
 @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(first=ANY_ROWS, second=ANY_ROWS, lanes=st.integers(1, 5))
-def test_any_rows_in_two_runs(first, second, lanes, sandbox, sequence_conn, engine, warehouse):
+@given(first=ANY_ROWS, second=ANY_ROWS, threads=st.integers(1, 5))
+def test_any_rows_in_two_runs(first, second, threads, sandbox, sequence_conn, engine, warehouse):
     sandbox.reset()
     sandbox.clear_faults()
     refuse(sandbox, match={"eventProperties": {"units": BAD}}, times=None)
@@ -374,8 +375,8 @@ def test_any_rows_in_two_runs(first, second, lanes, sandbox, sequence_conn, engi
         made = [(event_id, alias, "call", TIME, units) for event_id, units, alias in rows]
         with SequenceHook(sequence_conn).client as client, connect(engine) as connection:
             log = DeliveryLog(connection, "deliveries", account=account, resource="usage_events", task=TASK)
-            events = make_events([made[:5], made[5:]], EventMapper(USAGE_EVENT, COLUMNS))
-            summary = push(events, client, USAGE_EVENTS, lanes=lanes, memory=LoggedState(log)).as_dict()
+            events = map_rows([made[:5], made[5:]], EventMapper(USAGE_EVENT, COLUMNS))
+            summary = push(events, client, USAGE_EVENTS, threads=threads, state=LoggedState(log)).as_dict()
 
         assert sum(numbers(summary, "delivered", "unchanged", "rejected")) == summary["rows"] == len(rows)
         assert summary["rejected"] == sum(alias is None or units == BAD for _, units, alias in rows)
@@ -386,7 +387,7 @@ def test_any_rows_in_two_runs(first, second, lanes, sandbox, sequence_conn, engi
         f"SELECT customer_event_id, body_hash, previous_hash FROM deliveries WHERE account = '{account}'"
     )
     log = {event_id: (last, before) for event_id, last, before in entries if last is not None}
-    arrived = {event_id: [body_hash(body) for body in each] for event_id, each in bodies(sandbox).items()}
+    arrived = {event_id: [hash_body(body) for body in each] for event_id, each in bodies(sandbox).items()}
     assert {event_id: last for event_id, (last, _) in log.items()} == {
         event_id: each[-1] for event_id, each in arrived.items()
     }
@@ -430,7 +431,7 @@ def test_log_of_an_older_release_is_given_its_column(old_log, deliver, sandbox, 
 
     deliver(usage("a", 2))
     first, last = bodies(sandbox)["a"]
-    assert hashes(warehouse) == {"a": (body_hash(last), body_hash(first))}
+    assert hashes(warehouse) == {"a": (hash_body(last), hash_body(first))}
 
 
 def test_tasks_that_find_an_older_log_at_the_same_time(old_log, engine, warehouse):
@@ -440,11 +441,11 @@ def test_tasks_that_find_an_older_log_at_the_same_time(old_log, engine, warehous
         with connect(engine) as connection:
             ready.wait()
             log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
-            log.store([LogEntry(f"e{number}", True, "h", sequence_id="s")])
+            log.store([Outcome(number, Status.DELIVERED, f"e{number}", "h", "s")])
             return log.known(["a"])
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(known["a"].holds for known in pool.map(work, range(4)))
+        assert all(known["a"].is_current for known in pool.map(work, range(4)))
     assert len(table(warehouse)) == 5
     assert columns(warehouse).count("previous_hash") == 1
 
@@ -466,7 +467,7 @@ def test_log_that_is_only_read_is_not_given_its_column(old_log, open_delivery_lo
     before = columns(warehouse), table(warehouse)
     known = open_delivery_log(read_only=True).known(["a", "b"])
 
-    assert (set(known), known["a"].holds) == ({"a"}, True)
+    assert (set(known), known["a"].is_current) == ({"a"}, True)
     assert (columns(warehouse), table(warehouse)) == before
 
 

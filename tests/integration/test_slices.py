@@ -28,8 +28,8 @@ DAY = Window(START, START + dt.timedelta(days=1))
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of few events."""
-    monkeypatch.setattr(scans, "_LEAST_ITEMS", 50)
-    monkeypatch.setattr(scans, "_SPARE", 100)
+    monkeypatch.setattr(scans, "_MIN_SLICE_ITEMS", 50)
+    monkeypatch.setattr(scans, "_EXTRA_REQUESTS", 100)
 
 
 def _raw(value: Any) -> msgspec.Raw:
@@ -59,7 +59,7 @@ def test_the_same_table(engine, warehouse):
     assert many.requests > 40
     assert rows(warehouse, "many") == rows(warehouse, "one")
     assert len(rows(warehouse, "one")) == one.loaded == many.loaded == many.held < 2500
-    assert one.read == many.read == many.announced == 2500
+    assert one.read == many.read == many.reported_total == 2500
 
 
 def test_the_same_table_from_a_sequence(sandbox, sequence_conn, warehouse):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.operators.sequence import SequenceVoidUsageEventsOperator
-from airflow_provider_sequence.pipelines.delivery_log import body_hash
+from airflow_provider_sequence.pipelines.delivery_log import hash_body
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import on_sqlite
@@ -66,7 +66,7 @@ def test_log_keeps_the_voided_body(sandbox, warehouse):
 
     first, last = [each["body"] for each in sandbox.ledger()["items"] if each["customerEventId"] == "a"]
     entry = "SELECT status, body_hash, previous_hash FROM deliveries WHERE customer_event_id = 'a'"
-    assert warehouse.rows(entry) == [("voided", body_hash(last.encode()), body_hash(first.encode()))]
+    assert warehouse.rows(entry) == [("voided", hash_body(last.encode()), hash_body(first.encode()))]
     assert status(warehouse)["b"] == "delivered"
 
 

@@ -79,7 +79,7 @@ def test_wheel_declares_the_provider(wheel):
 def test_wheel_asks_for_what_the_package_imports(wheel):
     required = re.findall(r"^Requires-Dist: ([A-Za-z0-9._-]+)[^;\n]*$", read(wheel, "METADATA"), re.MULTILINE)
 
-    assert {"apache-airflow", "msgspec", "requests", "sqlalchemy", "tenacity"} <= set(required)
+    assert {"apache-airflow", "msgspec", "requests", "sqlalchemy"} <= set(required)
     assert not {"pytest", "fastapi", "uvicorn"} & set(required)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import tenacity
 
 from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.http import transport
 from tests.support.server import CREDENTIALS, Server, server
 from tests.unit.loopback import Loopback
 
@@ -24,10 +24,8 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries without the waiting: the same backoff, fifty times as fast."""
-    slow = tenacity.wait_random_exponential.__call__
-    monkeypatch.setattr(
-        tenacity.wait_random_exponential, "__call__", lambda self, state: slow(self, state) / 50
-    )
+    for name in ("INITIAL_BACKOFF", "MAX_BACKOFF"):
+        monkeypatch.setattr(transport, name, getattr(transport, name) / 50)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.warehouse.key_order import KeyOrder
+from airflow_provider_sequence.warehouse.staging import _KeyOrder as KeyOrder
 
 PAGES = st.lists(st.lists(st.text("abc", max_size=2), max_size=4), max_size=4)
 
@@ -13,7 +13,7 @@ PAGES = st.lists(st.lists(st.text("abc", max_size=2), max_size=4), max_size=4)
 def ordered(pages: list[list[str]]) -> KeyOrder:
     order = KeyOrder()
     for page in pages:
-        order.take(page)
+        order.add(page)
     return order
 
 
@@ -25,6 +25,6 @@ def test_keys_in_order(pages):
     keys = [key for page in pages for key in page]
     different = sorted(set(keys))
     order = ordered(pages)
-    assert order.number == len(keys)
-    assert order.falls == (keys == different[::-1])
-    assert order.all_different == (keys in (different, different[::-1]))
+    assert order.count == len(keys)
+    assert order.is_descending == (keys == different[::-1])
+    assert order.is_strict == (keys in (different, different[::-1]))

@@ -22,9 +22,10 @@ from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
     SequenceUnavailableError,
 )
-from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery, body_hash
-from airflow_provider_sequence.pipelines.push.outcomes import Outcome, RunState, Status
-from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery, hash_body
+from airflow_provider_sequence.pipelines.push.delivery_state import RunState
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.summary import PushSummary, RejectionLimit
 from tests.support.server import Server
 from tests.unit.loopback import Loopback, Reply, created
@@ -61,7 +62,9 @@ class Memory:
 
     def known(self, event_ids: Sequence[str]) -> Mapping[str, KnownDelivery]:
         self.threads.add(threading.current_thread())
-        return {key: KnownDelivery(self.hashes[key], holds=True) for key in event_ids if key in self.hashes}
+        return {
+            key: KnownDelivery(self.hashes[key], is_current=True) for key in event_ids if key in self.hashes
+        }
 
     def record(self, outcomes: Sequence[Outcome], pending_ids: Container[str | None]) -> None:
         self.threads.add(threading.current_thread())
@@ -73,7 +76,7 @@ class Memory:
     def was_unchanged(self, event_id: str) -> bool:
         return False
 
-    def doubt(self, event_ids: Sequence[str]) -> None:
+    def mark_in_doubt(self, event_ids: Sequence[str]) -> None:
         self.threads.add(threading.current_thread())
         for key in event_ids:
             self.hashes.pop(key, None)
@@ -106,7 +109,7 @@ class TestOutcomes:
         rows = [row(f"e-{n % 40}", n) if n % 7 else row(None, n) for n in range(120)]
         memory = Memory()
         summary = push(
-            make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
+            map_rows(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, threads=lanes, state=memory
         )
         outcomes = memory.by_row()
         assert sorted(outcomes) == list(range(1, 121))
@@ -120,14 +123,14 @@ class TestOutcomes:
 
     def test_a_delivered_row(self, server, client):
         memory = Memory()
-        summary = push(make_events([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, memory=memory)
+        summary = push(map_rows([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, threads=2, state=memory)
         [stored] = received(server)
         [outcome] = memory.outcomes
         assert outcome == Outcome(
             row=1,
             status=Status.DELIVERED,
             event_id="e",
-            body_hash=body_hash(MAKE_EVENT(row("e", 1)).body),
+            body_hash=hash_body(MAKE_EVENT(row("e", 1)).body),
             sequence_id=stored["id"],
             http_status=outcome.http_status,
         )
@@ -138,11 +141,11 @@ class TestOutcomes:
     def test_an_unchanged_row_costs_no_request(self, server, client):
         rows = [row("old", 1), row("changed", 2), row("new", 3)]
         hashes = {
-            "old": body_hash(MAKE_EVENT(row("old", 1)).body),
-            "changed": body_hash(MAKE_EVENT(row("changed", 1)).body),
+            "old": hash_body(MAKE_EVENT(row("old", 1)).body),
+            "changed": hash_body(MAKE_EVENT(row("changed", 1)).body),
         }
         memory = Memory(hashes)
-        summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, memory=memory)
+        summary = push(map_rows([rows], MAKE_EVENT), client, USAGE_EVENTS, threads=2, state=memory)
         assert {r: o.status for r, o in memory.by_row().items()} == {
             1: Status.UNCHANGED,
             2: Status.DELIVERED,
@@ -154,7 +157,7 @@ class TestOutcomes:
     def test_a_row_that_can_not_become_an_event(self, server, client):
         memory = Memory()
         rows = [row("a"), row("b", float("nan")), row("c", alias=None), row("d")]
-        summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, memory=memory)
+        summary = push(map_rows([rows], MAKE_EVENT), client, USAGE_EVENTS, threads=2, state=memory)
         outcomes = memory.by_row()
         assert set(newest(server)) == {"a", "d"}
         assert outcomes[2].status == outcomes[3].status == Status.REJECTED
@@ -176,7 +179,7 @@ class TestOutcomes:
         memory = Memory()
         rows = [row(f"e-{n}", n) for n in range(30)]
         summary = push(
-            make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
+            map_rows(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, threads=lanes, state=memory
         )
         outcomes = memory.by_row()
         assert newest(server) == {f"e-{n}": n for n in range(30) if n not in {3, 17}}
@@ -199,40 +202,40 @@ class TestOutcomes:
         server.fault(kind="status", status=400, match={"customerEventId": "e"}, times=1)
         memory = Memory()
         push(
-            make_events([[row("e", 1), row("e", 2)]], MAKE_EVENT),
+            map_rows([[row("e", 1), row("e", 2)]], MAKE_EVENT),
             client,
             USAGE_EVENTS,
-            lanes=4,
-            memory=memory,
+            threads=4,
+            state=memory,
         )
         assert [memory.by_row()[n].status for n in (1, 2)] == [Status.REJECTED, Status.DELIVERED]
         assert newest(server) == {"e": 2}
 
     def test_no_rows(self, server, client):
         memory = Memory()
-        summary = push(make_events([], MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
+        summary = push(map_rows([], MAKE_EVENT), client, USAGE_EVENTS, threads=4, state=memory)
         assert (summary.rows, dict(summary.counts), summary.requests, memory.outcomes) == (0, {}, 0, [])
-        assert push(make_events([[], []], MAKE_EVENT), client, USAGE_EVENTS, lanes=4).rows == 0
+        assert push(map_rows([[], []], MAKE_EVENT), client, USAGE_EVENTS, threads=4).rows == 0
         assert server.summary()["requests"] == 0
 
     def test_seat_events(self, server, client):
         columns = ["customer_event_id", "customer_alias", "seat_type", "event_timestamp", "total"]
         mapper = EventMapper(SEAT_EVENT, columns)
         rows = [(f"s-{n}", "acme", "admin", AT, n) for n in range(5)]
-        summary = push(make_events([rows], mapper), client, SEAT_EVENTS, lanes=2)
+        summary = push(map_rows([rows], mapper), client, SEAT_EVENTS, threads=2)
         assert summary.counts == {Status.DELIVERED: 5}
         assert server.summary()["seat_events"] == 5
 
     def test_without_a_memory_every_run_sends_every_row(self, server, client):
         rows = [row(f"e-{n}", n) for n in range(3)]
         for memory in [{}, {"memory": RunState()}]:
-            summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2, **memory)
+            summary = push(map_rows([rows], MAKE_EVENT), client, USAGE_EVENTS, threads=2, **memory)
             assert summary.counts == {Status.DELIVERED: 3}
             assert summary.requests == 3
         assert len(received(server)) == 6
 
     def test_a_row_that_is_there_twice_is_one_event(self, server, client):
-        summary = push(make_events([[row("e", 1)] * 5], MAKE_EVENT), client, USAGE_EVENTS, lanes=4)
+        summary = push(map_rows([[row("e", 1)] * 5], MAKE_EVENT), client, USAGE_EVENTS, threads=4)
         assert newest(server) == {"e": 1}
         assert summary.rows == summary.counts.total() == 5
         assert set(summary.counts) <= {Status.DELIVERED, Status.UNCHANGED}
@@ -250,7 +253,7 @@ class TestOutcomes:
             row("nan", float("nan"), alias="Hunter2"),
             *[row(None)] * 30,
         ]
-        summary = push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=2)
+        summary = push(map_rows([rows], MAKE_EVENT), client, USAGE_EVENTS, threads=2)
         shown = summary.as_dict()
         text = json.dumps(shown)
         assert {"rows", "delivered", "unchanged", "rejected", "requests", "seconds"} <= set(shown)
@@ -265,11 +268,11 @@ class TestOutcomes:
         """Database connections do not like to change threads."""
         memory = Memory()
         push(
-            make_events(in_batches([row(f"e-{n}") for n in range(50)]), MAKE_EVENT),
+            map_rows(in_batches([row(f"e-{n}") for n in range(50)]), MAKE_EVENT),
             client,
             USAGE_EVENTS,
-            lanes=4,
-            memory=memory,
+            threads=4,
+            state=memory,
         )
         assert memory.threads == {threading.current_thread()}
 
@@ -277,10 +280,10 @@ class TestOutcomes:
         seen: list[int] = []
         rows = [row(f"e-{n}") for n in range(30)]
         push(
-            make_events(in_batches(rows), MAKE_EVENT),
+            map_rows(in_batches(rows), MAKE_EVENT),
             client,
             USAGE_EVENTS,
-            lanes=2,
+            threads=2,
             on_progress=lambda s: seen.append(s.rows),
         )
         assert seen == sorted(seen)
@@ -297,9 +300,7 @@ class TestLastRowWins:
         server.reset()
         rows = [row(key, n) for n, key in enumerate(keys)]
         memory = Memory()
-        push(
-            make_events(in_batches(rows, size), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
-        )
+        push(map_rows(in_batches(rows, size), MAKE_EVENT), client, USAGE_EVENTS, threads=lanes, state=memory)
         assert newest(server) == {key: n for n, key in enumerate(keys)}
         assert sorted(memory.by_row()) == list(range(1, len(rows) + 1))
 
@@ -316,7 +317,7 @@ class TestLastRowWins:
         client = connect(server, deadline=20)
         memory = Memory()
         summary = push(
-            make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory
+            map_rows(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, threads=lanes, state=memory
         )
         assert newest(server) == {key: n for n, key in enumerate(keys)}
         assert summary.counts == {Status.DELIVERED: len(rows)}
@@ -333,32 +334,32 @@ class TestLastRowWins:
         """There and back again: a row that says what the log says still counts, if another came in between."""
         server.reset()
         for key, n in before.items():
-            push(make_events([[row(key, n)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=1)
-        memory = Memory({key: body_hash(MAKE_EVENT(row(key, n)).body) for key, n in before.items()})
+            push(map_rows([[row(key, n)]], MAKE_EVENT), client, USAGE_EVENTS, threads=1)
+        memory = Memory({key: hash_body(MAKE_EVENT(row(key, n)).body) for key, n in before.items()})
         rows = [row(key, n) for key, n in versions]
-        push(make_events(in_batches(rows, 5), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory)
+        push(map_rows(in_batches(rows, 5), MAKE_EVENT), client, USAGE_EVENTS, threads=lanes, state=memory)
         assert newest(server) == before | dict(versions)
         assert sorted(memory.by_row()) == list(range(1, len(rows) + 1))
 
     def test_there_and_back_again(self, server, client):
-        push(make_events([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=1)
-        memory = Memory({"e": body_hash(MAKE_EVENT(row("e", 1)).body)})
+        push(map_rows([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, threads=1)
+        memory = Memory({"e": hash_body(MAKE_EVENT(row("e", 1)).body)})
         rows = [row("e", 1), row("e", 2), row("e", 1)]
-        push(make_events([rows], MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(map_rows([rows], MAKE_EVENT), client, USAGE_EVENTS, threads=4, state=memory)
         assert newest(server) == {"e": 1}
         assert memory.by_row()[2].status == Status.DELIVERED
         assert memory.by_row()[3].status == Status.DELIVERED
 
     def test_a_refused_version_in_between_changes_nothing(self, server, client):
-        push(make_events([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, lanes=1)
+        push(map_rows([[row("e", 1)]], MAKE_EVENT), client, USAGE_EVENTS, threads=1)
         server.fault(kind="status", status=400, method="POST", times=1)
-        memory = Memory({"e": body_hash(MAKE_EVENT(row("e", 1)).body)})
+        memory = Memory({"e": hash_body(MAKE_EVENT(row("e", 1)).body)})
         push(
-            make_events([[row("e", 2), row("e", 1)]], MAKE_EVENT),
+            map_rows([[row("e", 2), row("e", 1)]], MAKE_EVENT),
             client,
             USAGE_EVENTS,
-            lanes=4,
-            memory=memory,
+            threads=4,
+            state=memory,
         )
         assert newest(server) == {"e": 1}
         assert memory.by_row()[1].status == Status.REJECTED
@@ -384,7 +385,7 @@ class TestLastRowWins:
 
         loopback.answers = [respond]
         rows = [row(f"e-{n % 5}", n) for n in range(200)]
-        push(make_events(in_batches(rows), MAKE_EVENT), connect(loopback), USAGE_EVENTS, lanes=8)
+        push(map_rows(in_batches(rows), MAKE_EVENT), connect(loopback), USAGE_EVENTS, threads=8)
         assert overlaps == []
         assert most > 1, "nothing was sent side by side"
         order: dict[str, list[int]] = {}
@@ -409,10 +410,10 @@ class TestLastRowWins:
 
         loopback.answers = [respond]
         push(
-            make_events(in_batches([row(f"e-{n}", n) for n in range(100)]), MAKE_EVENT),
+            map_rows(in_batches([row(f"e-{n}", n) for n in range(100)]), MAKE_EVENT),
             connect(loopback),
             USAGE_EVENTS,
-            lanes=3,
+            threads=3,
         )
         assert most == 3
 
@@ -437,7 +438,7 @@ class TestOutage:
         memory = Memory()
         rows = [row(f"e-{n}", n) for n in range(100)]
         with pytest.raises(error):
-            push(make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=lanes, memory=memory)
+            push(map_rows(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, threads=lanes, state=memory)
         outcomes = memory.by_row()
         assert {outcome.status for outcome in outcomes.values()} == {Status.DELIVERED}
         stored = {item["id"]: item["customerEventId"] for item in received(server)}
@@ -451,15 +452,15 @@ class TestOutage:
         server.fault(kind="status", status=401, after_n=50, times=1)
         with pytest.raises(SequenceAuthenticationError):
             push(
-                make_events(in_batches(rows), MAKE_EVENT),
+                map_rows(in_batches(rows), MAKE_EVENT),
                 connect(server),
                 USAGE_EVENTS,
-                lanes=4,
-                memory=memory,
+                threads=4,
+                state=memory,
             )
         sent_before = server.summary()["applied"]
         memory.outcomes.clear()
-        push(make_events(in_batches(rows), MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=4, memory=memory)
+        push(map_rows(in_batches(rows), MAKE_EVENT), connect(server), USAGE_EVENTS, threads=4, state=memory)
         assert newest(server) == {f"e-{n % 60}": n for n in range(100)}
         assert sorted(memory.by_row()) == list(range(1, 101))
         assert sent_before >= 50
@@ -467,19 +468,19 @@ class TestOutage:
     def test_a_body_whose_answer_was_lost_does_not_count_as_the_old_one(self, server, connect):
         """The log holds the first version, Sequence perhaps the second: a row that is the first again must be sent."""
         memory = Memory()
-        push(make_events([[row("e", 1)]], MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=1, memory=memory)
+        push(map_rows([[row("e", 1)]], MAKE_EVENT), connect(server), USAGE_EVENTS, threads=1, state=memory)
         server.fault(kind="reset_after", method="POST")
         with pytest.raises(SequenceUnavailableError):
             push(
-                make_events([[row("e", 2)]], MAKE_EVENT),
+                map_rows([[row("e", 2)]], MAKE_EVENT),
                 connect(server, deadline=0.2),
                 USAGE_EVENTS,
-                lanes=1,
-                memory=memory,
+                threads=1,
+                state=memory,
             )
         server.clear_faults()
         assert newest(server) == {"e": 2}
-        push(make_events([[row("e", 1)]], MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=1, memory=memory)
+        push(map_rows([[row("e", 1)]], MAKE_EVENT), connect(server), USAGE_EVENTS, threads=1, state=memory)
         assert newest(server) == {"e": 1}
 
     def test_what_was_answered_is_remembered_and_only_that(self, server, client):
@@ -493,13 +494,13 @@ class TestOutage:
 
         memory = Suspicious()
         rows = [row(f"e-{n}", n) for n in range(150)]
-        push(make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(map_rows(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, threads=4, state=memory)
         assert len(memory.outcomes) == 150
 
     def test_the_order_of_outcomes_of_one_id_is_that_of_the_answers(self, server, client):
         memory = Memory()
         rows = [row(f"e-{n % 3}", n) for n in range(60)]
-        push(make_events(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
+        push(map_rows(in_batches(rows), MAKE_EVENT), client, USAGE_EVENTS, threads=4, state=memory)
         for key in ["e-0", "e-1", "e-2"]:
             numbers = [outcome.row for outcome in memory.outcomes if outcome.event_id == key]
             assert numbers == sorted(numbers)
@@ -511,11 +512,11 @@ class TestOutage:
 
         with pytest.raises(OSError, match="disk is full"):
             push(
-                make_events(in_batches([row(f"e-{n}") for n in range(30)]), MAKE_EVENT),
+                map_rows(in_batches([row(f"e-{n}") for n in range(30)]), MAKE_EVENT),
                 client,
                 USAGE_EVENTS,
-                lanes=4,
-                memory=Full(),
+                threads=4,
+                state=Full(),
             )
 
     def test_a_log_that_can_not_be_read_ends_the_task_before_anything_is_sent(self, server, client):
@@ -524,7 +525,7 @@ class TestOutage:
                 raise OSError("no connection")
 
         with pytest.raises(OSError, match="no connection"):
-            push(make_events([[row("e")]], MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=Away())
+            push(map_rows([[row("e")]], MAKE_EVENT), client, USAGE_EVENTS, threads=4, state=Away())
         assert server.summary()["posts_received"] == 0
 
     def test_a_query_that_fails_half_way_ends_the_task(self, server, client):
@@ -534,7 +535,7 @@ class TestOutage:
 
         memory = Memory()
         with pytest.raises(OSError, match="warehouse is away"):
-            push(make_events(batches(), MAKE_EVENT), client, USAGE_EVENTS, lanes=4, memory=memory)
+            push(map_rows(batches(), MAKE_EVENT), client, USAGE_EVENTS, threads=4, state=memory)
         stored = {item["id"] for item in received(server)}
         assert {outcome.sequence_id for outcome in memory.outcomes} == stored
         assert all(outcome.status == Status.DELIVERED for outcome in memory.outcomes)
@@ -545,20 +546,20 @@ class TestOutage:
 
         memory = Memory()
         with pytest.raises(ZeroDivisionError):
-            push(make_events([[row("e")]], broken), client, USAGE_EVENTS, lanes=2, memory=memory)
+            push(map_rows([[row("e")]], broken), client, USAGE_EVENTS, threads=2, state=memory)
         assert memory.outcomes == []
 
     def test_no_thread_is_left_behind(self, server, connect):
         before = set(threading.enumerate())
         push(
-            make_events(in_batches([row(f"e-{n}") for n in range(20)]), MAKE_EVENT),
+            map_rows(in_batches([row(f"e-{n}") for n in range(20)]), MAKE_EVENT),
             connect(server),
             USAGE_EVENTS,
-            lanes=8,
+            threads=8,
         )
         server.fault(kind="status", status=401)
         with pytest.raises(SequenceAuthenticationError):
-            push(make_events([[row("e")]], MAKE_EVENT), connect(server), USAGE_EVENTS, lanes=8)
+            push(map_rows([[row("e")]], MAKE_EVENT), connect(server), USAGE_EVENTS, threads=8)
         until = time.monotonic() + 2
         while set(threading.enumerate()) - before and time.monotonic() < until:
             time.sleep(0.01)
@@ -607,7 +608,7 @@ class TestConstantMemory:
 
         timer = threading.Timer(0.7, open_gate.set)  # by then, whoever does not hold back has read everything
         timer.start()
-        summary = push(make_events(batches(), MAKE_EVENT), FastClient(note), USAGE_EVENTS, lanes=4)  # type: ignore[arg-type]
+        summary = push(map_rows(batches(), MAKE_EVENT), FastClient(note), USAGE_EVENTS, threads=4)  # type: ignore[arg-type]
         timer.cancel()
         assert summary.rows == sent == total
         assert most < total / 3
@@ -623,8 +624,8 @@ class TestConstantMemory:
         timer = threading.Timer(0.5, open_gate.set)
         timer.start()
         client = FastClient(lambda: open_gate.wait(10))
-        memory = Memory({"e": body_hash(MAKE_EVENT(row("e", 1)).body)})
-        push(make_events(batches(), MAKE_EVENT), client, USAGE_EVENTS, lanes=1, memory=memory)  # type: ignore[arg-type]
+        memory = Memory({"e": hash_body(MAKE_EVENT(row("e", 1)).body)})
+        push(map_rows(batches(), MAKE_EVENT), client, USAGE_EVENTS, threads=1, state=memory)  # type: ignore[arg-type]
         timer.cancel()
         assert client.bodies["e"] == MAKE_EVENT(row("e", 1)).body
         assert len(memory.by_row()) == 1502
@@ -642,18 +643,18 @@ class TestConstantMemory:
 
         rows = [row(str(n), n) for n in range(8000)]
         push(
-            make_events(in_batches(rows, 500), MAKE_EVENT),
+            map_rows(in_batches(rows, 500), MAKE_EVENT),
             FastClient(note),
             USAGE_EVENTS,
-            lanes=2,
-            memory=memory,
+            threads=2,
+            state=memory,
         )  # type: ignore[arg-type]
         assert len(memory.outcomes) == 8000
         assert max(lags) < 4000
 
     def test_rejected_rows_are_not_all_kept(self):
         rows = ([row(None)] * 500 for _ in range(10))
-        summary = push(make_events(rows, MAKE_EVENT), FastClient(lambda: None), USAGE_EVENTS, lanes=2)  # type: ignore[arg-type]
+        summary = push(map_rows(rows, MAKE_EVENT), FastClient(lambda: None), USAGE_EVENTS, threads=2)  # type: ignore[arg-type]
         assert summary.counts == {Status.REJECTED: 5000}
         assert 1 <= len(summary.first_rejected) <= 100
         assert [outcome.row for outcome in summary.first_rejected] == list(
@@ -761,8 +762,8 @@ class TestRejectionLimit:
 class TestBodyHash:
     def test_may_never_change(self):
         """Delivery logs hold it: another hash would send every row again."""
-        assert body_hash(b'{"customerEventId":"e"}') == PINNED
-        assert body_hash(b"") != body_hash(b" ")
+        assert hash_body(b'{"customerEventId":"e"}') == PINNED
+        assert hash_body(b"") != hash_body(b" ")
 
 
 PINNED = "0340e142fc7bb0a26cdd0eeeb69bd400"

@@ -21,7 +21,7 @@ from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceAuthenticationError
 from airflow_provider_sequence.pipelines.pull import scans
-from airflow_provider_sequence.pipelines.pull.readers import read_concurrently
+from airflow_provider_sequence.pipelines.pull.readers import ReaderPool
 from airflow_provider_sequence.pipelines.pull.scans import ListScan
 from tests.support.account import Account
 
@@ -32,10 +32,11 @@ MONTH = Window(START, END)
 
 def read(account: Any, threads: int, window: Window = MONTH) -> Counter[str]:
     """Read a window; how often each event that is wanted came."""
-    walk = ListScan(account, USAGE_EVENTS.select({}, window), itertools.count())
+    scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, window))
     came: Counter[str] = Counter()
-    for each, page in read_concurrently([walk], threads, account.close):
-        came.update(USAGE_EVENTS.id_of(item) for item in page.items if each.wants(item))
+    with ReaderPool([scan], threads, account.close) as pages:
+        for each, page in pages:
+            came.update(USAGE_EVENTS.id_of(item) for item in page.items if each.wants(item))
     return came
 
 
@@ -58,9 +59,9 @@ SHAPES: dict[str, Callable[[int], list[dt.datetime]]] = {
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of few events and any length."""
-    monkeypatch.setattr(scans, "_LEAST_ITEMS", 20)
-    monkeypatch.setattr(scans, "_SPARE", 100)
-    monkeypatch.setattr(scans, "_SHORTEST", dt.timedelta(seconds=1))
+    monkeypatch.setattr(scans, "_MIN_SLICE_ITEMS", 20)
+    monkeypatch.setattr(scans, "_EXTRA_REQUESTS", 100)
+    monkeypatch.setattr(scans, "_MIN_SLICE", dt.timedelta(seconds=1))
 
 
 class TestRequests:
@@ -85,8 +86,8 @@ class TestRequests:
     def test_no_more_slices_than_use_the_limit(self, seconds, items):
         """1,500 requests a minute keep two threads busy that wait 0.08 seconds for each answer."""
         account: Any = Account([], per_minute=1500)
-        walk = ListScan(account, USAGE_EVENTS.select({}, MONTH), itertools.count())
-        slices: list[Any] = walk.cut(Page([], "next", 100_000), 8, seconds)
+        scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
+        slices: list[Any] = scan.split(Page([], "next", 100_000), 8, seconds)
         assert {each.cuts.items for each in slices} == ({items} if items else set())
 
     def test_a_short_list_is_not_cut(self):
@@ -112,9 +113,9 @@ class TestNothingIsLostOrDoubled:
     )
     def test_events_on_the_cuts(self, seconds, threads, inclusive):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scans, "_LEAST_ITEMS", 5)
-            patch.setattr(scans, "_SPARE", 100)
-            patch.setattr(scans, "_SHORTEST", dt.timedelta(seconds=1))
+            patch.setattr(scans, "_MIN_SLICE_ITEMS", 5)
+            patch.setattr(scans, "_EXTRA_REQUESTS", 100)
+            patch.setattr(scans, "_MIN_SLICE", dt.timedelta(seconds=1))
             patch.setattr("tests.support.account.PAGE", 4)
             times = [START + dt.timedelta(seconds=second) for second in seconds]
             window = Window(START, START + dt.timedelta(hours=1))
@@ -176,25 +177,23 @@ class TestTheEnd:
         assert account.closed
         assert not readers()
 
-    def test_who_goes_away_early_leaves_none_behind(self, small):
+    def test_early_exit_leaves_no_thread_behind(self, small):
         account = Slow(evenly(50_000))
-        pages = read_concurrently(
-            [ListScan(account, USAGE_EVENTS.select({}, MONTH), itertools.count())], 4, account.close
-        )
-        assert isinstance(next(pages)[1], Page)
-        pages.close()
+        scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
+        pool = ReaderPool([scan], 4, account.close)
+        assert isinstance(next(pool.__enter__())[1], Page)
+        pool.__exit__(KeyboardInterrupt, None, None)
         assert account.closed
         assert not readers()
         assert account.requests_sent < 200
 
-    def test_pages_are_read_no_faster_than_they_are_taken(self, small):
+    def test_buffer_of_pages_is_bounded(self, small):
         account = Account(evenly(50_000))
-        pages = read_concurrently(
-            [ListScan(account, USAGE_EVENTS.select({}, MONTH), itertools.count())], 4, account.close
-        )
-        next(pages)
-        before = -1
-        while before < (before := account.requests_sent):
-            time.sleep(0.3)
-        assert account.requests_sent < 100
-        pages.close()
+        scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
+        with ReaderPool([scan], 4, account.close) as pages:
+            next(pages)
+            before = -1
+            while before < (before := account.requests_sent):
+                time.sleep(0.3)
+            assert account.requests_sent < 100
+        assert not readers()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_sequence.api.events import SEAT_EVENT, EventMapper
 from airflow_provider_sequence.api.resources import SEAT_EVENTS
 from airflow_provider_sequence.exceptions import InvalidEventError
-from airflow_provider_sequence.pipelines.push.pipeline import make_events, push
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.sort import MappedRow, sort_by_time
 from tests.support.server import Server
 
@@ -77,7 +77,7 @@ def test_what_counts_in_the_end_goes_out_in_time_order_and_after_what_it_superse
     last_row = {event.id: number for number, event in sorted(sent, key=lambda pair: pair[0])}
     of_id = defaultdict(list)
     for number, event in sent:
-        of_id[event.id].append((number, event.lane))
+        of_id[event.id].append((number, event.ordering_key))
     for numbers in of_id.values():
         assert [number for number, _ in numbers] == sorted(number for number, _ in numbers)
         assert len({lane for _, lane in numbers}) == 1
@@ -85,8 +85,8 @@ def test_what_counts_in_the_end_goes_out_in_time_order_and_after_what_it_superse
     for number, event in sent:
         if last_row[event.id] == number:
             fields = body(event)
-            assert json.loads(event.lane) == [fields["customerAlias"], fields["seatType"]]
-            times[event.lane].append(fields["eventTimestamp"].removesuffix("Z"))
+            assert json.loads(event.ordering_key) == [fields["customerAlias"], fields["seatType"]]
+            times[event.ordering_key].append(fields["eventTimestamp"].removesuffix("Z"))
     assert all(each == sorted(each) for each in times.values())
 
 
@@ -98,7 +98,7 @@ def test_what_counts_in_the_end_goes_out_in_time_order_and_after_what_it_superse
 @given(ROWS)
 def test_sequence_receives_them_so_on_many_lanes(server, client, rows):
     server.start_over()
-    summary = push(make_events(iter([rows]), MAKE_EVENT), client, SEAT_EVENTS, lanes=8)
+    summary = push(map_rows(iter([rows]), MAKE_EVENT), client, SEAT_EVENTS, threads=8)
     assert sum(summary.counts.values()) == summary.rows == len(rows)
     good = [row for row in rows if row[4] is not None]
     last = {row[0]: row for row in good}

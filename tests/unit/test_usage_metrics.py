@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from airflow_provider_sequence.api.usage_metrics import (
-    TooLongToAddError,
+    TooManyDigitsError,
     add_up,
     aliases_to_ask,
     period_texts,
@@ -136,7 +136,7 @@ def test_sum_is_exact(values, total):
 
 
 def test_sum_beyond_all_measure_is_refused():
-    with pytest.raises(TooLongToAddError):
+    with pytest.raises(TooManyDigitsError):
         add_up([
             {"eventCount": 1, "value": Decimal("1E+2000")},
             {"eventCount": 1, "value": Decimal("1E-2000")},

@@ -1,20 +1,20 @@
-"""The only place that sends a request: one session, the credentials, the version, the retries and the limits."""
+"""Authenticated HTTP requests with retries and rate limits; the only place that sends a request."""
 
 from __future__ import annotations
 
-import functools
 import logging
+import random
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from itertools import count
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import requests
-import tenacity
 import urllib3
 from requests.auth import AuthBase
 
@@ -40,12 +40,13 @@ from airflow_provider_sequence.exceptions import (
     SequenceUnavailableError,
 )
 
-#: Seconds to wait before a second try, and the most to wait before a later one; each is drawn between 0 and that.
+#: Seconds of backoff before the second attempt, and the most before a later one; each pause is drawn from 0 to that.
 INITIAL_BACKOFF, MAX_BACKOFF = 1.0, 30.0
-#: How often an answer that can't be read is asked for again: a torn line mends itself, a wrong server does not.
+#: Attempts that may end in a response that can't be read: a truncated one is followed by a good one, a wrong server's
+#: is not.
 UNREADABLE_ATTEMPTS = 4
 
-_PASSING_STATUSES = frozenset({408, 425, *range(500, 600)})
+_RETRYABLE_STATUSES = frozenset({408, 425, *range(500, 600)})
 #: What a wrong base URL gives. It says nothing of an event, so no row may be rejected for it.
 _WRONG_ADDRESS_STATUSES = frozenset({404, 405, *range(300, 400)})
 _WRONG_ADDRESS_HINT = " (is the connection's host the base URL of the API?)"
@@ -53,13 +54,13 @@ _WRONG_ADDRESS_HINT = " (is the connection's host the base URL of the API?)"
 T = TypeVar("T")
 
 
-class _TryFailedError(Exception):
+class _RetryableError(Exception):
     """
-    A try failed in a way that may pass.
+    An attempt failed in a way that another attempt may not.
 
-    :param error: what to raise if no later try does better.
-    :param retry_after: seconds that the answer asked to wait.
-    :param unreadable: whether there was an answer, but none that can be read.
+    :param error: what to raise if no later attempt succeeds.
+    :param retry_after: seconds that the response asked to wait.
+    :param unreadable: whether there was a response, but none that can be read.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class _TryFailedError(Exception):
         self.unreadable = unreadable
 
 
-@dataclass(slots=True)
-class _Call:
-    """One request over all its tries."""
+@dataclass(frozen=True, slots=True)
+class _Request(Generic[T]):
+    """One request; the same for each of its attempts."""
 
     method: str
     path: str
@@ -80,14 +81,16 @@ class _Call:
     body: bytes | None
     headers: Mapping[str, str] | None
     limiter: RateLimiter
-    read: Callable[[bytes], Any]
-    failure: _TryFailedError | None = None
-    failing_since: float | None = None
-    unreadable: int = 0
+    read: Callable[[bytes], T]
+
+    @property
+    def target(self) -> str:
+        """Path and query, as they are sent."""
+        return self.path + (f"?{urlencode(self.query, safe=',')}" if self.query else "")
 
 
 class _NoQueries(logging.Filter):
-    """Keeps queries, which may hold customers' data, out of what urllib3 logs of our requests at level DEBUG."""
+    """Log filter that keeps queries, which may hold customers' data, out of what urllib3 logs at level DEBUG."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,18 +111,18 @@ logging.getLogger("urllib3.connectionpool").addFilter(_no_queries)
 
 class Transport:
     """
-    Sends requests, and sends them again where that may help.
+    HTTP transport of one API client: sends requests, and retries those that failed in a retryable way.
 
-    Threads may share it. What may pass is no connection, a timeout, a 429, a 5xx, and an answer that can't be read.
+    Thread-safe. Retryable are: no connection, a timeout, a 429, a 5xx, and a response that can't be read.
 
     :param base_url: address of the API.
     :param client_id: the API client's id.
     :param client_secret: the API client's secret.
     :param headers: headers of every request.
     :param per_minute: limits of the account by the names of the rate budgets.
-    :param timeout: seconds without a byte of the answer after which a try has failed.
+    :param timeout: seconds without a byte of the response after which an attempt has failed.
     :param deadline: seconds after which a request that keeps failing is given up.
-    :param connections: connections that are kept open.
+    :param connections: size of the connection pool.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -151,13 +154,7 @@ class Transport:
         self._limiters = {name: RateLimiter(limit, wait=self._pause) for name, limit in per_minute.items()}
         self._count_lock = threading.Lock()
         self._requests = 0
-        self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_TryFailedError),
-            wait=_wait,
-            stop=functools.partial(_gives_up, deadline=deadline),
-            sleep=self._pause,
-            reraise=True,
-        )
+        self._deadline = deadline
 
         _no_queries.hosts.add(urlsplit(self.base_url).hostname)
         self._session = requests.Session()
@@ -166,7 +163,7 @@ class Transport:
             "Accept": "application/json",
             **headers,
         })
-        self._connections = ConnectionPool(
+        self._pool = ConnectionPool(
             self._session,
             self.base_url,
             timeout=(min(CONNECT_TIMEOUT, timeout), timeout),
@@ -175,12 +172,12 @@ class Transport:
 
     @property
     def requests_sent(self) -> int:
-        """Requests sent so far, each try counted."""
+        """Requests sent so far, each attempt counted."""
         return self._requests
 
     @property
     def requests_throttled(self) -> int:
-        """Requests that were answered with a 429."""
+        """Requests that got a 429."""
         return sum(limiter.throttled_requests for limiter in self._limiters.values())
 
     @property
@@ -189,7 +186,7 @@ class Transport:
         return self._closed.is_set()
 
     def close(self) -> None:
-        """Close the connections and end every wait for a turn or a retry."""
+        """Close the connection pool and end every wait for a slot or a retry."""
         self._closed.set()
         self._session.close()
 
@@ -206,31 +203,25 @@ class Transport:
         retry: bool = True,
     ) -> T:
         """
-        Send one request, again and again where that may help, and read its answer.
+        Send one request, retry it where that may help, and read the response.
 
         :param path: path below the base URL, starting with ``/``.
-        :param read: makes the answer's body into what is returned; raises msgspec.MsgspecError if it can't.
+        :param read: makes the response's body into what is returned; raises msgspec.MsgspecError if it can't.
         :param query: names and values, not yet percent-encoded.
         :param body: JSON.
-        :param headers: headers of this request alone, the same at each try.
+        :param headers: headers of this request alone, the same at each attempt.
         :param budget: the rate budget that the request counts in.
-        :param retry: whether to try more than once.
+        :param retry: whether to make more than one attempt.
         :raises SequenceAuthenticationError: on 401 and 403.
         :raises SequenceRejectedError: on any other status below 500 that a retry won't change.
-        :raises SequenceResponseError: if the base URL seems wrong (404, a redirect), or the answer can't be read.
-        :raises SequenceUnavailableError: if no answer came before the deadline.
+        :raises SequenceResponseError: if the base URL seems wrong (404, a redirect), or the response can't be read.
+        :raises SequenceUnavailableError: if no response came before the deadline.
         :raises SequenceClientClosedError: if the client is closed meanwhile.
         """
-        call = _Call(method, path, query, body, headers, self._limiters[budget], read)
+        request = _Request(method, path, query, body, headers, self._limiters[budget], read)
         try:
-            try:
-                return cast("T", self._try(call))
-            except _TryFailedError:
-                if not retry:
-                    raise
-                # Only now: tenacity costs a tenth of a request, and most need one try.
-                return cast("T", self._retrying(self._try_again, call))
-        except _TryFailedError as e:
+            return self._with_retries(request, self._deadline if retry else 0.0)
+        except _RetryableError as e:
             error = e.error
         except SequenceApiError as e:
             error = e
@@ -245,66 +236,64 @@ class Transport:
             error_type=redact(error.error_type, private) if error.error_type else None,
         )
 
-    def _try(self, call: _Call) -> Any:
-        turn = call.limiter.acquire()
+    def _with_retries(self, request: _Request[T], deadline: float) -> T:
+        """Make attempts until one succeeds, or the request has been failing for as long as the deadline."""
+        failing_since: float | None = None
+        unreadable = 0
+        for attempt in count():
+            try:
+                return self._attempt(request)
+            except _RetryableError as e:
+                now = time.monotonic()
+                if failing_since is None:
+                    failing_since = now
+                unreadable += e.unreadable
+                asked = e.retry_after or 0.0
+                # After a 429 the limiter holds all threads back until it is time.
+                pause = 0.0 if e.error.status == 429 else max(asked, _backoff(attempt))
+                if unreadable >= UNREADABLE_ATTEMPTS or now - failing_since + max(asked, pause) >= deadline:
+                    raise
+            self._pause(pause)
+        raise AssertionError("attempts end by return or raise")
+
+    def _attempt(self, request: _Request[T]) -> T:
+        slot = request.limiter.acquire()
         if self._closed.is_set():
             raise SequenceClientClosedError("the client is closed")
         with self._count_lock:
             self._requests += 1
         try:
-            return self._send(call, turn)
-        except _TryFailedError as e:
-            if call.failing_since is None:
-                call.failing_since = time.monotonic()
-            call.unreadable += e.unreadable
-            call.failure = e
-            raise
-
-    def _try_again(self, call: _Call) -> Any:
-        # What failed before tenacity was asked is its first try.
-        failure, call.failure = call.failure, None
-        if failure is not None:
-            raise failure
-        return self._try(call)
-
-    def _send(self, call: _Call, turn: float) -> Any:
-        try:
-            response = self._connections.send(
-                call.method,
-                call.path + (f"?{urlencode(call.query, safe=',')}" if call.query else ""),
-                call.body,
-                call.headers,
-            )
+            response = self._pool.send(request.method, request.target, request.body, request.headers)
         except urllib3.exceptions.HTTPError as e:
-            raise _unanswered(call, *describe_failure(e)) from None
+            raise _no_response(request, *describe_failure(e)) from None
         try:
             body = response.read()
         except urllib3.exceptions.HTTPError as e:
-            raise _unanswered(call, *describe_failure(e, begun=True)) from None
+            raise _no_response(request, *describe_failure(e, begun=True)) from None
         status = response.status
         if status == 429:
             wait = parse_retry_after(response.headers)
-            call.limiter.throttled(turn, wait)
-            raise _TryFailedError(_error(SequenceUnavailableError, call, status, body), retry_after=wait)
-        call.limiter.passed(turn)
-        if status in _PASSING_STATUSES:
+            request.limiter.throttled(slot, wait)
+            raise _RetryableError(_error(SequenceUnavailableError, request, status, body), retry_after=wait)
+        request.limiter.passed(slot)
+        if status in _RETRYABLE_STATUSES:
             wait = parse_retry_after(response.headers)
-            raise _TryFailedError(_error(SequenceUnavailableError, call, status, body), retry_after=wait)
+            raise _RetryableError(_error(SequenceUnavailableError, request, status, body), retry_after=wait)
         if status in {401, 403}:
-            raise _error(SequenceAuthenticationError, call, status, body)
+            raise _error(SequenceAuthenticationError, request, status, body)
         if status in _WRONG_ADDRESS_STATUSES:
-            raise _error(SequenceResponseError, call, status, body, hint=_WRONG_ADDRESS_HINT)
+            raise _error(SequenceResponseError, request, status, body, hint=_WRONG_ADDRESS_HINT)
         if status >= 400:
-            raise _error(SequenceRejectedError, call, status, body)
+            raise _error(SequenceRejectedError, request, status, body)
         try:
-            return call.read(body)
+            return request.read(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             kind = response.headers.get("Content-Type", "no content type")
             reason = (
                 f"the answer ({len(body)} bytes, {kind}) is not what the API documents: {type(e).__name__}"
             )
-            raise _TryFailedError(
-                SequenceResponseError(call.method, call.path, reason, status=status), unreadable=True
+            raise _RetryableError(
+                SequenceResponseError(request.method, request.path, reason, status=status), unreadable=True
             ) from None
 
     def _pause(self, seconds: float) -> None:
@@ -312,19 +301,25 @@ class Transport:
             raise SequenceClientClosedError("the client was closed while a request waited")
 
 
-def _unanswered(call: _Call, reason: str, unreadable: bool) -> _TryFailedError:
-    return _TryFailedError(SequenceUnavailableError(call.method, call.path, reason), unreadable=unreadable)
+def _backoff(attempt: int) -> float:
+    """Seconds to wait after an attempt, counted from 0: exponential, with full jitter."""
+    return random.uniform(0, min(INITIAL_BACKOFF * 2 ** min(attempt, 30), MAX_BACKOFF))  # noqa: S311
+
+
+def _no_response(request: _Request[Any], reason: str, unreadable: bool) -> _RetryableError:
+    error = SequenceUnavailableError(request.method, request.path, reason)
+    return _RetryableError(error, unreadable=unreadable)
 
 
 def _error(
-    kind: type[SequenceApiError], call: _Call, status: int, body: bytes, hint: str = ""
+    kind: type[SequenceApiError], request: _Request[Any], status: int, body: bytes, hint: str = ""
 ) -> SequenceApiError:
     error_type, message = read_error(body)
-    return kind(call.method, call.path, message + hint, status=status, error_type=error_type)
+    return kind(request.method, request.path, message + hint, status=status, error_type=error_type)
 
 
 class _BasicAuth(AuthBase):
-    """Basic credentials in UTF-8; requests' own would write them in Latin-1."""
+    """HTTP Basic credentials in UTF-8; requests' own would write them in Latin-1."""
 
     def __init__(self, credentials: str) -> None:
         self._header = f"Basic {credentials}"
@@ -332,30 +327,6 @@ class _BasicAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = self._header
         return request
-
-
-_backoff = tenacity.wait_random_exponential(multiplier=INITIAL_BACKOFF, max=MAX_BACKOFF)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    failure = _failure(state)
-    if failure.error.status == 429:
-        return 0.0  # the limiter holds all threads back until it is time
-    return max(failure.retry_after or 0.0, _backoff(state))
-
-
-def _gives_up(state: tenacity.RetryCallState, *, deadline: float) -> bool:
-    call: _Call = state.args[0]
-    failing = time.monotonic() - (call.failing_since or time.monotonic())
-    ahead = max(_failure(state).retry_after or 0.0, state.upcoming_sleep)
-    return call.unreadable >= UNREADABLE_ATTEMPTS or failing + ahead > deadline
-
-
-def _failure(state: tenacity.RetryCallState) -> _TryFailedError:
-    failure = state.outcome.exception() if state.outcome is not None else None
-    if not isinstance(failure, _TryFailedError):
-        raise TypeError("only failed tries are retried")
-    return failure
 
 
 def _checked_base_url(url: str) -> str:

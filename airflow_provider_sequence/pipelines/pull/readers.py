@@ -1,4 +1,4 @@
-"""Walks made by several threads; what they read comes to one."""
+"""Reader threads: scan lists concurrently, and hand their pages to one consumer."""
 
 from __future__ import annotations
 
@@ -6,117 +6,109 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from airflow_provider_sequence.api.pagination import Page
-from airflow_provider_sequence.pipelines.pull.scans import Walk
+from airflow_provider_sequence.pipelines.pull.scans import ListScan
 
-#: Pages that may wait: the threads go on while those before are being loaded.
-_AHEAD = 64
+#: Pages that may wait for the consumer, so that the threads go on while it loads.
+_BUFFERED_PAGES = 64
 
 
-def read_concurrently(
-    walks: Iterable[Walk], threads: int, give_up: Callable[[], object]
-) -> Generator[tuple[Walk, Page]]:
+class ReaderPool:
     """
-    Read lists, each by one thread, while their pages are worked on.
+    Threads that scan lists, each list in one thread, while the consumer works on the pages.
 
-    A walk that is cut is left after its first page, and its slices are walked instead.
+    A scan that is split is left after its first page, and the scans of its slices replace it. As a context manager it
+    gives an iterator over scans and their pages, those of one scan in their order; the iterator raises what a thread
+    raised. Leaving the context waits for the requests in flight.
 
-    :param walks: the ways through the lists; made when a thread is free for it.
-    :param threads: how many are walked at a time.
-    :param give_up: ends the requests under way; called when the caller goes away early, or a thread fails.
-    :return: pages, with the walks they belong to; those of one walk in their order.
-    :raises BaseException: what a thread raised.
+    :param scans: made when a thread is free for the next one.
+    :param threads: how many run at a time.
+    :param cancel: ends the requests in flight; called when the context is left by an exception.
     """
-    readers = _Readers(walks, threads)
-    try:
-        yield from readers.pages()
-    except BaseException:
-        give_up()
-        raise
-    finally:
-        readers.stop()
 
-
-class _Readers:
-    def __init__(self, walks: Iterable[Walk], threads: int) -> None:
-        self._walks = iter(walks)
-        self._slices: deque[Walk] = deque()
+    def __init__(self, scans: Iterable[ListScan], threads: int, cancel: Callable[[], object]) -> None:
+        self._scans = iter(scans)
+        self._slices: deque[ListScan] = deque()
         self._busy = 0
         self._stopped = False
+        self._cancel = cancel
         self._changed = threading.Condition()
-        self._read: queue.Queue[tuple[Walk, Page] | BaseException | None] = queue.Queue(_AHEAD)
+        self._read: queue.Queue[tuple[ListScan, Page] | BaseException | None] = queue.Queue(_BUFFERED_PAGES)
         self._threads = [
             threading.Thread(target=self._run, name="sequence-reader", daemon=True) for _ in range(threads)
         ]
 
-    def pages(self) -> Iterator[tuple[Walk, Page]]:
+    def __enter__(self) -> Iterator[tuple[ListScan, Page]]:
+        """Start the threads; return the pages."""
         for thread in self._threads:
             thread.start()
-        left = len(self._threads)
-        while left:
-            read = self._read.get()
-            if read is None:
-                left -= 1
-            elif isinstance(read, BaseException):
-                raise read
-            else:
-                yield read
+        return self._pages()
 
-    def stop(self) -> None:
-        """Read no further page, and wait for the requests under way."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Read no further page, and wait for the requests in flight."""
+        if error is not None:
+            self._cancel()
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         for thread in self._threads:
             while thread.is_alive():
                 try:
-                    self._read.get(timeout=0.05)  # it may be waiting for room
+                    self._read.get(timeout=0.05)  # the thread may wait for room in the buffer
                 except queue.Empty:
                     thread.join(0.05)
 
+    def _pages(self) -> Iterator[tuple[ListScan, Page]]:
+        running = len(self._threads)
+        while running:
+            read = self._read.get()
+            if read is None:
+                running -= 1
+            elif isinstance(read, BaseException):
+                raise read
+            else:
+                yield read
+
     def _run(self) -> None:
         try:
-            while (walk := self._next()) is not None:
+            while (scan := self._next_scan()) is not None:
                 try:
-                    self._walk(walk)
+                    self._read_scan(scan)
                 finally:
                     with self._changed:
                         self._busy -= 1
                         self._changed.notify_all()
-        except BaseException as e:  # noqa: BLE001  the caller's thread raises it
+        except BaseException as e:  # noqa: BLE001  the consumer's thread raises it
             self._read.put(e)
         self._read.put(None)
 
-    def _next(self) -> Walk | None:
-        """Wait for a walk to make; None once there can be no more."""
+    def _next_scan(self) -> ListScan | None:
+        """Wait for a scan; None once there can be no more."""
         with self._changed:
             while not self._stopped:
-                walk = self._slices.popleft() if self._slices else next(self._walks, None)
-                if walk is not None:
+                scan = self._slices.popleft() if self._slices else next(self._scans, None)
+                if scan is not None:
                     self._busy += 1
-                    return walk
+                    return scan
                 if not self._busy:
                     return None
-                self._changed.wait()  # one that is being walked may yet be cut
+                self._changed.wait()  # a scan that is running may yet be split
         return None
 
-    def _walk(self, walk: Walk) -> None:
+    def _read_scan(self, scan: ListScan) -> None:
         started = time.monotonic()
-        for number, page in enumerate(walk.pages()):
-            if number == 0 and self._cut(walk, page, time.monotonic() - started):
+        for number, page in enumerate(scan.pages()):
+            if number == 0 and self._split(scan, page, time.monotonic() - started):
                 return
             if self._stopped:
                 return
-            self._read.put((walk, page))
+            self._read.put((scan, page))
 
-    def _cut(self, walk: Walk, first: Page, seconds: float) -> bool:
+    def _split(self, scan: ListScan, first: Page, seconds: float) -> bool:
         with self._changed:
-            slices = walk.cut(first, len(self._threads), seconds)
-            if not slices:
-                return False
-            walk.announced = first.total
+            slices = scan.split(first, len(self._threads), seconds)
             self._slices += slices
             self._changed.notify_all()
-            return True
+            return bool(slices)

@@ -1,4 +1,4 @@
-"""Lists on their way into a load: each is walked page by page, a long one in slices of its window."""
+"""Scan of a list: its pages, one after another; a long list is split into slices of its window."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import datetime as dt
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.pagination import Item, Page
@@ -14,171 +13,129 @@ from airflow_provider_sequence.api.resource import PAGE_LIMIT, Resource, Selecti
 from airflow_provider_sequence.api.windows import Window
 
 #: Slices for each thread, so that none waits long for the last one.
-_SLICES_A_THREAD = 4
-#: Slices for each thread that the account's limit keeps busy, where it leaves others idle.
-_SLICES_A_BUSY_THREAD = 1.5
+_SLICES_PER_THREAD = 4
+#: The same for threads that the account's limit keeps busy, where it leaves others idle.
+_SLICES_PER_BUSY_THREAD = 1.5
 #: Items that a slice has at least.
-_LEAST_ITEMS = 3000
-#: Parts into which a window is cut at a time. Where its events are is known afterwards; parts that have too many are
-#: cut again. Fewer parts at a time waste first pages, and more of them find nothing where most events are in one.
-_MOST_PARTS = 8
+_MIN_SLICE_ITEMS = 3000
+#: Parts into which a window is split at a time. Where its events are is known afterwards; parts that have too many are
+#: split again. Fewer parts at a time waste first pages, and more of them find nothing where most events are in one.
+_MAX_PARTS = 8
 #: The shortest slice. What is asked for is some seconds wider.
-_SHORTEST = dt.timedelta(minutes=2)
-#: Requests that slices may cost more, as a part of those that the list takes in one go. A cut costs the page that was
+_MIN_SLICE = dt.timedelta(minutes=2)
+#: Requests that splitting may add, as a share of those that the list takes unsplit. A split costs the page that was
 #: read before it, and for each part a last page that is half empty, or all of a page that is empty: so it is charged.
-_SPARE, _PER_CUT, _PER_PART = 0.04, 1.0, 0.75
+_EXTRA_REQUESTS, _COST_OF_SPLIT, _COST_OF_PART = 0.04, 1.0, 0.75
 
 
 @dataclass
 class SplitPlan:
     """
-    How a list is cut.
+    Plan by which a list is split.
 
-    :param items: how many items a slice is to have.
-    :param spare: how many more requests it may cost.
+    :param slice_items: how many items a slice is to have.
+    :param extra_requests: how many more requests splitting may still add.
     """
 
-    items: int
-    spare: float
+    slice_items: int
+    extra_requests: float
 
     @classmethod
-    def of(cls, total: int, threads: int, busy: float) -> SplitPlan:
+    def for_list(cls, total: int, threads: int, busy_threads: float) -> SplitPlan:
         """
-        Decide for a list of so many items.
+        Make the plan for a list of so many items.
 
-        :param busy: how many threads it takes to use all requests that the account allows.
+        :param busy_threads: how many threads it takes to use all requests that the account allows.
         """
-        enough = min(math.ceil(_SLICES_A_BUSY_THREAD * busy), threads)
-        slices = enough if busy < threads else _SLICES_A_THREAD * threads
-        return cls(max(total // slices, _LEAST_ITEMS), total / PAGE_LIMIT * _SPARE)
+        enough = min(math.ceil(_SLICES_PER_BUSY_THREAD * busy_threads), threads)
+        slices = enough if busy_threads < threads else _SLICES_PER_THREAD * threads
+        return cls(max(total // slices, _MIN_SLICE_ITEMS), total / PAGE_LIMIT * _EXTRA_REQUESTS)
 
-    def parts(self, total: int, window: Window) -> int:
-        """Tell into how many parts a window with so many items is cut now; 1 if it is not."""
-        parts = min(_MOST_PARTS, round(total / self.items), (window.end - window.start) // _SHORTEST)
-        cost = _PER_CUT + _PER_PART * parts
-        if parts < 2 or cost > self.spare:
+    def take_parts(self, total: int, window: Window) -> int:
+        """Number of parts into which a window with so many items is split now, 1 if it is not; charges their cost."""
+        parts = min(_MAX_PARTS, round(total / self.slice_items), (window.end - window.start) // _MIN_SLICE)
+        cost = _COST_OF_SPLIT + _COST_OF_PART * parts
+        if parts < 2 or cost > self.extra_requests:
             return 1
-        self.spare -= cost
+        self.extra_requests -= cost
         return parts
-
-
-class Walk(Protocol):
-    """
-    The way through one list.
-
-    :param number: names it.
-    :param announced: how many items Sequence says the list has, by the page that was read last, if it says.
-    :param began_at: how many rows had been gathered when the first page was taken.
-    """
-
-    number: int
-    announced: int | None
-    began_at: int | None
-
-    @property
-    def whole(self) -> Walk:
-        """The walk of the whole list."""
-
-    def pages(self) -> Iterator[Page]:
-        """Read it from the start."""
-
-    def cut(self, first: Page, threads: int, seconds: float) -> list[Walk]:
-        """
-        Make walks of slices that take its place, where it is long; called by one thread at a time.
-
-        :param first: its first page.
-        :param threads: how many can be walked side by side.
-        :param seconds: how long the first page took.
-        """
-
-    def items(self, page: Page) -> list[Item]:
-        """Return a page's items."""
-
-    def wants(self, item: Item) -> bool:
-        """Tell whether an item goes into the table. What is asked for is a little more than what is wanted."""
 
 
 @dataclass
 class ListScan:
     """
-    The way through a list of its own.
+    Scan of one list, or of a slice of its window.
 
-    :param selection: what is wanted, in one query.
-    :param numbers: where numbers come from.
-    :param cuts: how the list is cut, where this is a slice of it.
-    :param slice_of: the walk of the whole list then.
+    :param numbers: where scans get their numbers from.
+    :param selection: what is wanted of the list, in one query; None for the whole list.
+    :param parent_id: whose list it is, for a list below an id.
+    :param plan: how the list is split, where this is a slice of it.
+    :param slice_of: the scan of the whole list then.
     """
 
     client: SequenceClient
-    selection: Selection
+    resource: Resource
     numbers: Iterator[int]
-    cuts: SplitPlan | None = None
+    selection: Selection | None = None
+    parent_id: str | None = None
+    plan: SplitPlan | None = None
     slice_of: ListScan | None = None
+    #: Identifies the scan.
     number: int = field(init=False)
-    announced: int | None = None
-    began_at: int | None = None
+    #: ``totalResultSize`` of the page that was read last, where the API gave it.
+    reported_total: int | None = None
 
     def __post_init__(self) -> None:
         self.number = next(self.numbers)
 
     @property
     def whole(self) -> ListScan:
+        """The scan of the whole list."""
         return self.slice_of or self
 
     def pages(self) -> Iterator[Page]:
+        """Read the list from the start."""
+        if self.selection is None:
+            return self.client.pages(self.resource, parent_id=self.parent_id)
         (query,) = self.selection.queries()
-        return self.client.pages(self.selection.resource, query)
+        return self.client.pages(self.resource, query)
 
-    def cut(self, first: Page, threads: int, seconds: float) -> list[Walk]:
-        window, times = self.selection.window, self.selection.resource.times
-        if threads == 1 or first.after is None or first.total is None or window is None:
+    def items(self, page: Page) -> list[Item]:
+        """Items of a page, with the parent's id in each."""
+        return [self.resource.with_parent(self.parent_id, item) for item in page.items]
+
+    def wants(self, item: Item) -> bool:
+        """Whether an item goes into the table: a little more is asked for than is wanted."""
+        return self.selection is None or item in self.selection
+
+    def split(self, first: Page, threads: int, seconds: float) -> list[ListScan]:
+        """
+        Make scans of slices that replace this one, where it is long. One thread at a time may call it.
+
+        :param first: its first page.
+        :param threads: how many scans can run concurrently.
+        :param seconds: how long the first page took.
+        """
+        window = None if self.selection is None else self.selection.window
+        if self.selection is None or window is None or threads == 1:
             return []
-        if times is None or times.days:
+        times = self.resource.times
+        if first.after is None or first.total is None or times is None or times.days:
             return []
-        busy = self.client.limits["requests"] / 60 * seconds
-        cuts = self.cuts or SplitPlan.of(first.total, threads, busy)
-        parts = cuts.parts(first.total, window)
+        busy_threads = self.client.limits["requests"] / 60 * seconds
+        plan = self.plan or SplitPlan.for_list(first.total, threads, busy_threads)
+        parts = plan.take_parts(first.total, window)
         if parts == 1:
             return []
+        self.reported_total = first.total
         return [
-            ListScan(self.client, self.selection.within(part), self.numbers, cuts, self.whole)
+            ListScan(
+                self.client,
+                self.resource,
+                self.numbers,
+                self.selection.within(part),
+                plan=plan,
+                slice_of=self.whole,
+            )
             for part in window.split(parts)
         ]
-
-    def items(self, page: Page) -> list[Item]:
-        return page.items
-
-    def wants(self, item: Item) -> bool:
-        return item in self.selection
-
-
-@dataclass
-class ChildListScan:
-    """
-    The way through the list below one id.
-
-    :param parent_id: the id.
-    """
-
-    client: SequenceClient
-    resource: Resource
-    parent_id: str
-    number: int
-    announced: int | None = None
-    began_at: int | None = None
-
-    @property
-    def whole(self) -> ChildListScan:
-        return self
-
-    def pages(self) -> Iterator[Page]:
-        return self.client.pages(self.resource, parent_id=self.parent_id)
-
-    def cut(self, first: Page, threads: int, seconds: float) -> list[Walk]:
-        return []
-
-    def items(self, page: Page) -> list[Item]:
-        return [self.resource.below(self.parent_id, item) for item in page.items]
-
-    def wants(self, item: Item) -> bool:
-        return True

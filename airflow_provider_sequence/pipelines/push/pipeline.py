@@ -1,4 +1,9 @@
-"""Rows -> events -> lanes -> outcomes."""
+"""
+Push pipeline: rows become events, sender threads send them, outcomes are recorded in the order of the responses.
+
+The caller's thread does everything but sending: it maps rows, looks up what was delivered before, classifies each row,
+queues events by ordering key, and records outcomes.
+"""
 
 from __future__ import annotations
 
@@ -13,231 +18,245 @@ from typing import Any
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.exceptions import InvalidEventError
-from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery, body_hash
-from airflow_provider_sequence.pipelines.push.outcomes import (
-    DeliveryState,
-    Outcome,
-    RowFlag,
-    RunState,
-    Status,
-)
+from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery, hash_body
+from airflow_provider_sequence.pipelines.push.delivery_state import DeliveryState, RunState
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, RowFlag, Status
 from airflow_provider_sequence.pipelines.push.senders import Sender, SenderPool, SendTask
 from airflow_provider_sequence.pipelines.push.sort import MappedRow, sort_by_time
-from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, PushSummary
+from airflow_provider_sequence.pipelines.push.summary import PushSummary
 from airflow_provider_sequence.pipelines.push.timestamps import TimestampPolicy
 
-#: Events that may be under way or waiting for a lane: enough to keep the lanes busy, little to repeat after a kill.
+#: Events that may be queued or in flight: enough to keep all sender threads busy, few to repeat after a kill.
 MAX_IN_FLIGHT = 2000
-#: Rows of a batch: one look-up in the memory of what was delivered.
+#: Rows of a batch: one look-up of what was delivered before.
 BATCH_ROWS = 1000
-#: Outcomes are remembered after this many, or after this many seconds, whichever comes first.
+#: Outcomes are recorded after this many, or after this many seconds, whichever comes first.
 RECORD_AFTER_OUTCOMES, RECORD_AFTER_SECONDS = 500, 1.0
 
 
-@dataclass(slots=True)
-class _Pending:
-    """
-    An id whose outcome is not remembered yet.
-
-    :param line: what its rows line up for: they are sent one after the other.
-    :param hash: what its last row says.
-    :param rows: how many of its rows there are.
-    :param held_hash: what Sequence holds of it by this run, if anything.
-    :param sequence_id: Sequence's id of that.
-    """
-
-    line: str
-    hash: str
-    rows: int = 0
-    held_hash: str | None = None
-    sequence_id: str | None = None
-
-
 def push(
-    made: Iterable[MappedRow],
+    rows: Iterable[MappedRow],
     client: Sender,
     resource: Resource,
     *,
-    lanes: int,
-    memory: DeliveryState | None = None,
-    guards: TimestampPolicy | None = None,
+    threads: int,
+    state: DeliveryState | None = None,
+    policy: TimestampPolicy | None = None,
     on_progress: Callable[[PushSummary], None] = lambda _: None,
 ) -> PushSummary:
     """
-    Send the events of rows, and see to it that the last row of each id is what Sequence holds in the end.
+    Send the events of rows; the last row of each id is what Sequence holds in the end.
 
-    Rows of one id line up: each is sent when the one before it has its answer. Where the order of times counts, as it
-    does for seats, what has to be in order lines up too. All else travels side by side, in as many lanes, each a thread
-    that sends. The caller's thread reads rows and remembers outcomes. If anything but a rejected row goes wrong, the
-    requests under way are waited for, their outcomes remembered, the client is closed, and the error raised.
+    Events of one ordering key (the id; for seats, customer and seat type) are sent one after another, each when the one
+    before it has its response. All others are sent concurrently. If anything but a rejected row goes wrong, the
+    requests in flight are waited for, their outcomes recorded, the client is closed, and the error is raised.
 
-    :param made: what the rows became; see :func:`make_events`.
+    :param rows: mapped rows; see :func:`map_rows`.
     :param client: sends the events.
     :param resource: where to.
-    :param lanes: how many requests may be under way at a time.
-    :param memory: what was delivered before; rows that say the same again cost no request.
-    :param guards: what is checked of the times of events that are about to be sent.
+    :param threads: how many requests may be in flight at a time.
+    :param state: what was delivered before; rows with the same body again cost no request.
+    :param policy: what timestamps events may have that are about to be sent.
     :param on_progress: called now and then with the summary so far.
-    :raises SequenceApiError: if it can't be known whether Sequence has an event; a later try goes on from there.
+    :raises SequenceApiError: if it can't be known whether Sequence has an event; a later attempt goes on from there.
     """
     started = time.monotonic()
     requests_before, throttled_before = client.requests_sent, client.requests_throttled
-    delivery = _Delivery(
-        client, resource, lanes, memory or RunState(), guards or TimestampPolicy(), on_progress
+    dispatcher = _Dispatcher(
+        SenderPool(client, resource, threads), state or RunState(), policy or TimestampPolicy(), on_progress
     )
-    summary = delivery.summary
+    summary = dispatcher.summary
     on_progress(summary)
     try:
         ordered = resource.event is not None and resource.event.ordered_within
-        events = sort_by_time(made) if ordered else iter(made)
+        events = sort_by_time(rows) if ordered else iter(rows)
         while batch := list(islice(events, BATCH_ROWS)):
-            delivery.dispatch(batch)
-            delivery.collect(down_to=MAX_IN_FLIGHT)
-        delivery.collect(down_to=0)
+            dispatcher.dispatch(batch)
+            dispatcher.collect(down_to=MAX_IN_FLIGHT)
+        dispatcher.collect(down_to=0)
     except BaseException:
         client.close()
         raise
     finally:
-        delivery.finish()
+        dispatcher.finish()
         summary.requests = client.requests_sent - requests_before
         summary.throttled = client.requests_throttled - throttled_before
         summary.seconds = time.monotonic() - started
     return summary
 
 
-class _Delivery:
-    """The bookkeeping of what is under way in the lanes. All of it is the caller's thread."""
+def map_rows(
+    batches: Iterable[Sequence[Sequence[Any]]], to_event: Callable[[Sequence[Any]], Event]
+) -> Iterator[MappedRow]:
+    """
+    Map rows to events, and number the rows from 1.
+
+    :param batches: rows, in lists of any length.
+    :param to_event: makes a row's event, or raises InvalidEventError.
+    :return: for each row its number, and its event or why there is none.
+    """
+    rows = (row for batch in batches for row in batch)
+    for number, row in enumerate(rows, 1):
+        try:
+            yield number, to_event(row)
+        except InvalidEventError as e:
+            yield number, e
+
+
+@dataclass(slots=True)
+class _PendingId:
+    """
+    An event id whose last outcome is not recorded yet: what the delivery state knows of it is out of date.
+
+    :param queue_key: the ordering key whose queue its rows are in.
+    :param last_hash: hash of its last row's body.
+    :param rows: how many of its rows have no recorded outcome.
+    :param delivered_hash: hash of the body that this run delivered, if any.
+    :param sequence_id: Sequence's id of that.
+    """
+
+    queue_key: str
+    last_hash: str
+    rows: int = 0
+    delivered_hash: str | None = None
+    sequence_id: str | None = None
+
+
+class _Dispatcher:
+    """Classifies rows, queues events by ordering key, and records outcomes; all of it in the caller's thread."""
 
     def __init__(
         self,
-        client: Sender,
-        resource: Resource,
-        lanes: int,
-        memory: DeliveryState,
-        guards: TimestampPolicy,
+        senders: SenderPool,
+        state: DeliveryState,
+        policy: TimestampPolicy,
         on_progress: Callable[[PushSummary], None],
     ) -> None:
         self.summary = PushSummary()
-        self._in_flight = 0
+        self._senders = senders
+        self._state = state
+        self._policy = policy
         self._on_progress = on_progress
-        self._memory = memory
-        self._guards = guards
+        self._in_flight = 0
+        self._pending: dict[str | None, _PendingId] = {}
+        # By ordering key: what waits behind the event that a sender has.
+        self._queues: dict[str, deque[SendTask | Outcome]] = {}
+        # Ids of rows that have their outcomes, which are not recorded yet.
+        self._completed: list[str | None] = []
         self._unrecorded: list[Outcome] = []
         self._recorded_at = time.monotonic()
-        # What is remembered of these ids is out of date.
-        self._pending: dict[str | None, _Pending] = {}
-        # Ids of rows that have their outcomes and are not remembered yet.
-        self._returned: list[str | None] = []
-        # What waits behind an event that is out with a lane.
-        self._lines: dict[str, deque[SendTask | Outcome]] = {}
         # Ids of the batch that were found unchanged.
         self._unchanged: set[str] = set()
-        # The newest time that Sequence holds.
+        # The newest timestamp that Sequence holds.
         self._newest = ""
-        self._lanes = SenderPool(client, resource, lanes)
 
     def dispatch(self, batch: Sequence[MappedRow]) -> None:
-        """Line up a batch's events."""
+        """Classify a batch's rows, and queue those that have to be sent."""
         self.summary.rows += len(batch)
-        pending_ids = self._pending
-        known = self._memory.known([
-            event.id for _, event in batch if isinstance(event, Event) and event.id not in pending_ids
+        known = self._state.known([
+            event.id for _, event in batch if isinstance(event, Event) and event.id not in self._pending
         ])
         self._unchanged.clear()
-        begun: list[str] = []
+        new_queues: list[str] = []
         replaced: list[str] = []
         settled: list[Outcome] = []
         for row, event in batch:
-            work = self._examine(row, event, known)
-            if isinstance(work, SendTask):
-                event = work.event
-                pending = pending_ids.setdefault(event.id, _Pending(event.lane, work.hash))
-                pending.hash = work.hash
-                if work.held_hash is not None:
+            entry = self._classify(row, event, known)
+            if isinstance(entry, SendTask):
+                event = entry.event
+                pending = self._pending.setdefault(event.id, _PendingId(event.ordering_key, entry.body_hash))
+                pending.last_hash = entry.body_hash
+                if entry.replaces:
                     replaced.append(event.id)
-            elif work.event_id in pending_ids:
-                # It waits its turn all the same, so that an id's outcomes come in the order of its rows.
-                pending = pending_ids[work.event_id]
+            elif entry.event_id in self._pending:
+                # It is queued all the same, so that an id's outcomes come in the order of its rows.
+                pending = self._pending[entry.event_id]
             else:
-                settled.append(work)
+                settled.append(entry)
                 continue
             pending.rows += 1
             self._in_flight += 1
-            if pending.line in self._lines:
-                self._lines[pending.line].append(work)
+            if pending.queue_key in self._queues:
+                self._queues[pending.queue_key].append(entry)
             else:
-                self._lines[pending.line] = deque([work])
-                begun.append(pending.line)
-        # From here on Sequence may hold the new body, whether or not we live to see the answer.
-        self._memory.doubt(replaced)
-        for line in begun:
-            self._advance(line)
-        # At the end: once these are remembered, so is what was pending, and what was looked up is out of date.
+                self._queues[pending.queue_key] = deque([entry])
+                new_queues.append(pending.queue_key)
+        # From here on Sequence may hold the new body, whether or not this process lives to see the response.
+        self._state.mark_in_doubt(replaced)
+        for queue_key in new_queues:
+            self._send_next(queue_key)
+        # Last: recording them also records what was pending, and what was looked up is out of date then.
         for outcome in settled:
-            self._take(outcome)
+            self._tally(outcome)
         if settled:
             self._record()
 
-    def _examine(
+    def _classify(
         self, row: int, event: Event | InvalidEventError, known: Mapping[str, KnownDelivery]
     ) -> SendTask | Outcome:
-        """Find the outcome of a row that need not or must not be sent, or what is to be said of one that is."""
+        """Decide whether a row is sent; the outcome of one that need not or must not be."""
         if isinstance(event, InvalidEventError):
             return Outcome(row, Status.REJECTED, event.event_id, reason=str(event))
-        hashed = body_hash(event.body)
+        hashed = hash_body(event.body)
         before = known.get(event.id)
         if pending := self._pending.get(event.id):
-            # Whether Sequence takes that one is not known yet.
-            before = KnownDelivery(pending.hash, holds=False, this_run=True)
+            # Whether Sequence accepts that one is not known yet.
+            before = KnownDelivery(pending.last_hash, is_current=False, this_run=True)
         if before is not None and before.voided and before.body_hash in {None, hashed}:
-            return Outcome(row, Status.UNCHANGED, event.id, hashed, remarks=(RowFlag.VOIDED,))
-        held = before.body_hash if before is not None and before.holds else None
-        if held == hashed:
+            return Outcome(row, Status.UNCHANGED, event.id, hashed, flags=(RowFlag.VOIDED,))
+        current = before.body_hash if before is not None and before.is_current else None
+        if current == hashed:
             self._newest = max(self._newest, event.time)
             self._unchanged.add(event.id)
             return Outcome(row, Status.UNCHANGED, event.id, hashed)
-        conflicting = before is not None and before.body_hash != hashed and self._was_met(event.id, before)
-        remarks: tuple[RowFlag, ...] = (RowFlag.CONFLICTING,) if conflicting else ()
+        conflicting = (
+            before is not None and before.body_hash != hashed and self._is_repeated(event.id, before)
+        )
+        flags: tuple[RowFlag, ...] = (RowFlag.CONFLICTING,) if conflicting else ()
         try:
-            late = self._guards.is_late(event)
+            late = self._policy.is_late(event)
         except InvalidEventError as e:
             return Outcome(
-                row, Status.REJECTED, event.id, hashed, reason=str(e), body=event.body, remarks=remarks
+                row, Status.REJECTED, event.id, hashed, reason=str(e), body=event.body, flags=flags
             )
-        if held is not None and not conflicting:
-            remarks += (RowFlag.CORRECTED,)
-        return SendTask(row, event, hashed, held, (*remarks, RowFlag.LATE) if late else remarks)
+        if current is not None and not conflicting:
+            flags += (RowFlag.CORRECTED,)
+        return SendTask(row, event, hashed, current is not None, (*flags, RowFlag.LATE) if late else flags)
 
-    def _was_met(self, event_id: str, before: KnownDelivery) -> bool:
-        """Tell whether an earlier row of this run has the id."""
-        return before.this_run or event_id in self._unchanged or self._memory.was_unchanged(event_id)
+    def _is_repeated(self, event_id: str, before: KnownDelivery) -> bool:
+        """Whether an earlier row of this run has the id."""
+        return before.this_run or event_id in self._unchanged or self._state.was_unchanged(event_id)
 
-    def _advance(self, line: str) -> None:
-        """Send what is next in a line, or close it; what says again what Sequence holds by now needs no request."""
-        waiting = self._lines[line]
+    def _send_next(self, queue_key: str) -> None:
+        """Send the key's next event, skipping bodies that Sequence holds already; drop the queue when it is empty."""
+        waiting = self._queues[queue_key]
         while waiting:
-            work = waiting.popleft()
-            if isinstance(work, SendTask):
-                event_id = work.event.id
+            entry = waiting.popleft()
+            if isinstance(entry, SendTask):
+                event_id = entry.event.id
                 pending = self._pending[event_id]
-                if work.hash != pending.held_hash:
-                    self._lanes.put(work)
+                if entry.body_hash != pending.delivered_hash:
+                    self._senders.submit(entry)
                     return
-                self._newest = max(self._newest, work.event.time)
-                sequence_id = pending.sequence_id
-                work = Outcome(
-                    work.row, Status.UNCHANGED, event_id, work.hash, sequence_id, remarks=work.remarks
+                self._newest = max(self._newest, entry.event.time)
+                entry = Outcome(
+                    entry.row,
+                    Status.UNCHANGED,
+                    event_id,
+                    entry.body_hash,
+                    pending.sequence_id,
+                    flags=entry.flags,
                 )
-            self._settle(work)
-        del self._lines[line]
+            self._complete(entry)
+        del self._queues[queue_key]
 
     def collect(self, *, down_to: int) -> None:
         """
-        Take in outcomes until no more than ``down_to`` events are under way.
+        Take outcomes from the senders until no more than ``down_to`` events are in flight.
 
-        :raises BaseException: what a lane raised.
+        :raises BaseException: what a sender thread raised.
         """
-        results = self._lanes.results
+        results = self._senders.results
         while self._in_flight > down_to or not results.empty():
             try:
                 result = results.get(timeout=RECORD_AFTER_SECONDS)
@@ -246,85 +265,51 @@ class _Delivery:
                 continue
             if isinstance(result, BaseException):
                 raise result
-            line = self._pending[result[0].event.id].line
-            self._return(*result)
-            self._advance(line)
+            queue_key = self._pending[result[0].event.id].queue_key
+            self._receive(*result)
+            self._send_next(queue_key)
 
     def finish(self) -> None:
-        """Stop the lanes, wait for the requests under way, and remember what came of them."""
-        self._lanes.stop()
-        results = self._lanes.results
+        """Stop the senders, wait for the requests in flight, and record their outcomes."""
+        self._senders.stop()
+        results = self._senders.results
         while not results.empty():
             result = results.get()
             if not isinstance(result, BaseException):
-                self._return(*result)
+                self._receive(*result)
         self._record()
         self.summary.watermark = f"{self._newest}Z" if self._newest else None
 
-    def _return(self, work: SendTask, outcome: Outcome) -> None:
-        """Take what came of an event back from its lane."""
+    def _receive(self, task: SendTask, outcome: Outcome) -> None:
+        """Take the outcome of an event from its sender."""
         if outcome.status is Status.DELIVERED:
-            pending = self._pending[work.event.id]
-            pending.held_hash, pending.sequence_id = work.hash, outcome.sequence_id
-            self._newest = max(self._newest, work.event.time)
-        self._settle(outcome)
+            pending = self._pending[task.event.id]
+            pending.delivered_hash, pending.sequence_id = task.body_hash, outcome.sequence_id
+            self._newest = max(self._newest, task.event.time)
+        self._complete(outcome)
 
-    def _settle(self, outcome: Outcome) -> None:
-        """Take in the outcome of a row that was under way."""
+    def _complete(self, outcome: Outcome) -> None:
+        """Complete a row that was queued or in flight; record outcomes when there are many, or it is time."""
         self._in_flight -= 1
-        self._returned.append(outcome.event_id)
-        self._take(outcome)
-        late = time.monotonic() - self._recorded_at > RECORD_AFTER_SECONDS
-        if late or len(self._unrecorded) >= RECORD_AFTER_OUTCOMES:
+        self._completed.append(outcome.event_id)
+        self._tally(outcome)
+        due = time.monotonic() - self._recorded_at > RECORD_AFTER_SECONDS
+        if due or len(self._unrecorded) >= RECORD_AFTER_OUTCOMES:
             self._record()
 
-    def _take(self, outcome: Outcome) -> None:
-        self.summary.counts[outcome.status] += 1
-        if outcome.remarks:
-            # A row that was sent late or as a correction only counts as such once it is delivered.
-            delivered = outcome.status is Status.DELIVERED
-            counted = (
-                outcome.remarks
-                if delivered
-                else {RowFlag.CONFLICTING, RowFlag.VOIDED}.intersection(outcome.remarks)
-            )
-            self.summary.remarks.update(counted)
-            if (
-                RowFlag.CONFLICTING in outcome.remarks
-                and len(self.summary.first_conflicting) < MAX_ROWS_SHOWN
-            ):
-                self.summary.first_conflicting.append(outcome)
-        if outcome.status is Status.REJECTED and len(self.summary.first_rejected) < MAX_ROWS_SHOWN:
-            self.summary.first_rejected.append(outcome)
+    def _tally(self, outcome: Outcome) -> None:
+        self.summary.add(outcome)
         self._unrecorded.append(outcome)
 
     def _record(self) -> None:
-        for event_id in self._returned:
+        for event_id in self._completed:
             pending = self._pending[event_id]
             pending.rows -= 1
             if not pending.rows:
                 del self._pending[event_id]
-        self._returned = []
+        self._completed = []
         if self._unrecorded:
-            self._memory.record(self._unrecorded, self._pending)
+            self._state.record(self._unrecorded, self._pending)
             self._unrecorded = []
         self._recorded_at = time.monotonic()
         self._on_progress(self.summary)
-
-
-def make_events(
-    batches: Iterable[Sequence[Sequence[Any]]], make_event: Callable[[Sequence[Any]], Event]
-) -> Iterator[MappedRow]:
-    """
-    Make events of rows, and number the rows from 1.
-
-    :param batches: rows, in lists of any length.
-    :param make_event: makes a row's event, or raises InvalidEventError.
-    :return: for each row its number, and its event or the reason why there is none.
-    """
-    rows = (row for batch in batches for row in batch)
-    for number, row in enumerate(rows, 1):
-        try:
-            yield number, make_event(row)
-        except InvalidEventError as e:
-            yield number, e

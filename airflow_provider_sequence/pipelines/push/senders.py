@@ -1,4 +1,4 @@
-"""Threads that send events, one each at a time."""
+"""Sender threads: each sends one event at a time, and reports its outcome."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from airflow_provider_sequence.pipelines.push.outcomes import Outcome, RowFlag, 
 
 
 class Sender(Protocol):
-    """Who sends events: a client, or nobody in a dry run."""
+    """What sends an event: a client, or the stand-in of a dry run."""
 
     @property
     def requests_sent(self) -> int:
-        """Requests sent so far, each try counted."""
+        """Requests sent so far, each attempt counted."""
 
     @property
     def requests_throttled(self) -> int:
-        """Requests that were answered with a 429."""
+        """Requests that got a 429."""
 
     def create(self, resource: Resource, event: Event) -> str:
         """Send one event; return the id that Sequence gave it."""
@@ -33,7 +33,7 @@ class Sender(Protocol):
 
 
 class DryRunSender:
-    """Stands in for a client in a dry run: every event would be delivered."""
+    """Sender of a dry run: sends nothing, and reports every event as delivered."""
 
     requests_sent = requests_throttled = 0
 
@@ -42,81 +42,80 @@ class DryRunSender:
         return ""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: there is no wait to end."""
 
 
 class SendTask(msgspec.Struct, frozen=True):
     """
-    An event on its way.
+    An event to send.
 
     :param row: the number of the row it came from.
-    :param hash: names its body.
-    :param held_hash: names the body that Sequence holds of its id, if that is known.
-    :param remarks: what else there is to say of the row.
+    :param body_hash: hash of its body.
+    :param replaces: whether Sequence holds another body of its id, as far as is known.
+    :param flags: further properties of the row.
     """
 
     row: int
     event: Event
-    hash: str
-    held_hash: str | None
-    remarks: tuple[RowFlag, ...]
+    body_hash: str
+    replaces: bool
+    flags: tuple[RowFlag, ...]
 
 
 class SenderPool:
     """
-    Threads that send what they are given; whichever is free takes the next.
+    Threads that send the tasks that are submitted; whichever is free takes the next.
 
     :param client: sends.
     :param resource: where to.
-    :param number: how many there are.
+    :param threads: how many there are.
     """
 
-    def __init__(self, client: Sender, resource: Resource, number: int) -> None:
-        #: What came of the work, in the order in which it was done; or what a lane raised.
+    def __init__(self, client: Sender, resource: Resource, threads: int) -> None:
+        #: Outcomes, in the order in which the tasks were done; or what a thread raised.
         self.results: queue.SimpleQueue[tuple[SendTask, Outcome] | BaseException] = queue.SimpleQueue()
         self._client = client
         self._resource = resource
-        self._inbox: queue.SimpleQueue[SendTask | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[SendTask | None] = queue.SimpleQueue()
         self._stopped = False
         self._threads = [
-            threading.Thread(target=self._run, name="sequence-lane", daemon=True) for _ in range(number)
+            threading.Thread(target=self._run, name="sequence-sender", daemon=True) for _ in range(threads)
         ]
         for thread in self._threads:
             thread.start()
 
-    def put(self, work: SendTask) -> None:
-        """Have an event sent."""
-        self._inbox.put(work)
+    def submit(self, task: SendTask) -> None:
+        """Queue a task for the next free thread."""
+        self._tasks.put(task)
 
     def stop(self) -> None:
-        """Send nothing more, and wait for the requests under way."""
+        """Send nothing more, and wait for the requests in flight."""
         self._stopped = True
         for _ in self._threads:
-            self._inbox.put(None)
+            self._tasks.put(None)
         for thread in self._threads:
             thread.join()
 
     def _run(self) -> None:
         try:
-            while (work := self._inbox.get()) is not None and not self._stopped:
-                self.results.put((work, self._deliver(work)))
+            while (task := self._tasks.get()) is not None and not self._stopped:
+                self.results.put((task, self._send(task)))
         except BaseException as e:  # noqa: BLE001  the caller's thread raises it
             self.results.put(e)
 
-    def _deliver(self, work: SendTask) -> Outcome:
-        event = work.event
+    def _send(self, task: SendTask) -> Outcome:
+        event = task.event
         try:
             sequence_id = self._client.create(self._resource, event)
         except SequenceRejectedError as e:
-            reason = ": ".join(filter(None, [e.error_type, e.message]))
             return Outcome(
-                work.row,
+                task.row,
                 Status.REJECTED,
                 event.id,
-                work.hash,
+                task.body_hash,
                 http_status=e.status,
-                reason=f"{e.status} {reason}",
+                reason=e.reason,
                 body=event.body,
-                remarks=work.remarks,
+                flags=task.flags,
             )
-        return Outcome(work.row, Status.DELIVERED, event.id, work.hash, sequence_id, remarks=work.remarks)
+        return Outcome(task.row, Status.DELIVERED, event.id, task.body_hash, sequence_id, flags=task.flags)

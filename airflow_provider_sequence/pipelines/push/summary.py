@@ -1,4 +1,4 @@
-"""What a push did, and how many of its rows may be rejected."""
+"""Summary of a push, and the limit of rejected rows that fails it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ MAX_ROWS_SHOWN = 10
 @dataclass
 class PushSummary:
     """
-    What a push did.
+    Counts of a push.
 
     :param rows: rows the query gave.
     :param counts: rows by their status.
-    :param remarks: rows by what else there is to say of them.
-    :param requests: requests sent, each try counted.
-    :param throttled: requests that were answered with a 429.
+    :param flags: rows by their flags.
+    :param requests: requests sent, each attempt counted.
+    :param throttled: requests that got a 429.
     :param seconds: how long it took.
     :param first_rejected: the first rejected rows.
-    :param first_conflicting: the first rows whose id an earlier row has, with something else to say.
+    :param first_conflicting: the first rows whose id an earlier row has, with another body.
     :param watermark: the newest timestamp of a row that was delivered or is unchanged, in ISO 8601.
     """
 
     rows: int = 0
     counts: Counter[Status] = field(default_factory=Counter)
-    remarks: Counter[RowFlag] = field(default_factory=Counter)
+    flags: Counter[RowFlag] = field(default_factory=Counter)
     requests: int = 0
     throttled: int = 0
     seconds: float = 0.0
@@ -39,23 +39,39 @@ class PushSummary:
     first_conflicting: list[Outcome] = field(default_factory=list)
     watermark: str | None = None
 
+    def add(self, outcome: Outcome) -> None:
+        """Count a row's outcome."""
+        self.counts[outcome.status] += 1
+        for flag in outcome.flags:
+            # A row that is sent late or as a correction counts as such once it is delivered.
+            if outcome.status is Status.DELIVERED or flag in {RowFlag.CONFLICTING, RowFlag.VOIDED}:
+                self.flags[flag] += 1
+        if outcome.status is Status.REJECTED and len(self.first_rejected) < MAX_ROWS_SHOWN:
+            self.first_rejected.append(outcome)
+        if RowFlag.CONFLICTING in outcome.flags and len(self.first_conflicting) < MAX_ROWS_SHOWN:
+            self.first_conflicting.append(outcome)
+
+    def by_status(self) -> dict[str, int]:
+        """Rows by the names of their status."""
+        return {status.value: self.counts[status] for status in Status}
+
     def as_table(self) -> str:
-        """Return what goes into the task's log."""
+        """Return the table for the task's log."""
         lines: dict[str, float] = {
             "rows in the query": self.rows,
-            **{status.value: self.counts[status] for status in Status},
-            **{remark.value: count for remark, count in self.remarks.items()},
+            **self.by_status(),
+            **{flag.value: count for flag, count in self.flags.items()},
             "requests": self.requests,
             "seconds": round(self.seconds, 1),
         }
         return "\n".join(f"  {name:<20} {number:>12,}" for name, number in lines.items())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what goes into XCom: numbers, and reasons without customers' data."""
+        """Return the XCom value: numbers, and reasons without customers' data."""
         return {
             "rows": self.rows,
-            **{status.value: self.counts[status] for status in Status},
-            **{remark.value: self.remarks[remark] for remark in RowFlag},
+            **self.by_status(),
+            **{flag.value: self.flags[flag] for flag in RowFlag},
             "requests": self.requests,
             "throttled": self.throttled,
             "seconds": round(self.seconds, 3),
@@ -72,7 +88,7 @@ class PushSummary:
 @dataclass(frozen=True, slots=True)
 class RejectionLimit:
     """
-    How many rows may be rejected before the task fails.
+    Limit of rejected rows, above which the task fails.
 
     :param number: this many rows, or None where ``share`` counts.
     :param share: this part of all rows, 0 to 1.
@@ -104,7 +120,7 @@ class RejectionLimit:
         return cls(number=None, share=share)
 
     def allowed(self, rows: int) -> float:
-        """Tell how many of so many rows may be."""
+        """The number that is allowed of so many rows."""
         return self.number if self.number is not None else self.share * rows
 
     def check(self, summary: PushSummary, where_to_look: str = "") -> None:

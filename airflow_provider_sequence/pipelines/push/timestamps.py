@@ -1,4 +1,4 @@
-"""What is checked of an event's time before it is sent: it decides which bill the event goes on."""
+"""Timestamp policy of a push: how far in the future or the past an event may lie. It decides which bill it goes on."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.timestamps import utc_text
 from airflow_provider_sequence.exceptions import InvalidEventError
 
-_FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
-_LAST = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
-#: Seconds after which the bounds are moved on with the clock.
-_RENEWED_AFTER = 1.0
+_MIN = dt.datetime.min.replace(tzinfo=dt.UTC)
+_MAX = dt.datetime.max.replace(tzinfo=dt.UTC)
+#: Seconds after which the bounds are computed again from the clock.
+_REFRESH_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class TimestampPolicy:
     """
-    How far from now an event's time may be.
+    Bounds of an event's timestamp, relative to now.
 
-    :param max_future: how far ahead at most, or None for any time. A clock that is wrong, or a unit that is mistaken,
-        would else put usage on a bill that is far off.
+    :param max_future: how far ahead at most, or None for any time. A wrong clock, or a mistaken unit, would else put
+        usage on a bill of the far future.
     :param late_after: how far back an event is late, or None if none is: its period may be invoiced already.
-    :param reject_late: whether a late event is refused; else it is only counted.
+    :param reject_late: whether a late event is rejected; else it is only counted.
     """
 
     max_future: dt.timedelta | None = None
@@ -32,16 +32,16 @@ class TimestampPolicy:
     reject_late: bool = False
     _latest: str = field(default="", init=False)
     _earliest: str = field(default="", init=False)
-    _renew_at: float = field(default=0.0, init=False)
+    _refresh_at: float = field(default=0.0, init=False)
 
     def is_late(self, event: Event) -> bool:
         """
-        Tell whether an event that is about to be sent is late.
+        Whether an event that is about to be sent is late.
 
         :raises InvalidEventError: if it may not be sent.
         """
-        if time.monotonic() >= self._renew_at:
-            self._renew()
+        if time.monotonic() >= self._refresh_at:
+            self._refresh()
         if self.max_future is not None and event.time > self._latest:
             raise InvalidEventError(
                 "eventTimestamp", f"lies more than {self.max_future} ahead of now (max_future)"
@@ -53,15 +53,16 @@ class TimestampPolicy:
             )
         return late
 
-    def _renew(self) -> None:
+    def _refresh(self) -> None:
         now = dt.datetime.now(dt.UTC)
-        self._renew_at = time.monotonic() + _RENEWED_AFTER
+        self._refresh_at = time.monotonic() + _REFRESH_SECONDS
         # Beyond the calendar: after, or before, the text of every time.
         if self.max_future is not None:
-            self._latest = _text(now, self.max_future) if self.max_future < _LAST - now else "~"
+            self._latest = _comparable(now + self.max_future) if self.max_future < _MAX - now else "~"
         if self.late_after is not None:
-            self._earliest = _text(now, -self.late_after) if self.late_after < now - _FIRST else ""
+            self._earliest = _comparable(now - self.late_after) if self.late_after < now - _MIN else ""
 
 
-def _text(now: dt.datetime, distance: dt.timedelta) -> str:
-    return utc_text(now + distance).removesuffix("Z")
+def _comparable(time: dt.datetime) -> str:
+    """Text of a time that is compared with :attr:`Event.time`."""
+    return utc_text(time).removesuffix("Z")

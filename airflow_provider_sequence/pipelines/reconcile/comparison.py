@@ -1,8 +1,7 @@
-"""What we hold against what Sequence holds, event by event, in constant memory: they meet in a file on disk."""
+"""Reconciliation of events: a query's against what Sequence holds, joined in a temporary file, in constant memory."""
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,19 +22,20 @@ from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery
 from airflow_provider_sequence.pipelines.push.sort import MappedRow
 from airflow_provider_sequence.pipelines.reconcile.fingerprint import fingerprint
+from airflow_provider_sequence.pipelines.temp_db import open_temp_db
 
 #: Ids that are looked up at a time.
 _BATCH = 500
-#: Of how many unexpected events it is asked one by one whether they are superseded copies.
-_ASKED_ONE_BY_ONE = 1000
+#: Of how many unexpected events it is looked up, one by one, whether they are superseded copies.
+_MAX_LOOKUPS = 1000
 
 
 class Difference(StrEnum):
-    """In what an event differs between the two sides."""
+    """How an event differs between the query and Sequence."""
 
     #: The query gives it, and Sequence does not have it in the window.
     MISSING = "missing"
-    #: Both have it, and they say different things.
+    #: Both have it, and its fields differ.
     DIFFERENT = "different"
     #: Sequence has it, and the query does not give it.
     UNEXPECTED = "unexpected"
@@ -44,12 +44,12 @@ class Difference(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EventDifference:
     """
     One difference.
 
     :param event_id: the event's ``customerEventId``.
-    :param difference: what is the matter.
+    :param difference: how it differs.
     :param sequence_id: Sequence's id of the copy that counts, where it has one.
     """
 
@@ -61,24 +61,24 @@ class Found:
 @dataclass
 class ReconcileSummary:
     """
-    What came out.
+    Counts of a reconciliation.
 
     :param rows: rows the query gave.
     :param expected: different events among them that lie in the window.
-    :param held: different events that Sequence has in the window, those that were voided left out.
-    :param differences: events by what is the matter with them.
+    :param found: different events that Sequence has in the window, without those that were voided.
+    :param differences: events by how they differ.
     :param late: events of Sequence that the staging table lacks: they arrived after it was loaded. None if there is no
         such table.
     :param outside: rows whose events lie outside the window.
     :param invalid: rows that can't become events.
     :param resent: events that were sent again.
-    :param requests: requests sent, each try counted.
+    :param requests: requests sent, each attempt counted.
     :param seconds: how long it took.
     """
 
     rows: int = 0
     expected: int = 0
-    held: int = 0
+    found: int = 0
     differences: Counter[Difference] = field(default_factory=Counter)
     late: int | None = None
     outside: int = 0
@@ -88,22 +88,22 @@ class ReconcileSummary:
     seconds: float = 0.0
 
     @property
-    def to_answer_for(self) -> int:
-        """How many events are not as they should be; what was voided, somebody voided."""
+    def unresolved(self) -> int:
+        """Events that are not as they should be; voided ones are, since somebody voided them."""
         return sum(self.differences[each] for each in Difference if each is not Difference.VOIDED)
 
     def as_table(self) -> str:
-        """Return what goes into the task's log."""
+        """Return the table for the task's log."""
         return "\n".join(
             f"  {name:<12} {value:>12,}" for name, value in self.as_dict().items() if value is not None
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what goes into XCom."""
+        """Return the XCom value."""
         return {
             "rows": self.rows,
             "expected": self.expected,
-            "held": self.held,
+            "found": self.found,
             **{each.value: self.differences[each] for each in Difference},
             "late": self.late,
             "outside": self.outside,
@@ -115,30 +115,30 @@ class ReconcileSummary:
 
 
 _TABLES = """
-    CREATE TABLE expected (id TEXT PRIMARY KEY, row INTEGER, said TEXT, body BLOB) WITHOUT ROWID;
-    CREATE TABLE held (id TEXT PRIMARY KEY, sequence_id TEXT, said TEXT, voided BOOLEAN, time TEXT) WITHOUT ROWID;
+    CREATE TABLE expected (id TEXT PRIMARY KEY, row INTEGER, fingerprint TEXT, body BLOB) WITHOUT ROWID;
+    CREATE TABLE found (id TEXT PRIMARY KEY, sequence_id TEXT, fingerprint TEXT, voided BOOLEAN, time TEXT) WITHOUT ROWID;
     CREATE TABLE staged (sequence_id TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE voided (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _DIFFERENCES = """
-    SELECT e.id, CASE WHEN h.voided OR v.id IS NOT NULL THEN 'voided' WHEN h.id IS NULL THEN 'missing' ELSE 'different' END, h.sequence_id
-    FROM expected e LEFT JOIN held h ON h.id = e.id LEFT JOIN voided v ON v.id = e.id
-    WHERE h.id IS NULL OR h.voided OR h.said <> e.said OR v.id IS NOT NULL
+    SELECT e.id, CASE WHEN f.voided OR v.id IS NOT NULL THEN 'voided' WHEN f.id IS NULL THEN 'missing' ELSE 'different' END, f.sequence_id
+    FROM expected e LEFT JOIN found f ON f.id = e.id LEFT JOIN voided v ON v.id = e.id
+    WHERE f.id IS NULL OR f.voided OR f.fingerprint <> e.fingerprint OR v.id IS NOT NULL
     UNION ALL
-    SELECT h.id, 'unexpected', h.sequence_id
-    FROM held h LEFT JOIN expected e ON e.id = h.id
-    WHERE e.id IS NULL AND NOT h.voided
+    SELECT f.id, 'unexpected', f.sequence_id
+    FROM found f LEFT JOIN expected e ON e.id = f.id
+    WHERE e.id IS NULL AND NOT f.voided
     ORDER BY 1
 """
 
 
 class Reconciliation:
     """
-    Holds the events of a query against those of a window in Sequence.
+    Comparison of a query's events with those of a window in Sequence.
 
     :param client: asks Sequence.
     :param resource: which events.
-    :param window: the window that both sides are about.
+    :param window: the window that both are about.
     """
 
     def __init__(self, client: SequenceClient, resource: Resource, window: Window) -> None:
@@ -146,8 +146,7 @@ class Reconciliation:
             raise NotImplementedError(resource.name)
         self._client, self._resource, self._window = client, resource, window
         self._kind: EventKind = resource.event
-        self._disk = sqlite3.connect("", isolation_level=None)
-        self._disk.executescript(_TABLES)
+        self._db = open_temp_db(_TABLES)
         self._started_at = time.monotonic()
         self._requests = client.requests_sent
         self.summary = ReconcileSummary()
@@ -157,47 +156,47 @@ class Reconciliation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Drop what was gathered."""
-        self._disk.close()
+        """Delete the temporary file."""
+        self._db.close()
 
-    def expect(self, made: Iterable[MappedRow]) -> None:
-        """Gather the query's events; of several with one id, the last."""
+    def expect(self, rows: Iterable[MappedRow]) -> None:
+        """Take the query's events; of several with one id, the last."""
         start, end = (utc_text(bound).removesuffix("Z") for bound in (self._window.start, self._window.end))
-        for row, event in made:
+        for row, event in rows:
             self.summary.rows += 1
             if isinstance(event, InvalidEventError):
                 self.summary.invalid += 1
             elif not start <= event.time < end:
                 self.summary.outside += 1
                 # A later row of an id is the one that counts.
-                self._disk.execute("DELETE FROM expected WHERE id = ?", [event.id])
+                self._db.execute("DELETE FROM expected WHERE id = ?", [event.id])
             else:
-                self._disk.execute(
+                self._db.execute(
                     "INSERT OR REPLACE INTO expected VALUES (?, ?, ?, ?)",
                     (event.id, row, fingerprint(self._kind, decode(event.body)), event.body),
                 )
         self.summary.expected = self._count("expected")
 
-    def remember_voided(self, known: Callable[[Sequence[str]], Mapping[str, KnownDelivery]]) -> None:
-        """Note which of the query's events a delivery log knows to be voided."""
-        ids = (event_id for (event_id,) in self._disk.execute("SELECT id FROM expected ORDER BY id"))
+    def add_voided(self, known: Callable[[Sequence[str]], Mapping[str, KnownDelivery]]) -> None:
+        """Take from a delivery log which of the query's events are voided."""
+        ids = (event_id for (event_id,) in self._db.execute("SELECT id FROM expected ORDER BY id"))
         while batch := list(islice(ids, _BATCH)):
             voided = [(event_id,) for event_id, each in known(batch).items() if each.voided]
-            self._disk.executemany("INSERT OR IGNORE INTO voided VALUES (?)", voided)
+            self._db.executemany("INSERT OR IGNORE INTO voided VALUES (?)", voided)
 
-    def staged(self, sequence_ids: Iterable[str]) -> None:
-        """Gather what a staging table holds of the window."""
-        self._disk.executemany("INSERT OR IGNORE INTO staged VALUES (?)", ((each,) for each in sequence_ids))
+    def add_staged(self, sequence_ids: Iterable[str]) -> None:
+        """Take what a staging table holds of the window."""
+        self._db.executemany("INSERT OR IGNORE INTO staged VALUES (?)", ((each,) for each in sequence_ids))
         self.summary.late = 0
 
     def compare(self) -> None:
         """Read what Sequence holds now, and count the differences."""
-        self._disk.execute("DELETE FROM held")
+        self._db.execute("DELETE FROM found")
         for item in self._client.items(self._resource, None, self._window):
             fields = {name: decode(raw) for name, raw in item.items()}
             # Newest first: the first copy of an id is the one that counts.
-            self._disk.execute(
-                "INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?)",
+            self._db.execute(
+                "INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?)",
                 (
                     fields.get("customerEventId"),
                     self._resource.id_of(item),
@@ -206,41 +205,39 @@ class Reconciliation:
                     fields.get("eventTimestamp"),
                 ),
             )
-        self._forget_superseded()
+        self._drop_superseded()
         summary = self.summary
-        summary.held = self._count("held WHERE NOT voided")
+        summary.found = self._count("found WHERE NOT voided")
         summary.differences = Counter(each.difference for each in self.differences())
         if summary.late is not None:
-            summary.late = self._count("held WHERE sequence_id NOT IN (SELECT sequence_id FROM staged)")
+            summary.late = self._count("found WHERE sequence_id NOT IN (SELECT sequence_id FROM staged)")
         summary.requests = self._client.requests_sent - self._requests
         summary.seconds = time.monotonic() - self._started_at
 
-    def _forget_superseded(self) -> None:
+    def _drop_superseded(self) -> None:
         """Drop copies that one outside the window supersedes: an event whose time was corrected."""
-        unexpected = self._disk.execute(
-            "SELECT h.id, h.time, h.sequence_id FROM held h LEFT JOIN expected e ON e.id = h.id "
+        unexpected = self._db.execute(
+            "SELECT f.id, f.time, f.sequence_id FROM found f LEFT JOIN expected e ON e.id = f.id "
             "WHERE e.id IS NULL LIMIT ?",
-            [_ASKED_ONE_BY_ONE],
+            [_MAX_LOOKUPS],
         ).fetchall()
         for event_id, at, sequence_id in unexpected:
             if is_superseded(self._client, self._resource, event_id, parse_timestamp(at), sequence_id):
-                self._disk.execute("DELETE FROM held WHERE id = ?", [event_id])
+                self._db.execute("DELETE FROM found WHERE id = ?", [event_id])
 
-    def differences(self) -> Iterator[Found]:
+    def differences(self) -> Iterator[EventDifference]:
         """List the differences, in the order of the ids."""
-        with closing(self._disk.cursor()) as cursor:
+        with closing(self._db.cursor()) as cursor:
             for event_id, difference, sequence_id in cursor.execute(_DIFFERENCES):
-                yield Found(event_id, Difference(difference), sequence_id)
+                yield EventDifference(event_id, Difference(difference), sequence_id)
 
     def to_resend(self) -> Iterator[tuple[int, Event]]:
         """List the events that are missing or different in Sequence, as the query has them."""
-        wanted = (
-            "(h.id IS NULL OR (NOT h.voided AND h.said <> e.said)) AND e.id NOT IN (SELECT id FROM voided)"
-        )
-        query = f"SELECT e.row, e.body FROM expected e LEFT JOIN held h ON h.id = e.id WHERE {wanted} ORDER BY e.row"  # noqa: S608
-        with closing(self._disk.cursor()) as cursor:
+        wanted = "(f.id IS NULL OR (NOT f.voided AND f.fingerprint <> e.fingerprint)) AND e.id NOT IN (SELECT id FROM voided)"
+        query = f"SELECT e.row, e.body FROM expected e LEFT JOIN found f ON f.id = e.id WHERE {wanted} ORDER BY e.row"  # noqa: S608
+        with closing(self._db.cursor()) as cursor:
             for row, body in cursor.execute(query):
                 yield row, event_of_body(self._kind, body)
 
     def _count(self, what: str) -> int:
-        return int(self._disk.execute(f"SELECT count(*) FROM {what}").fetchone()[0])  # noqa: S608
+        return int(self._db.execute(f"SELECT count(*) FROM {what}").fetchone()[0])  # noqa: S608

@@ -1,16 +1,17 @@
-"""A table of differences between two sides, one set of rows for each window."""
+"""Table of differences, one set of rows for each window."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import Column, MetaData, String, Table
 from sqlalchemy.engine import Connection
 
+from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
 from airflow_provider_sequence.warehouse.engine import (
     KEY_TEXT,
     LONG_TEXT,
@@ -29,15 +30,15 @@ def store_differences(
     connection: Connection,
     table: str,
     *,
-    of: Mapping[str, Any],
-    found: Iterable[tuple[str, str, str | None]],
+    account: str,
+    resource: str,
+    window: Window,
+    differences: Iterable[EventDifference],
 ) -> None:
     """
     Replace a window's differences, in one transaction.
 
     :param table: ``table`` or ``schema.table``; it is made when missing.
-    :param of: ``account``, ``resource``, ``window_start`` and ``window_end``.
-    :param found: event id, difference and Sequence's id of each.
     :raises SequenceConfigurationError: if the table is there, and is none of differences; or if the database has no
         transactions.
     """
@@ -56,8 +57,14 @@ def store_differences(
         Column("found_at", UtcTimestamp(), nullable=False),
         schema=schema,
     )
+    scope = {
+        "account": account,
+        "resource": resource,
+        "window_start": window.start,
+        "window_end": window.end,
+    }
     now = dt.datetime.now(dt.UTC)
-    rows = iter(found)
+    rows = iter(differences)
     with transaction(connection):
         create_if_missing(connection, target)
         there = existing_columns(connection, schema, name) or set()
@@ -66,18 +73,18 @@ def store_differences(
                 f"the table {table} is there, but has no column {', '.join(missing)}. Name another table: one that "
                 "is missing is made"
             )
-        connection.execute(target.delete().where(*(target.c[name] == value for name, value in of.items())))
+        connection.execute(target.delete().where(*(target.c[name] == value for name, value in scope.items())))
         while batch := list(islice(rows, _BATCH)):
             connection.execute(
                 target.insert(),
                 [
                     {
-                        **of,
-                        "customer_event_id": event_id,
-                        "difference": difference,
-                        "sequence_id": sequence_id,
+                        **scope,
+                        "customer_event_id": each.event_id,
+                        "difference": each.difference.value,
+                        "sequence_id": each.sequence_id,
                         "found_at": now,
                     }
-                    for event_id, difference, sequence_id in batch
+                    for each in batch
                 ],
             )

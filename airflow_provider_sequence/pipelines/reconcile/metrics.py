@@ -1,0 +1,92 @@
+"""Reconciliation of a usage metric, alias by alias, with the warehouse's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.lossless_json import format_decimal
+from airflow_provider_sequence.api.usage_metrics import TooManyDigitsError, add_exactly
+from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+
+
+@dataclass
+class MetricSummary:
+    """
+    Result of a comparison.
+
+    :param aliases: aliases that were compared.
+    :param different: those whose values differ by more than the tolerance.
+    :param warehouse: sum of the warehouse's values.
+    :param sequence: sum of the metric's values.
+    :param requests: requests sent, each attempt counted.
+    """
+
+    aliases: int = 0
+    different: int = 0
+    warehouse: Decimal = Decimal(0)
+    sequence: Decimal = Decimal(0)
+    requests: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the XCom value; sums as text with every digit."""
+        return {
+            "aliases": self.aliases,
+            "different": self.different,
+            "warehouse": format_decimal(self.warehouse),
+            "sequence": format_decimal(self.sequence),
+            "requests": self.requests,
+        }
+
+
+def reconcile_metric(
+    rows: Iterable[tuple[str, Decimal]],
+    client: SequenceClient,
+    metric_id: str,
+    period: Window,
+    *,
+    tolerance: Decimal,
+    on_difference: Callable[[int, int, Decimal, Decimal], None],
+) -> MetricSummary:
+    """
+    Compare what the warehouse has of each alias with what a metric counts for it.
+
+    :param rows: aliases and the warehouse's values.
+    :param tolerance: by how much the two may differ.
+    :param on_difference: called where they differ, with the number of the difference, that of the row, the
+        warehouse's value and the metric's.
+    :raises SequenceConfigurationError: if a value has too many digits to be compared exactly.
+    """
+    summary = MetricSummary()
+    for alias, expected in rows:
+        summary.aliases += 1
+        counted = Decimal(client.calculate_metric(metric_id, alias, period)["value"])
+        try:
+            difference = add_exactly(expected, counted.copy_negate())
+            summary.warehouse = add_exactly(summary.warehouse, expected)
+            summary.sequence = add_exactly(summary.sequence, counted)
+        except TooManyDigitsError:
+            raise SequenceConfigurationError(
+                f"row {summary.aliases}: the values have too many digits to be compared; round them in the query"
+            ) from None
+        if difference.copy_abs() > tolerance:
+            summary.different += 1
+            on_difference(summary.different, summary.aliases, expected, counted)
+    summary.requests = client.requests_sent
+    return summary
+
+
+def metric_rows(
+    rows: Iterable[Mapping[str, Any]], parse: Callable[[str, object], Decimal]
+) -> Iterable[tuple[str, Decimal]]:
+    """
+    Aliases and values of a query's rows; NULL is 0.
+
+    :param parse: parses a number, and names it in the error.
+    """
+    for number, row in enumerate(rows, 1):
+        yield row["customer_alias"], parse(f"value of row {number}", row["value"] or 0)

@@ -1,0 +1,27 @@
+"""Base of every operator and sensor here: the hook, and what happens when a task is told to end."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_sequence.hooks.sequence import SequenceHook
+
+
+class SequenceTaskMixin:
+    """Mixin of tasks that call Sequence through the connection ``sequence_conn_id``."""
+
+    sequence_conn_id: str
+
+    def _hook_options(self) -> dict[str, Any]:
+        """Options of the hook's client."""
+        return {}
+
+    @cached_property
+    def hook(self) -> SequenceHook:
+        """The hook of the connection to Sequence."""
+        return SequenceHook(self.sequence_conn_id, **self._hook_options())
+
+    def on_kill(self) -> None:
+        """End every wait and send nothing more; requests in flight are waited for by ``execute``."""
+        self.hook.end()

@@ -1,0 +1,250 @@
+"""Base of the operators that push rows of a warehouse as events."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+from airflow_provider_sequence.api.events import (
+    EventKind,
+    EventMapper,
+    event_of_body,
+    is_void,
+)
+from airflow_provider_sequence.api.resource import Resource
+from airflow_provider_sequence.assets.sequence import set_outlet_extra
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
+from airflow_provider_sequence.pipelines.push.delivery_state import (
+    DeliveryState,
+    DryRunState,
+    LoggedState,
+    RunState,
+)
+from airflow_provider_sequence.pipelines.push.outcomes import Status
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
+from airflow_provider_sequence.pipelines.push.senders import DryRunSender, Sender
+from airflow_provider_sequence.pipelines.push.sort import MappedRow
+from airflow_provider_sequence.pipelines.push.summary import PushSummary, RejectionLimit
+from airflow_provider_sequence.pipelines.push.timestamps import TimestampPolicy
+from airflow_provider_sequence.utils.delivery_log import open_delivery_log
+from airflow_provider_sequence.utils.metrics import TaskCounters, emit_metrics
+from airflow_provider_sequence.utils.openlineage import TransferLineage
+from airflow_provider_sequence.utils.operator import SequenceTaskMixin
+from airflow_provider_sequence.utils.params import parse_int
+from airflow_provider_sequence.utils.progress import log_progress
+from airflow_provider_sequence.utils.retries import fail_without_retry
+from airflow_provider_sequence.warehouse.reader import read_rows
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+
+class PushOperator(SequenceTaskMixin, BaseOperator):
+    """
+    Base of the operators that push a query's rows as events.
+
+    A subclass names the ``resource``, the ``kind`` of event, and fields that are the same for each row.
+    """
+
+    template_fields: Sequence[str] = (
+        "sql",
+        "parameters",
+        "sql_conn_id",
+        "sequence_conn_id",
+        "columns",
+        "event_key",
+        "timezone",
+        "max_rejected",
+        "concurrency",
+        "delivery_log_table",
+        "delivery_log_conn_id",
+        "late",
+    )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "sql": "sql",
+        "parameters": "json",
+        "columns": "json",
+    }
+    ui_color = "#d6f0e4"
+
+    resource: ClassVar[Resource]
+    kind: ClassVar[EventKind]
+    #: Whether what is delivered voids events.
+    voids: ClassVar[bool] = False
+
+    # For OpenLineage, which asks when the task is over.
+    _lineage: TransferLineage | None = None
+
+    def __init__(
+        self,
+        *,
+        sql: str,
+        sql_conn_id: str,
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        sequence_conn_id: str = DEFAULT_CONN_ID,
+        columns: Mapping[str, str] | None = None,
+        event_key: Sequence[str] | None = None,
+        timezone: str = "UTC",
+        max_rejected: float | str = 0,
+        concurrency: int | str = 32,
+        delivery_log_table: str | None = None,
+        delivery_log_conn_id: str | None = None,
+        retry_rejected: bool = False,
+        max_future: dt.timedelta | None = dt.timedelta(minutes=5),
+        late_after: dt.timedelta | None = None,
+        late: Literal["report", "reject"] = "report",
+        dry_run: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
+        self.sequence_conn_id = sequence_conn_id
+        self.columns = columns
+        self.event_key = event_key
+        self.timezone = timezone
+        self.max_rejected = max_rejected
+        self.concurrency = concurrency
+        self.delivery_log_table = delivery_log_table
+        self.delivery_log_conn_id = delivery_log_conn_id
+        self.retry_rejected = retry_rejected
+        self.max_future = max_future
+        self.late_after = late_after
+        self.late = late
+        # BaseOperator has a method of the name dry_run.
+        self.is_dry_run = dry_run
+
+    def _hook_options(self) -> dict[str, Any]:
+        return {"connections": parse_int("concurrency", self.concurrency)}
+
+    def _constants(self) -> dict[str, str | None]:
+        """Fields that are the same for each row, by the names of their columns."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Push the query's rows; return the summary."""
+        with fail_without_retry():
+            limit = RejectionLimit.parse(self.max_rejected)
+            threads = parse_int("concurrency", self.concurrency)
+            policy = self._timestamp_policy()
+            engine = create_sql_engine(self.sql_conn_id)
+            with (
+                self.hook.client as client,
+                open_delivery_log(
+                    self,
+                    context,
+                    account=client.account,
+                    resource=self.resource.name,
+                    voiding=self.voids,
+                    read_only=self.is_dry_run,
+                ) as log,
+                read_rows(engine, self.sql, self.parameters) as query,
+            ):
+                to_event = EventMapper(
+                    self.kind,
+                    query.columns,
+                    columns=self.columns,
+                    constants=self._constants(),
+                    event_key=self.event_key,
+                    timezone=self.timezone,
+                )
+                if to_event.unused:
+                    self.log.warning(
+                        "Columns of the query that go into no event: %s", ", ".join(to_event.unused)
+                    )
+                rows = map_rows(query.batches, to_event)
+                push_rows = partial(self._push, threads=threads, policy=policy)
+                if self.is_dry_run:
+                    self.log.info("Dry run: nothing is sent, and nothing is written")
+                    summary = push_rows(rows, DryRunSender(), DryRunState(log), TaskCounters())
+                    return {**summary.as_dict(), "dry_run": True}
+                self._lineage = TransferLineage.capture(self, self.resource.name, engine)
+                state = RunState() if log is None else LoggedState(log)
+                with (
+                    emit_metrics(client, self.resource.name) as self._counters,
+                    log_progress(
+                        self.log,
+                        self.resource.name,
+                        client,
+                        self.resource.create_budget,
+                        self._counters.progress,
+                    ),
+                ):
+                    summary = push_rows(rows, client, state, self._counters)
+                    result = summary.as_dict()
+                    if self.retry_rejected and log is not None:
+                        self.log.info("Events that earlier runs left as rejected:")
+                        self._counters.retried = TaskCounters()
+                        retried = push_rows(self._rejected(log), client, state, self._counters.retried)
+                        result["retried"] = {"rows": retried.rows, **retried.by_status()}
+            limit.check(summary, log.query_for_rejected() if log is not None else "")
+        facts = {
+            "resource": self.resource.name,
+            "rows": summary.rows,
+            **summary.by_status(),
+            "watermark": summary.watermark,
+        }
+        set_outlet_extra(context, self.outlets, facts)
+        return result
+
+    def _timestamp_policy(self) -> TimestampPolicy:
+        if self.late not in {"report", "reject"}:
+            raise SequenceConfigurationError(f"late={self.late!r} is neither 'report' nor 'reject'")
+        for name in ("max_future", "late_after"):
+            if not isinstance(getattr(self, name), dt.timedelta | None):
+                raise SequenceConfigurationError(f"{name}={getattr(self, name)!r} is no timedelta")
+        if self.retry_rejected and not self.delivery_log_table:
+            raise SequenceConfigurationError(
+                "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
+            )
+        return TimestampPolicy(self.max_future, self.late_after, self.late == "reject")
+
+    def _push(
+        self,
+        rows: Iterable[MappedRow],
+        client: Sender,
+        state: DeliveryState,
+        counters: TaskCounters,
+        **options: Any,
+    ) -> PushSummary:
+        try:
+            return push(rows, client, self.resource, state=state, on_progress=counters.update, **options)
+        finally:
+            # Also of a run that fails: how far it came.
+            self._log_summary(counters.summary)
+
+    def _rejected(self, log: DeliveryLog) -> Iterator[MappedRow]:
+        """Events that earlier runs left as rejected, from the bodies in the log."""
+        bodies = (body.encode() for _, body in log.rejected())
+        # What a voiding left behind is for a voiding to send.
+        bodies = (body for body in bodies if is_void(body) == self.voids)
+        return enumerate((event_of_body(self.kind, body) for body in bodies), 1)
+
+    def _log_summary(self, summary: PushSummary) -> None:
+        self.log.info("%s\n%s", self.resource.name, summary.as_table())
+        for outcome in summary.first_rejected:
+            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.event_id, outcome.reason)
+        for outcome in summary.first_conflicting:
+            self.log.warning(
+                "Row %d (%s) has another body than an earlier row with the same id; the last one counts",
+                outcome.row,
+                outcome.event_id,
+            )
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """Return for OpenLineage which tables the rows came from, and how many were delivered."""
+        if self._lineage is None:  # a dry run, too
+            return None
+        summary = self._counters.summary
+        return self._lineage.push_facets(
+            self.sql, rows=summary.rows, delivered=summary.counts[Status.DELIVERED]
+        )
