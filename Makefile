@@ -66,6 +66,11 @@ test-form: $(VENV)/.ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
 	@$(BIN)/python -m pytest tests/live/form $(ARGS)
 
+# Mutation testing: which small faults in the package the tests do not find. make mutation ARGS="--per-module 4"
+.PHONY: mutation
+mutation: $(VENV)/.ready
+	@$(BIN)/python -m dev.mutation $(ARGS)
+
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
