@@ -75,6 +75,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	AIRFLOW_HOME=$(CURDIR)/.cache/airflow $(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Every warning fails it; nothing is downloaded.
 docs: $(VENV)/.ready

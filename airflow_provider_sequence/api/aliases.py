@@ -1,4 +1,4 @@
-"""Customer aliases: a checked body, and the key under which a second try creates nothing twice."""
+"""Customer aliases: a checked body, and the idempotency key of a retry."""
 
 from __future__ import annotations
 

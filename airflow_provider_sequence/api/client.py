@@ -1,7 +1,8 @@
-"""SequenceClient: what there is to ask of Sequence."""
+"""SequenceClient: the API's operations as plain Python."""
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 import threading
@@ -23,8 +24,14 @@ from airflow_provider_sequence.api.defaults import (
     USAGE_EVENTS_PER_MINUTE,
 )
 from airflow_provider_sequence.api.events import Event
-from airflow_provider_sequence.api.pagination import CursorRepeatedError, Item, Page, parse_page, walk
-from airflow_provider_sequence.api.resource import PAGE_LIMIT, Query, Resource, Selection
+from airflow_provider_sequence.api.pagination import (
+    CursorRepeatedError,
+    Item,
+    Page,
+    iterate_pages,
+    parse_page,
+)
+from airflow_provider_sequence.api.resource import PAGE_LIMIT, Query, Resource, Selection, text_field
 from airflow_provider_sequence.api.resources import USAGE_METRICS
 from airflow_provider_sequence.api.usage_metrics import (
     ADDITIVE,
@@ -49,23 +56,15 @@ class _Created(msgspec.Struct):
 
 _read_created = msgspec.json.Decoder(_Created).decode
 _read_item: Callable[[bytes], Item] = msgspec.json.Decoder(Item).decode
-_read_items: Callable[[bytes], list[Item]] = msgspec.json.Decoder(list[Item]).decode
-
-
-def _read_page_or_array(body: bytes) -> Page:
-    """Read a list that the documents don't say to be in the envelope of the others."""
-    if body.lstrip().startswith(b"["):
-        return Page(_read_items(body), after=None, total=None)
-    return parse_page(body)
 
 
 class SequenceClient:
     """
-    Calls Sequence: one session, the credentials, the version, the retries and the limit of one API client.
+    Client of Sequence's API: the credentials, version, connection pool, retries and rate limits of one API client.
 
-    Threads may share it. A request that fails in a way that may pass (no connection, timeout, 429, 5xx, an answer
-    that can't be read) is sent again, with exponential backoff and jitter, until its deadline: every event has an
-    id, and a second copy of an id supersedes the first, so that nothing is counted twice.
+    Thread-safe. A request that fails in a retryable way (no connection, timeout, 429, 5xx, a response that can't be
+    read) is sent again, with exponential backoff and jitter, until its deadline. That is idempotent: every event has an
+    id, and a second copy of an id supersedes the first.
 
     :param base_url: address of the API, such as ``https://eu.sequencehq.com/api``.
     :param client_id: the API client's id.
@@ -73,10 +72,10 @@ class SequenceClient:
     :param api_version: the ``Sequence-Version`` to ask for.
     :param requests_per_minute: limit of the account for all requests but those below.
     :param usage_events_per_minute: limit of the account for creating usage events.
-    :param timeout: seconds without a byte of the answer after which a try has failed.
+    :param timeout: seconds without a byte of the response after which an attempt has failed.
     :param deadline: seconds after which a request that keeps failing is given up.
     :param user_agent: what else the User-Agent says, such as Airflow's version.
-    :param connections: connections that are kept open, the number of threads that send.
+    :param connections: size of the connection pool: the number of threads that send.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -124,7 +123,7 @@ class SequenceClient:
             deadline=deadline,
             connections=connections,
         )
-        #: Names the API client and the address it is used at, without giving either away.
+        #: Identifies the API client and its base URL: a hash, which gives neither away.
         self.account = sha256(f"{self._transport.base_url} {client_id}".encode()).hexdigest()[:32]
 
     def pages(
@@ -144,21 +143,31 @@ class SequenceClient:
         :raises SequenceApiError: if Sequence refuses, can't be reached, or answers something else than a list.
         """
         first = [*(query or []), ("limit", str(page_size))]
-        places = {one.parameter for one in resource.filters if one.places}
-        further = [
-            pair for pair in first if pair[0] not in places
-        ]  # else each page would leave items out anew
-        path = resource.path_below(parent_id)
+        skipping = {one.parameter for one in resource.filters if one.skips_items}
+        # Else each page would skip items anew.
+        further = [pair for pair in first if pair[0] not in skipping]
+        return self._pages(resource.path_below(parent_id), resource.path, first, further)
+
+    def _pages(
+        self, path: str, shown_path: str, first: Query, further: Query | None = None
+    ) -> Iterator[Page]:
+        """
+        Follow a list's cursors.
+
+        :param shown_path: the path in errors, without ids.
+        :param first: query of the first page.
+        :param further: query of the others, where it differs.
+        """
 
         def fetch(cursor: str | None) -> Page:
-            asked = first if cursor is None else [*further, ("after", cursor)]
-            return self._transport.request("GET", path, query=asked, read=parse_page)
+            query = first if cursor is None else [*(further or first), ("after", cursor)]
+            return self._transport.request("GET", path, query=query, read=parse_page)
 
         try:
-            yield from walk(fetch)
+            yield from iterate_pages(fetch)
         except CursorRepeatedError:
             raise SequenceResponseError(
-                "GET", resource.path, "a page's cursor leads back to a page that was read before"
+                "GET", shown_path, "a page's cursor leads back to a page that was read before"
             ) from None
 
     def items(
@@ -168,12 +177,12 @@ class SequenceClient:
         List a resource's items, newest first, each once; those outside the window are left out.
 
         A list below an id is read for each of its parents; filters and window are the parents'. Where filters
-        take several walks, their items come one walk after the other.
+        take several queries, their items come one query after the other.
 
         :raises SequenceConfigurationError: if a filter is not known, or the resource knows no windows.
         """
         if resource.parent is not None:
-            # All ids before the first list below: nobody says how long the cursor to more of them can be used.
+            # All ids before the first child list: how long the cursor to more of them can be used is not documented.
             parent_ids = [
                 resource.parent.id_of(item) for item in self.items(resource.parent, filters, window)
             ]
@@ -199,7 +208,7 @@ class SequenceClient:
         self, resource: Resource, filters: Mapping[str, Any] | None = None, window: Window | None = None
     ) -> int:
         """
-        Count a resource's items by Sequence's word where it gives one that can be used, else by reading them all.
+        Count a resource's items: by ``totalResultSize`` where it is reliable, else by reading the list.
 
         What fits on one page is counted there. Of more, the API is asked for a little more than the window; what
         lies in the margins is read, and taken off the total.
@@ -211,9 +220,9 @@ class SequenceClient:
         by_dates = window is not None and resource.times is not None and resource.times.days
         if resource.parent is not None or not selection.countable or by_dates:
             return sum(1 for _ in self.items(resource, filters, window))
-        return sum(self._count_walk(selection, number) for number in range(len(selection.asked)))
+        return sum(self._count_query(selection, number) for number in range(len(selection.asked)))
 
-    def _count_walk(self, selection: Selection, number: int) -> int:
+    def _count_query(self, selection: Selection, number: int) -> int:
         resource, window = selection.resource, selection.window
         query = selection.queries()[number]
         first = next(self.pages(resource, query))
@@ -236,6 +245,28 @@ class SequenceClient:
             - sum(time < window.start for time in earlier)
             - sum(time >= window.end for time in later)
         )
+
+    def is_superseded(self, resource: Resource, event_id: str, time: dt.datetime, sequence_id: str) -> bool:
+        """
+        Whether a later event has the same id, as one has that was voided or sent again with the right alias.
+
+        Whether lists show superseded events is not documented, nor which of the two ids the filter on ids means. So
+        the id is looked up first, and then the event's own time, at which a correction mostly is.
+
+        :param event_id: the event's ``customerEventId``.
+        :param time: its own time.
+        :param sequence_id: Sequence's id of the copy in question.
+        """
+        lookups: list[tuple[dict[str, Any], Window | None]] = [
+            ({}, Window(time, time + dt.timedelta(microseconds=1)))
+        ]
+        if any(one.name == "event_id" for one in resource.filters):
+            lookups.insert(0, ({"event_id": event_id}, None))
+        for filters, window in lookups:
+            for other in self.items(resource, filters, window):
+                if text_field(other, "customerEventId") == event_id:
+                    return text_field(other, "id") != sequence_id
+        return False
 
     def create(self, resource: Resource, event: Event) -> str:
         """
@@ -322,7 +353,7 @@ class SequenceClient:
 
     def seat_balances(self) -> Iterator[Item]:
         """List how many seats each customer has in use, one page in memory at a time."""
-        return self._all("/seat-balances", [], read=_read_page_or_array)
+        return self._items("/seat-balances")
 
     def customer_aliases(self, value: str | None = None) -> Iterator[Item]:
         """
@@ -330,8 +361,7 @@ class SequenceClient:
 
         :param value: this alias only, to the character.
         """
-        query = [] if value is None else [("value", value)]
-        for item in self._all("/customer-aliases", query, read=parse_page):
+        for item in self._items("/customer-aliases", [] if value is None else [("value", value)]):
             if value is None or lossless_json.decode(item.get("value", b"null")) == value:
                 yield item
 
@@ -350,27 +380,18 @@ class SequenceClient:
             read=_read_item,
         )
 
-    def _all(self, path: str, query: Query, read: Callable[[bytes], Page]) -> Iterator[Item]:
-        def fetch(cursor: str | None) -> Page:
-            asked = [*query, ("limit", str(PAGE_LIMIT)), *([] if cursor is None else [("after", cursor)])]
-            return self._transport.request("GET", path, query=asked, read=read)
-
-        try:
-            for page in walk(fetch):
-                yield from page.items
-        except CursorRepeatedError:
-            raise SequenceResponseError(
-                "GET", path, "a page's cursor leads back to a page that was read before"
-            ) from None
+    def _items(self, path: str, query: Query | None = None) -> Iterator[Item]:
+        for page in self._pages(path, path, [*(query or []), ("limit", str(PAGE_LIMIT))]):
+            yield from page.items
 
     @property
     def requests_sent(self) -> int:
-        """Requests sent so far, each try counted."""
+        """Requests sent so far, each attempt counted."""
         return self._transport.requests_sent
 
     @property
     def requests_throttled(self) -> int:
-        """Requests that were answered with a 429."""
+        """Requests that got a 429."""
         return self._transport.requests_throttled
 
     @property
@@ -379,7 +400,7 @@ class SequenceClient:
         return self._transport.closed
 
     def close(self) -> None:
-        """Close the connections and end every wait for a turn or a retry."""
+        """Close the connection pool and end every wait for a slot or a retry."""
         self._transport.close()
 
     def __enter__(self) -> Self:

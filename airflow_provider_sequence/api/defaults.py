@@ -1,4 +1,4 @@
-"""What holds where the user sets nothing else. Imports nothing: Airflow reads it at every start."""
+"""Default settings. Imports nothing, since Airflow reads it at every start."""
 
 #: By the API's documents: where production is, and the newest version.
 PRODUCTION_URL = "https://eu.sequencehq.com/api"

@@ -1,4 +1,4 @@
-"""JSON in which no number is rounded and no character lost."""
+"""Lossless JSON: no number is rounded, and no character lost."""
 
 from __future__ import annotations
 

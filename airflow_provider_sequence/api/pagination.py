@@ -1,4 +1,4 @@
-"""Cursors to pages, and the end of a list in each form that it may take."""
+"""Cursor pagination: parse a page, and follow cursors to the end of a list."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def parse_page(body: bytes) -> Page:
     return Page(envelope.items, after, pagination.totalResultSize)
 
 
-def walk(fetch: Callable[[str | None], Page]) -> Iterator[Page]:
+def iterate_pages(fetch: Callable[[str | None], Page]) -> Iterator[Page]:
     """
     Follow the cursors from the first page to the last, one page in memory at a time.
 

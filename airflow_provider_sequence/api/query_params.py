@@ -1,4 +1,4 @@
-"""How values of filters are written in a query; each function gives the texts of one parameter."""
+"""Encodings of filter values in a query; each function gives the values of one parameter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 MAX_CUSTOMER_IDS = 25
 
 
-def write_text(value: Any) -> list[str]:
+def encode_text(value: Any) -> list[str]:
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise TypeError(f"wants text, not {type(value).__name__}")
     text = str(value)
@@ -20,45 +20,45 @@ def write_text(value: Any) -> list[str]:
     return [text]
 
 
-def write_flag(value: Any) -> list[str]:
+def encode_flag(value: Any) -> list[str]:
     text = str(value).lower()
     if text not in {"true", "false"}:
         raise ValueError("wants true or false")
     return [text]
 
 
-def write_order(value: Any) -> list[str]:
+def encode_order(value: Any) -> list[str]:
     if value not in {"ASC", "DESC"}:
         raise ValueError("wants ASC or DESC")
     return [value]
 
 
-def write_whole_number(value: Any) -> list[str]:
+def encode_whole_number(value: Any) -> list[str]:
     text = str(value)
     if isinstance(value, bool) or not re.fullmatch("[0-9]{1,18}", text):
         raise ValueError("wants a whole number, 0 or more")
     return [text]
 
 
-def write_each(value: Any) -> list[str]:
+def encode_each(value: Any) -> list[str]:
     """Repeat the parameter for each value, the OpenAPI default for an array in a query."""
-    return [text for item in _as_list(value) for text in write_text(item)]
+    return [text for item in _as_list(value) for text in encode_text(item)]
 
 
-def write_encoded_list(value: Any) -> list[str]:
+def encode_encoded_list(value: Any) -> list[str]:
     """Join values by commas, each percent-encoded on its own, so that a comma inside a value survives."""
-    return [",".join(quote(text, safe="") for text in write_each(value))]
+    return [",".join(quote(text, safe="") for text in encode_each(value))]
 
 
-def write_comma_list(value: Any) -> list[str]:
-    texts = write_each(value)
+def encode_comma_list(value: Any) -> list[str]:
+    texts = encode_each(value)
     if any("," in text for text in texts):
         raise ValueError("has a value with a comma, which the API takes for two")
     return [",".join(texts)]
 
 
-def write_customer_ids(value: Any) -> list[str]:
-    written = write_comma_list(value)
+def encode_customer_ids(value: Any) -> list[str]:
+    written = encode_comma_list(value)
     if written[0].count(",") >= MAX_CUSTOMER_IDS:
         raise ValueError(f"takes {MAX_CUSTOMER_IDS} ids at most")
     return written

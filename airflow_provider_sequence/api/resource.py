@@ -1,4 +1,4 @@
-"""What a list of the API is: its fields, its filters, the windows it can be asked for, and what of it is wanted."""
+"""Resource: a list of the API as data, with its fields, filters and windows; and a selection of its items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.events import EventKind
 from airflow_provider_sequence.api.pagination import Item
-from airflow_provider_sequence.api.query_params import write_each
+from airflow_provider_sequence.api.query_params import encode_each
 from airflow_provider_sequence.api.timestamps import parse_timestamp, parse_utc_fast, utc_text
 from airflow_provider_sequence.api.windows import Bounds, Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
@@ -31,32 +31,32 @@ _FIRST_DAY, _LAST_DAY = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 1
 @dataclass(frozen=True, slots=True)
 class Filter:
     """
-    One query parameter of a list.
+    Filter of a list: one query parameter.
 
-    :param name: what users call it.
-    :param parameter: what the API calls it.
-    :param write: turns a value into the parameter's values; more than one repeats the parameter.
-    :param most: values that one request may ask for; of more, each so many get a walk of their own.
-    :param matches: an item's fields, one of which equals one of the values; compared here as well, because the
-        documents leave open how the API compares.
-    :param unclear: whether the documents leave open how the API reads this text among several. Such a value is
-        not asked for: the list is read without the filter, and ``matches`` decides.
-    :param places: whether it leaves items out by their place in the list. What it gives is never the whole of it.
+    :param name: the user's name of it.
+    :param parameter: the API's name of it.
+    :param encode: turns a value into the parameter's values; more than one repeats the parameter.
+    :param max_values: values that one request may ask for; more are spread over several queries.
+    :param match_fields: fields of an item, one of which equals one of the values; compared on the client as well,
+        because the documents leave open how the API compares.
+    :param is_ambiguous: whether the documents leave open how the API reads this text among several. Such a value is
+        not sent: the list is read without the filter, and ``match_fields`` decides.
+    :param skips_items: whether it skips items by their position. Such a list is incomplete.
     """
 
     name: str
     parameter: str
-    write: Callable[[Any], list[str]]
-    most: int | None = None
-    matches: tuple[str, ...] = ()
-    unclear: Callable[[str], bool] = lambda text: False
-    places: bool = False
+    encode: Callable[[Any], list[str]]
+    max_values: int | None = None
+    match_fields: tuple[str, ...] = ()
+    is_ambiguous: Callable[[str], bool] = lambda text: False
+    skips_items: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TimeFilter:
     """
-    The two query parameters that ask a list for a window.
+    Filter of a list by time: the two query parameters that bound a window.
 
     Whether they include their bounds is not documented: what is asked for is a little wider, and what belongs is kept.
 
@@ -73,14 +73,14 @@ class TimeFilter:
     days: bool = False
 
     def widen(self, window: Window) -> Bounds:
-        """Bounds to ask for, such that nothing of the window is left out, whether they are included or not."""
+        """Bounds to ask for, such that nothing of the window is missed, whether they are included or not."""
         if not self.days:
             return window.widened()
         start, end = _midnight(window.start), _midnight(window.end)
         return start - min(_DAY, start - _FIRST_DAY), end + min(_DAY, _LAST_DAY - end)
 
-    def write(self, bounds: Bounds) -> Query:
-        """Write bounds as the API wants them."""
+    def encode(self, bounds: Bounds) -> Query:
+        """Query parameters of bounds."""
         after, before = (_date_text(time) if self.days else utc_text(time) for time in bounds)
         return [(self.after, after), (self.before, before)]
 
@@ -88,7 +88,7 @@ class TimeFilter:
 @dataclass(frozen=True, slots=True)
 class Field:
     """
-    One documented field of an item.
+    Documented field of an item.
 
     :param name: the API's name.
     :param column: the staging table's column.
@@ -103,16 +103,16 @@ class Field:
 @dataclass(frozen=True, slots=True)
 class Resource:
     """
-    A list of the API.
+    Resource of the API: a list, and what can be created in it.
 
-    :param name: what users call it.
+    :param name: the user's name of it.
     :param path: path below the base URL; ``{id}`` stands for the id of the parent.
     :param fields: the documented fields; the first is the key, an item's unique ``id``.
     :param filters: the documented filters, without those of the window and the pages.
     :param times: how the list can be asked for a window, where it can.
     :param parent: for a list below an id: the list of those ids. Filters and windows are the parent's then.
     :param parent_field: for a list below an id: the field of an item that holds it.
-    :param secrets: fields that are credentials; they don't leave the API's side.
+    :param secrets: fields that are credentials; they are never given out.
     :param event: what can be created here, where anything can.
     :param create_budget: the rate budget that creating counts in.
     """
@@ -147,36 +147,36 @@ class Resource:
         self, filters: Mapping[str, Any] | None = None, window: Window | None = None, *, whole: bool = False
     ) -> Selection:
         """
-        Say what of the list is wanted.
+        Select items of the list.
 
         :param filters: values by the filters' names; None leaves a filter out.
         :param window: the times that are wanted, or None for all.
-        :param whole: refuse filters that leave items out by their place in the list.
+        :param whole: refuse filters that skip items by their position.
         :raises SequenceConfigurationError: if a filter is not known or its value of a wrong kind, or the list
             can't be asked for a window.
         """
-        given = {name: _kept(value) for name, value in (filters or {}).items() if value is not None}
+        given = {name: _materialize(value) for name, value in (filters or {}).items() if value is not None}
         known = self._known(given)
         asked: list[dict[str, Any]] = [given]
-        matches: list[Match] = []
+        matches: list[FieldIn] = []
         disjoint, clear = True, True
         for name, one in known.items():
-            if whole and one.places:
+            if whole and one.skips_items:
                 raise SequenceConfigurationError(
                     f"{self.name} can't be read whole with {name}, which leaves items out. Leave it out, or list "
                     "the items with the hook"
                 )
-            if one.most is None and not one.matches:
+            if one.max_values is None and not one.match_fields:
                 continue
-            values = list(dict.fromkeys(self._written(one, write_each, given[name])))
-            if one.matches:
-                matches.append(Match(one.matches, frozenset(values)))
-            if any(map(one.unclear, values)):
+            values = list(dict.fromkeys(self._encode(one, encode_each, given[name])))
+            if one.match_fields:
+                matches.append(FieldIn(one.match_fields, frozenset(values)))
+            if any(map(one.is_ambiguous, values)):
                 clear = False
                 asked = [{key: value for key, value in each.items() if key != name} for each in asked]
-            elif one.most is not None:
-                disjoint = disjoint and (len(values) <= one.most or len(one.matches) == 1)
-                parts = [values[i : i + one.most] for i in range(0, len(values), one.most)]
+            elif one.max_values is not None:
+                disjoint = disjoint and (len(values) <= one.max_values or len(one.match_fields) == 1)
+                parts = [values[i : i + one.max_values] for i in range(0, len(values), one.max_values)]
                 asked = [{**each, name: part} for each in asked for part in parts]
         selection = Selection(self, tuple(asked), window, tuple(matches), disjoint and clear)
         selection.queries()  # what can't be asked is told at once
@@ -184,7 +184,7 @@ class Resource:
 
     def query(self, filters: Mapping[str, Any], bounds: Bounds | None = None) -> Query:
         """
-        Write the filters and the bounds of one request as the API wants them.
+        Query of one request: its filters and bounds, as the API wants them.
 
         :param filters: values by the filters' names; None leaves a filter out.
         :raises SequenceConfigurationError: if a filter is not known, or its value is of a wrong kind.
@@ -193,7 +193,7 @@ class Resource:
         query: Query = []
         for name, value in filters.items():
             if value is not None:
-                texts = self._written(known[name], known[name].write, value)
+                texts = self._encode(known[name], known[name].encode, value)
                 query += [(known[name].parameter, text) for text in texts]
         if bounds is not None:
             if self.times is None:
@@ -201,7 +201,7 @@ class Resource:
                     f"{self.name} can't be asked for a window: the API has no filter on time for it. "
                     "Leave window_start and window_end out."
                 )
-            query += self.times.write(bounds)
+            query += self.times.encode(bounds)
         return query
 
     def _known(self, names: Iterable[str]) -> dict[str, Filter]:
@@ -212,9 +212,9 @@ class Resource:
             )
         return {name: known[name] for name in names}
 
-    def _written(self, one: Filter, write: Callable[[Any], list[str]], value: Any) -> list[str]:
+    def _encode(self, one: Filter, encode: Callable[[Any], list[str]], value: Any) -> list[str]:
         try:
-            return write(value)
+            return encode(value)
         except (TypeError, ValueError) as e:
             raise SequenceConfigurationError(f"filter {one.name} of {self.name}: {e}") from None
 
@@ -234,7 +234,7 @@ class Resource:
         return value
 
     def with_parent(self, parent_id: str | None, item: Item) -> Item:
-        """Return an item of a parent's list with the parent's id in it, which the API may leave out."""
+        """Item of a parent's list with the parent's id in it, which the API may leave out."""
         if parent_id is None or bytes(item.get(self.parent_field, b"null")) != b"null":
             return item
         return {**item, self.parent_field: msgspec.Raw(lossless_json.encode(parent_id))}
@@ -255,18 +255,14 @@ class Resource:
                 "GET", self.path, f"an item's {self.time_field} is no time in ISO 8601"
             ) from None
 
-    def belongs(self, item: Item, window: Window | None) -> bool:
-        """Tell whether an item belongs to a window. What was asked for is a little wider."""
-        return window is None or self.time_of(item) in window
-
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class FieldIn:
     """
-    What an item must hold.
+    Match of an item: one of the fields has one of the values.
 
     :param fields: names of fields.
-    :param values: the values, one of which is in one of the fields.
+    :param values: the values.
     """
 
     fields: tuple[str, ...]
@@ -280,24 +276,24 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class Selection:
     """
-    What of a list is wanted: how to ask for it, and what belongs to it of what comes.
+    Selection of a list's items: the queries that ask for them, and the filter of what comes.
 
     :param resource: the list.
-    :param asked: filters of each walk that it takes; the walks' items are what is wanted, and perhaps more.
+    :param asked: filters of each query that it takes; the queries give what is wanted, and perhaps more.
     :param window: the times that are wanted, or None for all.
-    :param matches: what an item must hold, each of them.
-    :param countable: whether the totals of the walks, added up, count it, but for the margins of the window.
+    :param matches: what an item must match, each of them.
+    :param countable: whether the totals of the queries, added up, count it, but for the margins of the window.
     """
 
     resource: Resource
     asked: tuple[Mapping[str, Any], ...]
     window: Window | None
-    matches: tuple[Match, ...]
+    matches: tuple[FieldIn, ...]
     countable: bool
 
     def queries(self, bounds: Bounds | None = None) -> list[Query]:
         """
-        Write a query for each walk.
+        Queries that ask for it.
 
         :param bounds: what to ask for instead of the whole window.
         """
@@ -308,19 +304,24 @@ class Selection:
 
     def __contains__(self, item: Item) -> bool:
         matches = not self.matches or all(item in match for match in self.matches)
-        return matches and self.resource.belongs(item, self.window)
+        return matches and (self.window is None or self.resource.time_of(item) in self.window)
 
     def by_query(self) -> list[Selection]:
         """Split it into selections of one query each."""
         return [replace(self, asked=(filters,)) for filters in self.asked]
 
     def within(self, window: Window) -> Selection:
-        """Narrow it down to a part of its window."""
+        """Narrow it to a part of its window."""
         return replace(self, window=window)
 
 
-def _kept(value: Any) -> Any:
-    """What an iterator gives can be had once; a filter's values are looked at more often."""
+def text_field(item: Item, name: str) -> str:
+    """Value of a text field."""
+    return str(lossless_json.decode(item.get(name, b"null")))
+
+
+def _materialize(value: Any) -> Any:
+    """List of an iterator's values, which are read more than once; any other value as it is."""
     return list(value) if isinstance(value, Iterator) else value
 
 

@@ -1,4 +1,4 @@
-"""What Sequence lists: each endpoint as one row of data. A new endpoint is a new row here, and no new code."""
+"""RESOURCES: each list of the API as one row of data. A new list is a new row here, and no new code."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import cast
 from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT
 from airflow_provider_sequence.api.query_params import (
     MAX_CUSTOMER_IDS,
+    encode_comma_list,
+    encode_customer_ids,
+    encode_each,
+    encode_encoded_list,
+    encode_flag,
+    encode_order,
+    encode_text,
+    encode_whole_number,
     may_be_a_list,
     may_be_encoded,
-    write_comma_list,
-    write_customer_ids,
-    write_each,
-    write_encoded_list,
-    write_flag,
-    write_order,
-    write_text,
-    write_whole_number,
 )
 from airflow_provider_sequence.api.resource import Field, FieldType, Filter, Resource, TimeFilter
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
@@ -36,11 +36,11 @@ def _fields(names: str) -> tuple[Field, ...]:
 
 def _texts(parameters: str) -> tuple[Filter, ...]:
     """Make filters that take one text each."""
-    return tuple(Filter(_snake(parameter), parameter, write_text) for parameter in parameters.split())
+    return tuple(Filter(_snake(parameter), parameter, encode_text) for parameter in parameters.split())
 
 
-_SORT_ORDER = Filter("sort_order", "sortOrder", write_order)
-_SORTED = (_SORT_ORDER, Filter("sort_by", "sortBy", write_text))
+_SORT_ORDER = Filter("sort_order", "sortOrder", encode_order)
+_SORTED = (_SORT_ORDER, Filter("sort_by", "sortBy", encode_text))
 _EVENT_TIMES = TimeFilter("eventTimestamp", "eventTimestampAfter", "eventTimestampBefore")
 
 
@@ -54,18 +54,18 @@ USAGE_EVENTS = Resource(
         Filter(
             "customer_alias",
             "customerAlias",
-            write_each,
-            most=1,  # whether several are repeated or comma-separated is not documented
-            matches=("customerAlias",),
-            unclear=may_be_a_list,
+            encode_each,
+            max_values=1,  # whether several are repeated or comma-separated is not documented
+            match_fields=("customerAlias",),
+            is_ambiguous=may_be_a_list,
         ),
-        Filter("unmapped_aliases_only", "unmappedAliasesOnly", write_flag),
-        Filter("event_type", "eventType", write_text),
+        Filter("unmapped_aliases_only", "unmappedAliasesOnly", encode_flag),
+        Filter("event_type", "eventType", encode_text),
         Filter(
-            "event_id", "eventId", write_text, matches=("id", "customerEventId")
+            "event_id", "eventId", encode_text, match_fields=("id", "customerEventId")
         ),  # which of them is not documented
         *_SORTED,
-        Filter("offset", "offset", write_whole_number, places=True),
+        Filter("offset", "offset", encode_whole_number, skips_items=True),
     ),
     times=_EVENT_TIMES,
     event=USAGE_EVENT,
@@ -79,8 +79,8 @@ SEAT_EVENTS = Resource(
         "id customerEventId customerAlias seatType sequenceAccountId eventTimestamp:timestamp total:integer"
     ),
     filters=(
-        Filter("customer_alias", "customerAlias", write_text),
-        Filter("customer_ids", "customerIds", write_customer_ids, most=MAX_CUSTOMER_IDS),
+        Filter("customer_alias", "customerAlias", encode_text),
+        Filter("customer_ids", "customerIds", encode_customer_ids, max_values=MAX_CUSTOMER_IDS),
         *_texts("seatType customerEventId"),
         *_SORTED,
     ),
@@ -98,9 +98,15 @@ USAGE_METRICS = Resource(
     ),
     filters=(
         *_texts("name id"),
-        Filter("event_type", "eventType", write_encoded_list, matches=("eventType",), unclear=may_be_encoded),
-        Filter("event_property", "eventProperty", write_encoded_list),
-        Filter("aggregation_type", "aggregationType", write_comma_list, matches=("aggregationType",)),
+        Filter(
+            "event_type",
+            "eventType",
+            encode_encoded_list,
+            match_fields=("eventType",),
+            is_ambiguous=may_be_encoded,
+        ),
+        Filter("event_property", "eventProperty", encode_encoded_list),
+        Filter("aggregation_type", "aggregationType", encode_comma_list, match_fields=("aggregationType",)),
     ),
 )
 
@@ -150,7 +156,7 @@ RESOURCES: Mapping[str, Resource] = {
             ),
             (
                 *_texts("alias legalName email"),
-                Filter("include_archived", "includeArchived", write_flag),
+                Filter("include_archived", "includeArchived", encode_flag),
                 *_SORTED,
             ),
         ),
@@ -201,8 +207,8 @@ RESOURCES: Mapping[str, Resource] = {
             ),
             (
                 *_texts("customerId billingScheduleStatus label"),
-                Filter("auto_send_invoices", "autoSendInvoices", write_flag),
-                Filter("include_archived_schedules", "includeArchivedSchedules", write_flag),
+                Filter("auto_send_invoices", "autoSendInvoices", encode_flag),
+                Filter("include_archived_schedules", "includeArchivedSchedules", encode_flag),
                 *_SORTED,
             ),
             TimeFilter("startDate", "startingAfter", "startingBefore", days=True),

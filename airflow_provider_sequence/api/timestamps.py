@@ -1,12 +1,15 @@
-"""Timestamps as Sequence writes and reads them."""
+"""Timestamps of the API: parse and format."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 #: Digits of a second's fraction that ``datetime``, and most databases, keep.
 KEPT_DIGITS = 6
@@ -62,3 +65,19 @@ def long_fraction(text: str) -> str | None:
     """The digits of a timestamp's fraction, where there are more than :data:`KEPT_DIGITS`."""
     found = _FRACTION.search(text)
     return found[1] if found is not None and len(found[1]) > KEPT_DIGITS else None
+
+
+def parse_timezone(zone: dt.tzinfo | str) -> dt.tzinfo:
+    """
+    Make a time zone of its IANA name.
+
+    :raises SequenceConfigurationError: if there is no zone of that name.
+    """
+    if not isinstance(zone, str):
+        return zone
+    try:
+        return dt.UTC if zone.upper() == "UTC" else ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise SequenceConfigurationError(
+            f"timezone={zone!r} is no time zone; give an IANA name such as 'UTC' or 'Europe/Berlin'"
+        ) from None

@@ -1,4 +1,4 @@
-"""What a usage metric counted: the question in each form it may need, and the exact answer."""
+"""Calculation of a usage metric: the request in each form it may need, and the exact result."""
 
 from __future__ import annotations
 

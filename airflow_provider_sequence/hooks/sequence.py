@@ -13,7 +13,8 @@ from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
-from airflow_provider_sequence.api.events import EventKind, make_event
+from airflow_provider_sequence.api.event_mapper import make_event
+from airflow_provider_sequence.api.events import EventKind
 from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, get_resource

@@ -1,4 +1,4 @@
-"""The user's own warehouse connection becomes an engine."""
+"""SQLAlchemy engine of the user's own warehouse connection."""
 
 from __future__ import annotations
 

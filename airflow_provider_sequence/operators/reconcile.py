@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.events import EventMapper
+from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.lossless_json import format_decimal
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import get_resource

@@ -31,17 +31,14 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
-from airflow_provider_sequence.warehouse.engine import (
-    KEY_TEXT,
-    LONG_TEXT,
-    UtcTimestamp,
+from airflow_provider_sequence.warehouse.ddl import (
     add_columns,
     create_if_missing,
     existing_columns,
-    require_transactions,
     split_table_name,
-    transaction,
 )
+from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
+from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import Upserter, Values
 
 DELIVERED, REJECTED, IN_DOUBT, VOIDED = "delivered", "rejected", "in_doubt", "voided"

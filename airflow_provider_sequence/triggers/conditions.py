@@ -11,8 +11,8 @@ from typing import Any
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import VOID_ALIAS
+from airflow_provider_sequence.api.resource import text_field
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
-from airflow_provider_sequence.api.superseded import is_superseded, text_of
 from airflow_provider_sequence.api.windows import Window
 
 #: How often in a row Sequence may be out of reach before a sensor or a trigger gives up.
@@ -131,13 +131,13 @@ class NoUnmappedAliases:
         """Aliases of such events, once for each event."""
         seen: set[int] = set()
         for item in client.items(USAGE_EVENTS, {"unmapped_aliases_only": True}, window):
-            event_id, alias = text_of(item, "customerEventId"), text_of(item, "customerAlias")
+            event_id, alias = text_field(item, "customerEventId"), text_field(item, "customerAlias")
             # Newest first: a second copy of an id is one that was superseded.
             if hash(event_id) in seen or alias == VOID_ALIAS:
                 continue
             seen.add(hash(event_id))
-            if not is_superseded(
-                client, USAGE_EVENTS, event_id, USAGE_EVENTS.time_of(item), text_of(item, "id")
+            if not client.is_superseded(
+                USAGE_EVENTS, event_id, USAGE_EVENTS.time_of(item), text_field(item, "id")
             ):
                 yield alias
 

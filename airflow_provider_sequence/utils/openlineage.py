@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
 from airflow_provider_sequence.assets.sequence import SCHEME, account_of
-from airflow_provider_sequence.warehouse.engine import split_table_name
+from airflow_provider_sequence.warehouse.ddl import split_table_name
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_sequence.api.events import (
-    EventKind,
-    EventMapper,
-    event_of_body,
-    is_void,
-)
+from airflow_provider_sequence.api.event_mapper import EventMapper
+from airflow_provider_sequence.api.events import EventKind, event_of_body, is_void
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
 from airflow_provider_sequence.exceptions import SequenceConfigurationError

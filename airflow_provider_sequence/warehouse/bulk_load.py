@@ -1,4 +1,4 @@
-"""Many rows into a table, in the fastest way that its database's driver has."""
+"""Bulk load of rows into a table: COPY, or whatever is fastest with the database's driver."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Row = Sequence[Any]
 
 class BulkInsert:
     """
-    Puts rows into a table, many at a time.
+    Bulk load of rows into a table, many at a time.
 
-    Where the driver lets another thread use its connection, a thread puts them there while the next rows are made. The
+    Where the driver lets another thread use its connection, a thread loads rows while the next ones are made. The
     connection is the caller's again after :meth:`flush` and after :meth:`close`.
 
     :param connection: the database.
@@ -38,13 +38,13 @@ class BulkInsert:
         self._connection = connection
         self._table = table
         self._rows: list[Row] = []
-        self._way = _ways.get((connection.dialect.name, connection.dialect.driver), _Way(_by_statement))
-        self._thread = ThreadPoolExecutor(1, "sequence-loader") if self._way.shared else None
+        self._loader = LOADERS.get((connection.dialect.name, connection.dialect.driver), Loader(_insert))
+        self._thread = ThreadPoolExecutor(1, "sequence-loader") if self._loader.threaded else None
         self._in_flight: Future[None] | None = None
 
     def add(self, rows: Iterable[Row]) -> None:
         """
-        Take rows.
+        Add rows.
 
         :param rows: values in the order of the table's columns.
         """
@@ -53,17 +53,17 @@ class BulkInsert:
             self._begin()
 
     def flush(self) -> None:
-        """Put into the table what was taken, and come back when it is there."""
+        """Load what was added; return when it is in the table."""
         self._begin()
         self._wait()
 
     def close(self) -> None:
-        """Give up what was taken last, and end the thread."""
+        """End the thread; what was added last is not loaded."""
         if self._thread is not None:
             self._thread.shutdown()
 
     def _begin(self) -> None:
-        prepared = self._way.prepare(self._rows) if self._rows else None
+        prepared = self._loader.prepare(self._rows) if self._rows else None
         self._rows = []
         self._wait()
         if prepared is None:
@@ -84,11 +84,11 @@ class BulkInsert:
 
     def _put(self, prepared: Any) -> None:
         with self._connection.begin():
-            self._way.put(self._connection, self._table, prepared)
+            self._loader.load(self._connection, self._table, prepared)
 
 
 class _Csv(io.BytesIO):
-    """CSV on its way to a driver, which waits for the database from when it is taken."""
+    """File of CSV that tells when the driver has read it: from then on the driver waits for the database."""
 
     def __init__(self, csv: bytes) -> None:
         super().__init__(csv)
@@ -100,36 +100,36 @@ class _Csv(io.BytesIO):
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class Loader:
     """
-    How rows are put into a table.
+    Way to load rows, by database and driver.
 
-    :param put: does it, with what the rows were made into.
-    :param prepare: makes something of the rows.
-    :param shared: whether a connection may be used by one thread after another; what is put is a file of CSV then.
+    :param load: loads what ``prepare`` made.
+    :param prepare: turns rows into what is loaded.
+    :param threaded: whether another thread may use the connection; what is loaded is a file of CSV then.
     """
 
-    put: Callable[[Connection, Table, Any], None]
+    load: Callable[[Connection, Table, Any], None]
     prepare: Callable[[list[Row]], Any] = lambda rows: rows
-    shared: bool = False
+    threaded: bool = False
 
 
-def _by_statement(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     names = [column.name for column in table.columns]
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _by_psycopg(connection: Connection, table: Table, csv: _Csv) -> None:
+def _copy_psycopg(connection: Connection, table: Table, csv: _Csv) -> None:
     with _driver_cursor(connection) as cursor, cursor.copy(_copy_statement(connection, table)) as copy:
         copy.write(csv.read())
 
 
-def _by_psycopg2(connection: Connection, table: Table, csv: _Csv) -> None:
+def _copy_psycopg2(connection: Connection, table: Table, csv: _Csv) -> None:
     with _driver_cursor(connection) as cursor:
         cursor.copy_expert(_copy_statement(connection, table), csv, csv.getbuffer().nbytes)
 
 
-def _by_csv_file(connection: Connection, table: Table, csv: bytes) -> None:
+def _read_csv_file(connection: Connection, table: Table, csv: bytes) -> None:
     """Have DuckDB read a file: two hundred times as fast as its statements, and without Arrow."""
     types = ", ".join(
         f"'{column.name}': '{column.type.compile(connection.dialect)}'" for column in table.columns
@@ -146,7 +146,7 @@ def _by_csv_file(connection: Connection, table: Table, csv: bytes) -> None:
         )
 
 
-def _by_long_statements(parameters: int) -> Callable[[Connection, Table, Sequence[Row]], None]:
+def _insert_many(parameters: int) -> Callable[[Connection, Table, Sequence[Row]], None]:
     """Put many rows into each statement, as far as the parameters that one may have."""
 
     def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -185,15 +185,15 @@ _SPELLED = re.compile(rb"\\[bfnrtu]")
 _TO_ESCAPE, _ESCAPED = re.compile(r'["\\]'), r"\\\g<0>"
 
 # Elsewhere the driver makes one statement of many, or the database is near enough for one a row.
-_ways: dict[tuple[str, str], _Way] = {
-    ("postgresql", "psycopg"): _Way(_by_psycopg, _csv, shared=True),
-    ("postgresql", "psycopg2"): _Way(_by_psycopg2, _csv, shared=True),
-    ("duckdb", "duckdb_engine"): _Way(_by_csv_file, _csv),
-    ("redshift", "psycopg2"): _Way(_by_long_statements(32_000)),
-    ("redshift", "redshift_connector"): _Way(_by_long_statements(32_000)),
-    ("bigquery", "bigquery"): _Way(_by_long_statements(10_000)),
-    ("databricks", "databricks"): _Way(_by_long_statements(255)),
-    ("databricks", "databricks-sql-python"): _Way(_by_long_statements(255)),  # its name before SQLAlchemy 2
+LOADERS: dict[tuple[str, str], Loader] = {
+    ("postgresql", "psycopg"): Loader(_copy_psycopg, _csv, threaded=True),
+    ("postgresql", "psycopg2"): Loader(_copy_psycopg2, _csv, threaded=True),
+    ("duckdb", "duckdb_engine"): Loader(_read_csv_file, _csv),
+    ("redshift", "psycopg2"): Loader(_insert_many(32_000)),
+    ("redshift", "redshift_connector"): Loader(_insert_many(32_000)),
+    ("bigquery", "bigquery"): Loader(_insert_many(10_000)),
+    ("databricks", "databricks"): Loader(_insert_many(255)),
+    ("databricks", "databricks-sql-python"): Loader(_insert_many(255)),  # its name before SQLAlchemy 2
 }
 
 

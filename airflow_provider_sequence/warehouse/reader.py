@@ -1,4 +1,4 @@
-"""A query to rows, in constant memory."""
+"""Query reader: streams rows in constant memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.exc import ProgrammingError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.engine import database_errors
+from airflow_provider_sequence.warehouse.errors import database_errors
 
 Row = Sequence[Any]
 
@@ -32,7 +32,7 @@ _NO_QUERY = re.compile(
 @dataclass(frozen=True, slots=True)
 class QueryRows:
     """
-    What a query gives.
+    Rows of a query.
 
     :param columns: the columns' names.
     :param batches: lists of rows, in the query's order, each row a sequence of values in the columns' order.

@@ -27,18 +27,15 @@ from sqlalchemy.types import TypeEngine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
-from airflow_provider_sequence.warehouse.engine import (
-    KEY_TEXT,
-    LONG_TEXT,
-    JsonText,
-    UtcTimestamp,
+from airflow_provider_sequence.warehouse.ddl import (
     create_without_key,
     existing_columns,
     require_unique_key,
     split_table_name,
-    transaction,
 )
+from airflow_provider_sequence.warehouse.engine import transaction
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
+from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, JsonText, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
 
 #: Rows that are read at a time.

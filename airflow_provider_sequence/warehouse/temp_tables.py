@@ -1,4 +1,4 @@
-"""Tables of a connection's own, that are gone when it is closed."""
+"""Temporary tables: a connection's own, dropped when it is closed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sqlalchemy.schema import CreateTable, DropTable
 _NO_TEMPORARY = frozenset({"bigquery", "databricks"})
 #: How long one stays whose task was killed, in the database that drops tables by itself.
 _LASTS = dt.timedelta(days=1)
-#: Under what a connection keeps the tables that it has to drop.
-_TO_DROP = "sequence_scratch_tables"
+#: Key under which a connection keeps the tables that it has to drop.
+_TO_DROP = "sequence_temp_tables"
 
 
 def create_temp_table(
     connection: Connection, columns: Sequence[Column[Any]], schema: str | None = None
 ) -> Table:
     """
-    Make a table that nobody else knows, in a transaction of its own.
+    Create a temporary table, in a transaction of its own.
 
     :param schema: where it is made, in a database without temporary tables.
     """
@@ -44,7 +44,7 @@ def create_temp_table(
 
 
 def drop_temp_tables(connection: Connection) -> None:
-    """Drop those that don't go by themselves; what can't be dropped now is no reason to fail."""
+    """Drop tables that the database does not drop by itself; what can't be dropped now is no reason to fail."""
     if connection.dialect.name not in _NO_TEMPORARY:
         return
     for table in connection.info.pop(_TO_DROP, []):

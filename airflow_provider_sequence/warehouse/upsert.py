@@ -1,4 +1,4 @@
-"""Rows that replace those with the same key, in each dialect's own words."""
+"""Upsert: rows replace those with the same key, by the statement that each database has for it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, cast
 from sqlalchemy import Column, Table, and_, bindparam, exists, literal_column, select, true
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, Executable, Select
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.expression import Subquery
 
 from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
 from airflow_provider_sequence.warehouse.engine import transaction
-from airflow_provider_sequence.warehouse.merge import Merge
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 
 #: The new values of a row, by the names of their columns.
@@ -28,7 +30,7 @@ def _no_change(_: Values) -> Mapping[str, ColumnElement[Any]]:
 
 class Upserter:
     """
-    Stores rows, many at a time, in a transaction of their own.
+    Upsert of rows into a table, many at a time, in a transaction of their own.
 
     :param connection: the database.
     :param target: the table; its primary key tells which rows are the same.
@@ -57,19 +59,19 @@ class Upserter:
 
         :param rows: values by the names of their columns, each key once.
         """
-        if self._connection.dialect.name in _A_TABLE_IS_QUICKER:
-            self._store_by_table(rows)
+        if self._connection.dialect.name in _STAGE_FIRST:
+            self._store_staged(rows)
             return
         with transaction(self._connection):
             for statement in self._by_values:
                 self._connection.execute(statement, rows)
 
-    def _store_by_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        bulk = BulkInsert(self._connection, self._scratch)
+    def _store_staged(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        bulk = BulkInsert(self._connection, self._staged)
         bulk.add([row[name] for name in self._names] for row in rows)
         bulk.flush()
         with transaction(self._connection):
-            for statement in [*self._by_table, self._scratch.delete().where(true())]:
+            for statement in [*self._by_table, self._staged.delete().where(true())]:
                 self._connection.execute(statement)
 
     @cached_property
@@ -78,11 +80,11 @@ class Upserter:
 
     @cached_property
     def _by_table(self) -> list[Executable]:
-        rows = select(*self._scratch.columns)
+        rows = select(*self._staged.columns)
         return upsert_rows(self._connection.dialect.name, self._target, self._names, rows, **self._options)
 
     @cached_property
-    def _scratch(self) -> Table:
+    def _staged(self) -> Table:
         columns = [Column(name, self._target.c[name].type) for name in self._names]
         return create_temp_table(self._connection, columns)
 
@@ -96,7 +98,7 @@ def upsert_values(
     change: Change = _no_change,
 ) -> list[Executable]:
     """
-    Write the statements that store one row; they are executed in turn, with parameters named like the columns.
+    Statements that upsert one row; they are executed in turn, with parameters named like the columns.
 
     :param dialect: SQLAlchemy's name of the database.
 
@@ -124,7 +126,7 @@ def upsert_rows(
     change: Change = _no_change,
 ) -> list[Executable]:
     """
-    Write the statements that store the rows of a query; they are executed in turn.
+    Statements that upsert the rows of a query; they are executed in turn.
 
     :param dialect: SQLAlchemy's name of the database.
     :param rows: the rows, each key once.
@@ -154,7 +156,7 @@ _WITH_UPSERT: dict[str, Callable[[Table], Any]] = {
 # Those that can do it in another. Redshift merges tables only, and no queries; it has transactions for the rest.
 _WITH_MERGE = frozenset({"snowflake", "bigquery", "databricks"})
 # Where a statement for each row costs a hundred times what the row does.
-_A_TABLE_IS_QUICKER = frozenset({"duckdb", "snowflake"})
+_STAGE_FIRST = frozenset({"duckdb", "snowflake"})
 
 
 def _on_conflict(statement: Any, key: Sequence[str], changed: Sequence[str], change: Change) -> Executable:
@@ -171,3 +173,51 @@ def _set(new: Any, changed: Sequence[str], change: Change) -> dict[str, ColumnEl
 
 def _key(table: Table) -> list[str]:
     return [column.name for column in table.primary_key]
+
+
+class Merge(Executable, ClauseElement):
+    """
+    ``MERGE`` statement, which SQLAlchemy does not have: rows of a query replace those with the same key, or are new.
+
+    :param target: the table.
+    :param source: the query, under a name; it gives each key once.
+    :param names: the columns to fill.
+    :param key: those that tell which rows are the same.
+    :param changes: what a row that is there already gets.
+    """
+
+    __visit_name__ = "merge"
+    inherit_cache = False
+
+    def __init__(
+        self,
+        target: Table,
+        source: Subquery,
+        names: Sequence[str],
+        key: Sequence[str],
+        changes: Mapping[str, ColumnElement[Any]],
+    ) -> None:
+        self.target = target
+        self.source = source
+        self.names = names
+        self.on = and_(*(target.c[name] == source.c[name] for name in key))
+        self.changes = changes
+
+
+@compiles(Merge)
+def _compile_merge(merge: Merge, compiler: Any, **options: Any) -> str:
+    def write(part: ClauseElement, **more: Any) -> str:
+        return str(compiler.process(part, **more, **options))
+
+    quote = compiler.preparer
+    # What a statement around a query leaves for it; without it, SQLAlchemy takes the query for the whole.
+    compiler.stack.append({"correlate_froms": set(), "asfrom_froms": set(), "selectable": merge})
+    source, on = write(merge.source, asfrom=True), write(merge.on)
+    changes = ", ".join(f"{quote.quote(name)} = {write(value)}" for name, value in merge.changes.items())
+    values = ", ".join(write(merge.source.c[name]) for name in merge.names)
+    compiler.stack.pop()
+    return " ".join([
+        f"MERGE INTO {quote.format_table(merge.target)} USING {source} ON {on}",
+        f"WHEN MATCHED THEN UPDATE SET {changes}",
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(quote.quote, merge.names))}) VALUES ({values})",  # noqa: S608
+    ])

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, make_event
+from airflow_provider_sequence.api.event_mapper import make_event
+from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT
 from airflow_provider_sequence.api.resources import RESOURCES, SEAT_EVENTS, USAGE_EVENTS
 from airflow_provider_sequence.api.windows import Window
 

@@ -20,8 +20,7 @@ from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.pipelines.reconcile import differences
 from airflow_provider_sequence.pipelines.reconcile.comparison import Difference, EventDifference
 from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
-from airflow_provider_sequence.warehouse import engine as database
-from airflow_provider_sequence.warehouse import staging
+from airflow_provider_sequence.warehouse import ddl, staging
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad, keys_of_window
 from airflow_provider_sequence.warehouse.temp_tables import drop_temp_tables
 from tests.dialects.recorder import URLS, Recorder
@@ -49,7 +48,7 @@ HAVE_TEMPORARY = URLS.keys() - NO_TRANSACTIONS
 
 @pytest.fixture(autouse=True)
 def _nothing_there(monkeypatch):
-    for module in (database, staging):
+    for module in (ddl, staging):
         monkeypatch.setattr(module, "existing_columns", lambda *_: None)
 
 

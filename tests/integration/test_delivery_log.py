@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
+from airflow_provider_sequence.api.event_mapper import EventMapper
+from airflow_provider_sequence.api.events import USAGE_EVENT
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sequence import SequenceHook

@@ -18,7 +18,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
+from airflow_provider_sequence.api.event_mapper import EventMapper
+from airflow_provider_sequence.api.events import USAGE_EVENT
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sequence.api.events import USAGE_EVENT, EventMapper
+from airflow_provider_sequence.api.event_mapper import EventMapper
+from airflow_provider_sequence.api.events import USAGE_EVENT
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.warehouse.reader import read_rows

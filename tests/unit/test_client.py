@@ -21,7 +21,8 @@ import pytest
 
 from airflow_provider_sequence import __version__
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, Event, make_event
+from airflow_provider_sequence.api.event_mapper import make_event
+from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, Event
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, USAGE_METRICS
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (

@@ -18,16 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.events import (
-    EVENT_NAMESPACE,
-    SEAT_EVENT,
-    USAGE_EVENT,
-    Event,
-    EventMapper,
-    event_id_from_key,
-    make_event,
-    parse_timezone,
-)
+from airflow_provider_sequence.api.event_ids import EVENT_NAMESPACE, event_id_from_key
+from airflow_provider_sequence.api.event_mapper import EventMapper, make_event
+from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, Event
+from airflow_provider_sequence.api.timestamps import parse_timezone
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConfigurationError, SequenceError
 
 USAGE = {

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.pagination import CursorRepeatedError, Page, parse_page, walk
+from airflow_provider_sequence.api.pagination import CursorRepeatedError, Page, iterate_pages, parse_page
 
 ITEM = {"id": msgspec.Raw(b'"1"')}
 
@@ -52,7 +52,7 @@ class TestPage:
     def test_every_form_of_no_next_page(self, pagination):
         page = parse_page(body([{"id": "1"}], pagination))
         assert not page.after
-        assert list(walk(lambda cursor: page)) == [page]
+        assert list(iterate_pages(lambda cursor: page)) == [page]
 
     def test_no_total(self):
         assert parse_page(body([{"id": "1"}], {})).total is None
@@ -133,18 +133,18 @@ class TestWalk:
         else:
             data_pages = [*map(page_of, contents, [*followed, ENDS[end]])]
         server = Server(data_pages, cursors)
-        assert numbers_in(walk(server)) == [number for content in contents for number in content]
+        assert numbers_in(iterate_pages(server)) == [number for content in contents for number in content]
         assert server.asked == [None, *cursors]
 
     @pytest.mark.parametrize("own", ["b", "a"])
     def test_an_empty_page_s_own_cursor_is_not_followed(self, own):
         server = Server([page_of([1], {"after": "a"}), page_of([], {"after": own})], ["a"])
-        assert numbers_in(walk(server)) == [1]
+        assert numbers_in(iterate_pages(server)) == [1]
         assert server.asked == [None, "a"]
 
     def test_an_empty_list(self):
         server = Server([Page([], None, 0)], [])
-        assert [page for page in walk(server) if page.items] == []
+        assert [page for page in iterate_pages(server) if page.items] == []
         assert server.asked == [None]
 
     @given(st.lists(st.text(min_size=1), unique=True, min_size=1, max_size=6), st.data())
@@ -153,7 +153,7 @@ class TestWalk:
         pages = [Page([ITEM], after, None) for after in [*cursors, again]]
         server = Server(pages, cursors)
         with pytest.raises(CursorRepeatedError):
-            for _ in itertools.islice(walk(server), 50):
+            for _ in itertools.islice(iterate_pages(server), 50):
                 pass
         assert server.asked == [None, *cursors]
 
@@ -165,20 +165,20 @@ class TestWalk:
             return Page([ITEM], "same", None)
 
         with pytest.raises(CursorRepeatedError):
-            list(itertools.islice(walk(fetch), 50))
+            list(itertools.islice(iterate_pages(fetch), 50))
         assert asked == [None, "same"]
 
     def test_the_message_does_not_hold_the_cursor(self):
         """A cursor is opaque: nobody knows what it is made of."""
         with pytest.raises(CursorRepeatedError) as caught:
-            list(itertools.islice(walk(lambda _: Page([ITEM], "Y3Vyc29y", None)), 50))
+            list(itertools.islice(iterate_pages(lambda _: Page([ITEM], "Y3Vyc29y", None)), 50))
         assert "Y3Vyc29y" not in str(caught.value)
 
     def test_pages_are_fetched_when_they_are_asked_for(self):
         server = Server(
             [Page([ITEM], "a", None), Page([ITEM], "b", None), Page([ITEM], None, None)], ["a", "b"]
         )
-        pages = walk(server)
+        pages = iterate_pages(server)
         assert server.asked == []
         next(pages)
         assert server.asked == [None]
@@ -200,7 +200,7 @@ class TestWalk:
             return Page(items, str(number) if number < 8 else None, None)
 
         count = 0
-        for page in walk(fetch):
+        for page in iterate_pages(fetch):
             count += len(page.items)
             del page
         assert count == 8
@@ -211,7 +211,7 @@ class TestWalk:
                 raise ConnectionError("gone")
             return Page([ITEM], "a", None)
 
-        pages = walk(fetch)
+        pages = iterate_pages(fetch)
         next(pages)
         with pytest.raises(ConnectionError, match="gone"):
             next(pages)

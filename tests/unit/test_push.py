@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, EventMapper
+from airflow_provider_sequence.api.event_mapper import EventMapper
+from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
 from airflow_provider_sequence.exceptions import (
     RejectedRowsError,

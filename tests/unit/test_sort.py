@@ -11,7 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.events import SEAT_EVENT, EventMapper
+from airflow_provider_sequence.api.event_mapper import EventMapper
+from airflow_provider_sequence.api.events import SEAT_EVENT
 from airflow_provider_sequence.api.resources import SEAT_EVENTS
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push

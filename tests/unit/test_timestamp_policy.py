@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from airflow_provider_sequence.api.events import USAGE_EVENT, Event, make_event
+from airflow_provider_sequence.api.event_mapper import make_event
+from airflow_provider_sequence.api.events import USAGE_EVENT, Event
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.push.timestamps import TimestampPolicy
 

@@ -1,4 +1,4 @@
-"""What an answer that is no success says, in words that may be logged."""
+"""Error responses: parse them, and redact credentials and customers' data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import urllib3
 
 from airflow_provider_sequence.api import lossless_json
 
-#: How much of an error's text is kept.
+#: Characters of an error's text that are kept.
 MAX_MESSAGE = 300
 
 #: Fields of an event that say nothing about a customer, and help to find the row.
-_HARMLESS = frozenset({"customerEventId", "eventType", "seatType", "eventTimestamp"})
-_HARMLESS_PARAMETERS = frozenset({
+_PUBLIC_FIELDS = frozenset({"customerEventId", "eventType", "seatType", "eventTimestamp"})
+_PUBLIC_PARAMETERS = frozenset({
     "limit",
     "eventTimestampAfter",
     "eventTimestampBefore",
@@ -32,7 +32,7 @@ _HARMLESS_PARAMETERS = frozenset({
 
 def read_error(body: bytes) -> tuple[str | None, str]:
     """
-    Find the error's type and message in a body.
+    Parse the error's type and message out of a body.
 
     The documents give error answers no schema. Read are ``{"error": {"type", "message"}}``, ``{"errors": […]}``
     and plain text; of a gateway's HTML page, its text.
@@ -68,14 +68,14 @@ def _plain_text(body: bytes) -> str:
 
 def redact(message: str, values: Iterable[str]) -> str:
     """
-    Take values out of an error's message: a server may repeat what it was sent, in one writing or another.
+    Redact values in an error's message: a server may repeat what it was sent, in one encoding or another.
 
     :param values: credentials, aliases, values of properties and of filters.
     :return: the message without them, on one line, cut to a length that suits a log.
     """
     forms = {value for value in values if value.strip()}
     for _ in range(2):  # a message may quote JSON that quotes JSON, or a page an address
-        forms |= {write(form) for form in forms for write in _WRITINGS}
+        forms |= {encode(form) for form in forms for encode in _ENCODINGS}
     for form in sorted(forms, key=len, reverse=True):
         if len(form) > 3:
             message = message.replace(form, "***")
@@ -85,7 +85,7 @@ def redact(message: str, values: Iterable[str]) -> str:
     return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
 
 
-_WRITINGS: tuple[Callable[[str], str], ...] = (
+_ENCODINGS: tuple[Callable[[str], str], ...] = (
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     lambda text: quote(text, safe=""),
@@ -95,15 +95,15 @@ _WRITINGS: tuple[Callable[[str], str], ...] = (
 
 
 def values_in_query(query: Iterable[tuple[str, str]] | None) -> Iterator[str]:
-    """What a query says about customers."""
-    return (value for name, value in query or () if name not in _HARMLESS_PARAMETERS)
+    """Values of a query that may be customers' data."""
+    return (value for name, value in query or () if name not in _PUBLIC_PARAMETERS)
 
 
 def values_in_body(body: bytes | None) -> Iterator[str]:
-    """What an event's body says about customers."""
+    """Values of a body that may be customers' data."""
     if body is not None:
         fields = lossless_json.decode(body)
-        yield from _leaves({k: v for k, v in fields.items() if k not in _HARMLESS})
+        yield from _leaves({k: v for k, v in fields.items() if k not in _PUBLIC_FIELDS})
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -144,10 +144,10 @@ def _parse_date(value: str) -> dt.datetime | None:
 
 def describe_failure(error: urllib3.exceptions.HTTPError, *, begun: bool = False) -> tuple[str, bool]:
     """
-    Say why there is no answer, without the URL that is part of the error's own words.
+    Describe why there is no response, without the URL that is part of the error's own text.
 
     :param begun: whether there was the beginning of one.
-    :return: the reason, and whether an answer had begun, or TLS failed: more of the same is then of little use.
+    :return: the reason, and whether a response had begun, or TLS failed: further attempts are of little use then.
     """
     if isinstance(error, urllib3.exceptions.SSLError):
         return "TLS failed: the server's certificate is not trusted, or it doesn't speak TLS", True
@@ -164,7 +164,7 @@ def describe_failure(error: urllib3.exceptions.HTTPError, *, begun: bool = False
 
 
 def _system_error(error: BaseException) -> str | None:
-    """What the operating system said, from wherever in the chain of causes it is."""
+    """The operating system's error, from wherever in the chain of causes it is."""
     seen: set[int] = set()
     pending: list[object] = [error]
     while pending:

@@ -1,4 +1,4 @@
-"""The connections to one address: kept open, set up as requests would, and no answer may drip in for ever."""
+"""Connection pool to one address, set up as requests would, with a deadline for each whole response."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-#: Timeouts that a whole answer may take, however steadily its bytes drip in.
+#: Read timeouts that a whole response may take, however steadily its bytes drip in.
 RESPONSE_TIMEOUTS = 4
-#: Bytes of an answer that are read at a time: more than most of them have.
-_AT_ONCE = 2**16
+#: Bytes of a response that are read at a time: more than most of them have.
+_BUFFER_SIZE = 2**16
 
 
 class ConnectionPool:
     """
-    Sends requests over connections that are kept open. Threads may share it.
+    Connection pool. Thread-safe.
 
-    What the environment says of proxies and certificates is settled once, by requests; each request then goes straight
-    to urllib3. That costs half of what ``Session.request`` costs, and no redirect can carry the credentials off.
+    What the environment says of proxies and certificates is read once, by requests; each request then goes straight to
+    urllib3. That costs half of what ``Session.request`` costs, and no redirect can carry the credentials off.
 
     :param session: headers and credentials of every request.
     :param base_url: the address.
-    :param timeout: seconds to wait for a connection, and for further bytes of an answer.
-    :param connections: connections that are kept open.
+    :param timeout: seconds to wait for a connection, and for further bytes of a response.
+    :param connections: size of the pool.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ConnectionPool:
         :param path: path and query below the address.
         :param body: JSON.
         :param headers: headers of this request alone.
-        :return: the answer, whose body is still to be read.
+        :return: the response, whose body is still to be read.
         :raises urllib3.exceptions.HTTPError: if none comes.
         """
         usual = self._headers if body is None else self._headers_of_body
@@ -76,12 +76,12 @@ class ConnectionPool:
         return response
 
 
-class _InTime(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """
-    Reads what comes over a socket, until it is too late.
+    Reader of a socket that raises TimeoutError after a deadline.
 
-    :param socket_file: what comes.
-    :param until: when it is, on the clock of :func:`time.monotonic`.
+    :param socket_file: the socket's file.
+    :param until: the deadline, on the clock of :func:`time.monotonic`.
     """
 
     def __init__(self, socket_file: io.RawIOBase, until: float) -> None:
@@ -101,22 +101,22 @@ class _InTime(io.RawIOBase):
         super().close()
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer that has to be whole, headers included, a few timeouts after the request."""
+class _Response(http.client.HTTPResponse):
+    """Response that has to be whole, headers included, a few timeouts after the request."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         until = time.monotonic() + RESPONSE_TIMEOUTS * (sock.gettimeout() or 0)
         self.fp.close()
-        self.fp = io.BufferedReader(_InTime(sock.makefile("rb", buffering=0), until), _AT_ONCE)
+        self.fp = io.BufferedReader(_DeadlineReader(sock.makefile("rb", buffering=0), until), _BUFFER_SIZE)
 
 
 class _HTTPConnection(HTTPConnection):
-    response_class = _Answer
+    response_class = _Response
 
 
 class _HTTPSConnection(HTTPSConnection):
-    response_class = _Answer
+    response_class = _Response
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -132,7 +132,7 @@ _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 class _Adapter(HTTPAdapter):
     def open_pool(self, template: requests.PreparedRequest, settings: Mapping[str, Any]) -> tuple[Any, str]:
-        """Make the pool of a request's address; return it, and what stands for the address in a request's line."""
+        """Make the pool of a request's address; return it, and the address as a request line has it."""
         verify, proxies, cert = settings["verify"], settings["proxies"], settings["cert"]
         pool: Any = self.get_connection_with_tls_context(template, verify, proxies=proxies, cert=cert)
         self.cert_verify(pool, template.url, verify, cert)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""How fast a client may go, and what a 429 teaches it."""
+"""Client-side rate limiter that paces requests, and adapts its rate after 429s."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Callable
 #: The part of the limit that is used. Requests that leave evenly spaced don't arrive so; without a little room
 #: a minute, as it is counted at the other end, could hold a few more than the limit.
 HEADROOM = 0.9925
-#: Seconds of missed turns that may be made up for. With the headroom, no window of a minute then holds more than
+#: Seconds of missed slots that may be made up for. With the headroom, no window of a minute then holds more than
 #: the limit: 0.9925 * (60 + 0.15) / 60 < 0.995.
 SLACK = 0.15
-#: What a 429 leaves of the rate at the most, and the least that is left, as a part of the configured rate.
+#: The factor of a 429 on the rate, and the least rate, as a part of the configured one.
 SLOW_DOWN, SLOWEST = 0.9, 0.002
 #: Seconds within which another 429 shows that the rate was learnt wrongly, from a burst that the account had saved up;
 #: and what that leaves of it.
@@ -31,7 +31,7 @@ PROBE_SPACING, PATIENCE = 1.0, 0.25
 
 class RateLimiter:
     """
-    Spaces out the requests of all threads of a client, so that the limit a minute is kept and not run into.
+    Rate limiter of all threads of a client: spaces requests evenly, so that the limit a minute is never hit.
 
     Even spacing is right whether the limit is counted by a moving window, a fixed one or a token bucket.
 
@@ -58,7 +58,7 @@ class RateLimiter:
         now = clock()
         self._rate = self._configured
         self._rate_since = self._growing_since = now
-        self._next_turn = now
+        self._next_slot = now
         self._stopped_until = now
         self._stops = 0
         self._slowed_at = float("-inf")
@@ -71,53 +71,46 @@ class RateLimiter:
         self._passed: deque[list[int]] = deque(maxlen=MEMORY + 1)
 
     @property
-    def per_second(self) -> float:
-        """The rate in use at this moment, in requests a second."""
-        with self._lock:
-            self._grow_back()
-            return self._rate
-
-    @property
     def throttled_requests(self) -> int:
         """How many requests were answered with a 429."""
         return self._throttled
 
     def acquire(self) -> float:
         """
-        Wait for a turn.
+        Wait for a slot.
 
-        :return: when the turn came, to be given to :meth:`throttled` or :meth:`passed`.
+        :return: when the slot came, to be given to :meth:`throttled` or :meth:`passed`.
         """
         while True:
             with self._lock:
                 now = self._grow_back()
-                turn = max(self._next_turn, self._stopped_until, now - SLACK)
-                wait = turn - now
+                slot = max(self._next_slot, self._stopped_until, now - SLACK)
+                wait = slot - now
                 stops = self._stops
                 # Nobody lines up behind a request that goes ahead alone: the line would be much too slow after it.
                 mine = not self._probing or wait <= PATIENCE
                 if mine:
-                    self._next_turn = turn + (PROBE_SPACING if self._probing else 1 / self._rate)
+                    self._next_slot = slot + (PROBE_SPACING if self._probing else 1 / self._rate)
             if wait > 0:
                 self._wait(wait if mine else min(wait, PATIENCE))
-            # A 429 that came meanwhile has put everybody's turn off: queue again.
+            # A 429 that came meanwhile has postponed every slot: wait again.
             if mine and stops == self._stops:
-                return max(turn, now)
+                return max(slot, now)
 
-    def throttled(self, turn: float, retry_after: float | None = None) -> None:
+    def throttled(self, slot: float, retry_after: float | None = None) -> None:
         """
         Learn from a 429: stop all threads, then go on more slowly.
 
-        :param turn: when the request had its turn. Requests that left before the threads were last stopped say
+        :param slot: when the request had its slot. Requests that left before the threads were last stopped say
             nothing new.
         :param retry_after: seconds that the answer asked to wait, or None where it did not say.
         """
         with self._lock:
             now = self._grow_back()
             self._throttled += 1
-            if turn >= self._slowed_at:
+            if slot >= self._slowed_at:
                 if not self._probing:
-                    self._before_stop = self._lately(now)
+                    self._before_stop = self._recently_passed(now)
                     wrong = now - self._growing_since < WRONG_WITHIN
                     slower = self._rate * (WRONGLY_LEARNT if wrong else SLOW_DOWN)
                     self._rate = max(slower, self._configured * SLOWEST)
@@ -131,14 +124,14 @@ class RateLimiter:
                 # What is free again at once is free for all of them, and not enough.
                 pause = max(retry_after, min(pause, FIRST_PAUSE))
             self._stopped_until = max(self._stopped_until, now + pause)
-            self._next_turn = self._stopped_until
+            self._next_slot = self._stopped_until
             self._stops += 1
 
-    def passed(self, turn: float) -> None:
+    def passed(self, slot: float) -> None:
         """
         Note that a request was let through.
 
-        :param turn: when it had its turn.
+        :param slot: when it had its slot.
         """
         with self._lock:
             now = self._grow_back()
@@ -146,19 +139,19 @@ class RateLimiter:
                 self._passed[-1][1] += 1
             else:
                 self._passed.append([int(now), 1])
-            if self._probing and turn >= self._slowed_at:
+            if self._probing and slot >= self._slowed_at:
                 self._probing = False
                 self._in_a_row = 0
                 # Others had the part of the minute before the start: half of the own rate stands for what would have got
                 # through then. Else a client that starts while the account is used up would learn next to nothing.
                 unseen = self._rate * 0.5 * max(0.0, MEMORY - (now - self._started))
                 # A stop may have lasted so long that what got through before it is not of late any more.
-                learned = (max(self._lately(now), self._before_stop) + unseen) / MEMORY
+                learned = (max(self._recently_passed(now), self._before_stop) + unseen) / MEMORY
                 self._rate = max(min(self._rate, learned * HEADROOM), self._configured * SLOWEST)
                 self._growing_since = self._rate_since = now
-                self._next_turn = now + 1 / self._rate
+                self._next_slot = now + 1 / self._rate
 
-    def _lately(self, now: float) -> int:
+    def _recently_passed(self, now: float) -> int:
         return sum(number for second, number in self._passed if second > now - MEMORY)
 
     def _grow_back(self) -> float:

@@ -15,7 +15,6 @@ from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import VOID_ALIAS, Event, EventKind, event_of_body
 from airflow_provider_sequence.api.lossless_json import decode
 from airflow_provider_sequence.api.resource import Resource
-from airflow_provider_sequence.api.superseded import is_superseded
 from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import InvalidEventError
@@ -222,7 +221,7 @@ class Reconciliation:
             [_MAX_LOOKUPS],
         ).fetchall()
         for event_id, at, sequence_id in unexpected:
-            if is_superseded(self._client, self._resource, event_id, parse_timestamp(at), sequence_id):
+            if self._client.is_superseded(self._resource, event_id, parse_timestamp(at), sequence_id):
                 self._db.execute("DELETE FROM found WHERE id = ?", [event_id])
 
     def differences(self) -> Iterator[EventDifference]:

@@ -12,16 +12,9 @@ from sqlalchemy.engine import Connection
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
-from airflow_provider_sequence.warehouse.engine import (
-    KEY_TEXT,
-    LONG_TEXT,
-    UtcTimestamp,
-    create_if_missing,
-    existing_columns,
-    require_transactions,
-    split_table_name,
-    transaction,
-)
+from airflow_provider_sequence.warehouse.ddl import create_if_missing, existing_columns, split_table_name
+from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
+from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
 _BATCH = 1000
 

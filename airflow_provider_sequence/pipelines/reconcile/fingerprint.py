@@ -1,4 +1,4 @@
-"""Whether two events say the same, in whatever way they are written."""
+"""Fingerprint of an event: equal for events whose fields mean the same, in whatever notation."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
 
 def fingerprint(kind: EventKind, fields: Mapping[str, Any]) -> str:
     """
-    Name what an event says: two events that say the same have the same name.
+    Fingerprint of an event's fields.
 
-    Times are compared to the millisecond, since nobody says how finely Sequence keeps them; numbers by their value,
-    every digit; and an event without properties says the same as one with an empty object.
+    Times are compared to the millisecond, since the precision that Sequence keeps is not documented; numbers by their
+    value, every digit; and an event without properties equals one with an empty object.
 
     :param fields: the event's fields by the API's names, as :func:`~airflow_provider_sequence.api.lossless_json.decode`
         gives them.
     """
-    told: list[Any] = [_time(fields.get("eventTimestamp"))]
-    told += [_plain(fields.get(each.name)) for each in kind.fields if each.name != "eventTimestamp"]
-    told.append(_plain(fields.get("eventProperties") or {}))
-    return blake2b(encode(told), digest_size=16).hexdigest()
+    parts: list[Any] = [_time(fields.get("eventTimestamp"))]
+    parts += [_plain(fields.get(each.name)) for each in kind.fields if each.name != "eventTimestamp"]
+    parts.append(_plain(fields.get("eventProperties") or {}))
+    return blake2b(encode(parts), digest_size=16).hexdigest()
 
 
 def _time(value: Any) -> Any:

@@ -1,0 +1,126 @@
+"""Tables of the user's database: names, existing columns, and creation that other tasks may race."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sqlalchemy import Table, inspect, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable
+from sqlalchemy.sql import Executable
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.engine import transaction
+from airflow_provider_sequence.warehouse.types import MYSQL
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
+#: Databases without savepoints, or that commit before and after DDL.
+_NO_SAVEPOINTS = frozenset({"mysql", "mariadb", "duckdb", "redshift", "snowflake", "bigquery", "databricks"})
+
+
+def split_table_name(name: str) -> tuple[str | None, str]:
+    """
+    Split ``table``, ``schema.table`` or ``database.schema.table`` into what stands before the table, and the table.
+
+    :raises SequenceConfigurationError: if a part is no plain identifier.
+    """
+    parts = name.strip().split(".")
+    if len(parts) > 3 or not all(_IDENTIFIER.fullmatch(part) for part in parts):
+        raise SequenceConfigurationError(
+            f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
+            "each of letters, digits and underscores"
+        )
+    return ".".join(parts[:-1]) or None, parts[-1]
+
+
+def existing_columns(connection: Connection, schema: str | None, name: str) -> set[str] | None:
+    """Find the names of a table's columns; None if there is no such table."""
+    if connection.dialect.name == "duckdb":
+        found = connection.execute(_DUCKDB_COLUMNS, {"name": name, "before": schema}).scalars()
+        return set(found) or None
+    inspector = inspect(connection)
+    if not inspector.has_table(name, schema=schema):
+        return None
+    return {column["name"] for column in inspector.get_columns(name, schema=schema)}
+
+
+def require_unique_key(connection: Connection, schema: str | None, name: str, column: str) -> None:
+    """
+    Refuse a table that could hold a key twice, where the database would not say so itself: on MySQL.
+
+    :raises SequenceConfigurationError: if the column is not the whole of a primary or unique key.
+    """
+    if connection.dialect.name not in MYSQL:
+        return
+    inspector = inspect(connection)
+    keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
+    keys += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
+    if [column] not in keys:
+        raise SequenceConfigurationError(
+            f"the table {name} is there, but has no primary or unique key of its column {column}, so that a row would "
+            "be there twice. Add it, or name another table: one that is missing is made"
+        )
+
+
+# What its dialect asks of PostgreSQL's catalogue is not all in DuckDB's.
+_DUCKDB_COLUMNS = text("""
+    SELECT column_name FROM duckdb_columns()
+    WHERE lower(table_name) = lower(:name)
+        AND CASE WHEN CAST(:before AS TEXT) IS NULL
+            THEN database_name = current_database() AND schema_name = current_schema()
+            ELSE lower(:before) IN (lower(schema_name), lower(database_name), lower(database_name || '.' || schema_name))
+        END
+""")
+
+
+def create_if_missing(connection: Connection, table: Table) -> bool:
+    """
+    Create a table, in the transaction that is open, unless it is there or another task makes it meanwhile.
+
+    :return: whether it was made; not known of a database without savepoints, and then false.
+    """
+    if existing_columns(connection, table.schema, table.name) is not None:
+        return False
+    if connection.dialect.name in _NO_SAVEPOINTS:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        return False
+    try:
+        with connection.begin_nested():
+            connection.execute(CreateTable(table))
+    except DBAPIError:
+        if existing_columns(connection, table.schema, table.name) is None:
+            raise
+        return False
+    return True
+
+
+def create_without_key(connection: Connection, table: Table) -> Executable | None:
+    """
+    Create a table like :func:`create_if_missing`; where nobody else sees it before the transaction ends, without a key.
+
+    A key that is made of all rows at once takes less time, and less space, than one that grows with each of them.
+
+    :return: the statement that makes the key, if the table was created without.
+    """
+    if connection.dialect.name != "postgresql":
+        create_if_missing(connection, table)
+        return None
+    key = AddConstraint(table.primary_key)  # and CREATE TABLE leaves it out
+    return key if create_if_missing(connection, table) else None
+
+
+def add_columns(connection: Connection, table: Table, names: Sequence[str]) -> None:
+    """Add columns that a table lacks, each in a transaction of its own, unless another task does it meanwhile."""
+    quote = connection.dialect.identifier_preparer
+    for name in names:
+        try:
+            with transaction(connection):
+                column = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {quote.format_table(table)} ADD {column}")
+        except DBAPIError:
+            with connection.begin():
+                there = existing_columns(connection, table.schema, table.name) or set()
+            if name not in there:
+                raise
