@@ -15,11 +15,11 @@ export PIP_NO_CACHE_DIR := 1
 .PHONY: demo demo-celery test test-faults test-faults-quick reliability bench test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
-	@$(BIN)/python -m example_dags.demo
+	@$(BIN)/python -m dev.demo
 
 # Airflow on two Celery workers, with a broker and PostgreSQL, all on this machine. Some minutes.
 demo-celery: .cache/celery/.ready
-	@.cache/celery/bin/python -m example_dags.demo.many_workers
+	@.cache/celery/bin/python -m dev.demo.many_workers
 
 # An environment of its own: what Celery wants would take older packages into that of the tests.
 .cache/celery/.ready: $(VENV)/.ready

@@ -15,11 +15,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from example_dags.demo.cluster import Cluster, create_database, find_redis, postgres
-from example_dags.demo.compare import compare, compare_with_sequence
-from example_dags.demo.sandbox import ask, connection, sandbox
-from example_dags.demo.terminal import CHECKOUT, print_table, run, say, shown
-from example_dags.demo.warehouse import DAYS, MONTH, make_postgres_warehouse
+from dev.demo.cluster import Cluster, create_database, find_redis, postgres
+from dev.demo.compare import compare, compare_with_sequence
+from dev.demo.sandbox import ask, connection, sandbox
+from dev.demo.terminal import CHECKOUT, print_table, run, say, shown
+from dev.demo.warehouse import DAYS, MONTH, make_postgres_warehouse
 
 DAG_ID = "sequence_month_on_many_workers"
 START, END = "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from example_dags.demo.terminal import CHECKOUT, shown
+from dev.demo.terminal import CHECKOUT, shown
 
 
 @contextmanager

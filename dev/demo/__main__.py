@@ -11,11 +11,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from example_dags.demo.compare import Comparison, compare
-from example_dags.demo.runs import MARK
-from example_dags.demo.sandbox import ask, connection, sandbox, stop
-from example_dags.demo.terminal import CHECKOUT, print_table, run, say, shown
-from example_dags.demo.warehouse import MONTH, ROWS, make_warehouse
+from dev.demo.compare import Comparison, compare
+from dev.demo.runs import MARK
+from dev.demo.sandbox import ask, connection, sandbox, stop
+from dev.demo.terminal import CHECKOUT, print_table, run, say, shown
+from dev.demo.warehouse import MONTH, ROWS, make_warehouse
 
 FIRST_DAY, DAYS = MONTH, 7
 #: Requests a minute that the demo's account allows; the documented 200 a second would make it wait.
@@ -79,7 +79,7 @@ def _airflow_runs(home: Path, api: str, warehouse: Path) -> Iterator[str]:
         "AIRFLOW_CONN_SEQUENCE_DEFAULT": connection(api, **LIMITS),
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse)}),
     }
-    command = [sys.executable, "-m", "example_dags.demo.runs", FIRST_DAY.isoformat(), str(DAYS)]
+    command = [sys.executable, "-m", "dev.demo.runs", FIRST_DAY.isoformat(), str(DAYS)]
     with (
         (home / "airflow.log").open("w") as log,
         subprocess.Popen(

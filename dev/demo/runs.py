@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from pathlib import Path
+
+from dev.demo.terminal import CHECKOUT
 
 #: Lines that begin so tell the demo how far the runs have come.
 MARK = "demo> "
@@ -26,7 +27,7 @@ def main(first: dt.datetime, days: int) -> int:
 
     initdb()
     DagBundlesManager().sync_bundles_to_db()
-    file = Path(__file__).parents[1] / "example_sequence_daily_usage.py"
+    file = CHECKOUT / "example_dags" / "example_sequence_daily_usage.py"
     bag = DagBag(str(file), bundle_name="dags-folder")
     if bag.import_errors:
         print(bag.import_errors)

@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from example_dags.demo.terminal import CHECKOUT, shown
+from dev.demo.terminal import CHECKOUT, shown
 
 BIN = Path(sys.executable).parent
 
