@@ -514,8 +514,8 @@ class TestBounds:
     )
     def test_what_belongs_to_a_window(self, text, inside):
         event = {"id": msgspec.Raw(b'"1"'), "eventTimestamp": msgspec.Raw(text)}
-        assert USAGE_EVENTS.belongs(event, Window(*DAY)) == inside
-        assert USAGE_EVENTS.belongs(event, None)
+        assert (event in USAGE_EVENTS.select(window=Window(*DAY))) == inside
+        assert event in USAGE_EVENTS.select()
 
     @pytest.mark.parametrize("text", [b"null", b"5", b'"soon"', b"{}", b'""', None], ids=str)
     def test_an_item_whose_time_can_not_be_read_is_not_dropped_in_silence(self, text):
@@ -523,7 +523,7 @@ class TestBounds:
         with pytest.raises(SequenceResponseError):
             USAGE_EVENTS.time_of(event)
         with pytest.raises(SequenceResponseError):
-            USAGE_EVENTS.belongs(event, Window(*DAY))
+            assert event in USAGE_EVENTS.select(window=Window(*DAY))
 
     def test_numbers_are_no_text_of_a_filter_by_accident(self):
         with pytest.raises(SequenceConfigurationError):
