@@ -1,4 +1,4 @@
-"""Every request that the client can make, held against the description of the API."""
+"""Every request of the client fits the contract."""
 
 from __future__ import annotations
 
@@ -61,22 +61,22 @@ def client(server):
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES.keys())
-def test_lists_with_every_filter(world, client, resource):
+def test_list_with_every_filter_fits(server, client, resource):
     filters_to_try = [f for f in resource.filtered.filters if not f.places]
     pairs = itertools.combinations_with_replacement(filters_to_try, 2)
     asked = [{f.name: VALUES[f.name] for f in pair} for pair in pairs]
     window = WINDOW if resource.filtered.times else None
     for parent in ("invoices", "credit-notes"):
-        world.server.add(parent, [{"id": "p 1"}])
-    before = world.server.findings()["checked_requests"]
+        server.add(parent, [{"id": "p 1"}])
+    before = server.findings()["checked_requests"]
     for filters in [{}, *asked]:
         list(client.items(resource, filters, window))
         client.count(resource, filters, window)
-    assert world.server.findings()["checked_requests"] - before == client.requests_sent
-    assert world.server.violations() == []
+    assert server.findings()["checked_requests"] - before == client.requests_sent
+    assert server.violations() == []
 
 
-def test_events_of_every_kind(server, client):
+def test_pushed_events_fit(server, client):
     fields = {"customer_alias": "Ünïcode 数据", "event_timestamp": dt.datetime(2026, 10, 1, 12, 0, 0, 5)}  # noqa: DTZ001
     usage = {"event_type": "x", "event_properties": {"n": Decimal("0.1000"), "deep": [{"a": [None, True]}]}}
     client.create(USAGE_EVENTS, make_event(USAGE_EVENT, {"customer_event_id": "u1", **fields, **usage}))
@@ -89,13 +89,12 @@ def test_events_of_every_kind(server, client):
     assert server.findings()["checked_requests"] >= 3
 
 
-def test_the_check_of_a_connection(server, client):
+def test_connection_check_fits(server, client):
     client.check()
     assert server.violations() == []
 
 
-def test_a_page_longer_than_allowed_is_a_violation(server, client):
-    """The check sees what the client sends: this is how it looks when the client is wrong."""
+def test_too_long_page_of_the_client_is_a_violation(server, client):
     server.check(check_answers=False)
     with pytest.raises(Exception, match="400"):
         list(client.pages(USAGE_EVENTS, page_size=101))

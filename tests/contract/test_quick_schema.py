@@ -1,4 +1,4 @@
-"""The quick predicate and jsonschema say the same of every body."""
+"""The quick predicate of a schema agrees with jsonschema."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
+BODIES = [
+    (endpoint.answer, ANSWERS[endpoint.name][1]) for endpoint in load().endpoints if endpoint.name in ANSWERS
+]
+BODIES += [(load().find(*name.split(" ")).request, body) for name, body in REQUESTS.items()]
 
 
 def places(value, way=()):
@@ -34,7 +38,7 @@ def places(value, way=()):
 
 
 def spoil(data, value):
-    """Put something else in one place of a value, take the place out, or add one beside it."""
+    """Replace or remove one place of a value, or add one beside it."""
     way = data.draw(st.sampled_from(list(places(value))))
     if not way:
         return data.draw(VALUES)
@@ -51,33 +55,19 @@ def spoil(data, value):
     return value
 
 
-def agree(rules, value):
-    told = list(rules._validator.iter_errors(value))
-    assert rules._is_right(value) is (told == []), (value, told)
-
-
-DIFFERENT = [
-    endpoint for endpoint in load().endpoints if endpoint.name in ANSWERS
-]  # the others are plain lists
-
-
-@pytest.mark.parametrize("endpoint", DIFFERENT, ids=lambda endpoint: endpoint.name)
 @patient
-@given(data=st.data())
-def test_they_agree_about_every_body(endpoint, data):
-    _, answer = ANSWERS[endpoint.name]
-    agree(endpoint.answer, answer)
-    spoilt = spoil(data, answer)
-    agree(endpoint.answer, spoilt)
-    agree(endpoint.answer, spoil(data, spoilt))
-    if endpoint.request is not None:
-        agree(endpoint.request, REQUESTS[endpoint.name])
-        agree(endpoint.request, spoil(data, REQUESTS[endpoint.name]))
+@given(data=st.data(), body=st.sampled_from(BODIES))
+def test_predicate_agrees_with_jsonschema_about_any_body(data, body):
+    rules, value = body
+    for _ in range(3):
+        told = list(rules._validator.iter_errors(value))
+        assert rules._is_right(value) is (told == []), (value, told)
+        value = spoil(data, value)
 
 
-@pytest.mark.parametrize(
-    ("schema", "right", "wrong"),
-    [
+def test_each_keyword_tells_right_from_wrong():
+    null = {"type": "null"}
+    for schema, right, wrong in [
         ({"type": "object"}, {}, []),
         ({"type": "array"}, [], {}),
         ({"type": "string"}, "", None),
@@ -89,29 +79,20 @@ def test_they_agree_about_every_body(endpoint, data):
         ({"type": "null"}, None, 0),
         ({"type": ["string", "null"]}, None, 0),
         ({"type": "object", "required": ["a"]}, {"a": 1}, {"b": 1}),
-        ({"type": "object", "properties": {"a": {"type": "null"}}}, {"b": 1}, {"a": 1}),
-        (
-            {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": False},
-            {},
-            {"b": 1},
-        ),
-        ({"type": "array", "items": {"type": "null"}}, [None], [None, 1]),
+        ({"type": "object", "properties": {"a": null}}, {"b": 1}, {"a": 1}),
+        ({"type": "object", "properties": {"a": null}, "additionalProperties": False}, {}, {"b": 1}),
+        ({"type": "array", "items": null}, [None], [None, 1]),
         ({"type": "array", "maxItems": 1}, [1], [1, 2]),
         ({"type": "string", "minLength": 1}, "a", ""),
         ({"type": "string", "enum": ["a"]}, "a", "b"),
-        ({"type": "string", "format": "utc-instant"}, "2024-01-01T00:00:00Z", "2024-01-01"),
         ({"type": "integer", "minimum": 1}, 1, 0),
         ({"type": "number", "maximum": 1}, 1.0, 1.1),
-    ],
-)
-def test_each_keyword(schema, right, wrong):
-    holds, validator = compile_schema(schema), _Validator(schema)
-    assert (holds(right), holds(wrong)) == (True, False)
-    if "format" not in schema:
-        assert (validator.is_valid(right), validator.is_valid(wrong)) == (True, False)
+    ]:
+        holds, validator = compile_schema(schema), _Validator(schema)
+        assert (holds(right), holds(wrong)) == (True, False), schema
+        assert (validator.is_valid(right), validator.is_valid(wrong)) == (True, False), schema
 
 
-@pytest.mark.parametrize("keyword", ["pattern", "const", "oneOf", "$ref", "uniqueItems"])
-def test_a_keyword_that_it_does_not_know_is_refused(keyword):
-    with pytest.raises(ValueError, match=rf"does not know: {keyword.replace('$', '.')}"):
-        compile_schema({"type": "string", keyword: None})
+def test_unknown_keyword_is_refused():
+    with pytest.raises(ValueError, match="does not know: pattern"):
+        compile_schema({"type": "string", "pattern": None})

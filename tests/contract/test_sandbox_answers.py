@@ -1,14 +1,54 @@
-"""The sandbox answers every call of the description as described, however it reads what the documents leave open."""
+"""The sandbox's answers fit the contract, whatever its settings."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.contract.contract import load
 from tests.contract.examples import NEW_CUSTOMER_ALIAS, NEW_SEAT_EVENT, NEW_USAGE_EVENT, described
-from tests.contract.world import populate
+from tests.support.server import Server
+
+PERIOD = {"customerAliases": "acme", "periodStart": "2024-03-01", "periodEnd": "2024-03-31"}
+
+
+@dataclass
+class World:
+    """A small account in the sandbox: the answers to what was put in."""
+
+    server: Server
+    usage_events: list[dict[str, Any]]
+    seat_events: list[dict[str, Any]]
+    metrics: list[dict[str, Any]]
+
+    def cursor(self, path: str) -> str:
+        return self.server.call("GET", path, params="limit=1").json()["pagination"]["after"]
+
+
+def populate(server):
+    def post(path, body):
+        response = server.call("POST", path, json=body)
+        assert response.ok, response.text
+        return response.json()
+
+    server.add("customers", [{"id": "customer-1", "aliases": ["acme-eu"]}, {"id": "customer-2"}])
+    post("/customer-aliases", {"customerId": "customer-1", "value": "acme"})
+    letters = {"eventType": "letter-sent", "aggregationType": "COUNT"}
+    pages = {"eventType": "letter-sent", "aggregationType": "SUM", "aggregationProperty": "pages"}
+    odd = {"eventType": "a,b c", "aggregationType": "UNIQUE", "aggregationProperty": "x,y%"}
+    metrics = server.add("usage-metrics", [letters, pages, odd])["items"]
+    usage_events, seat_events = [], []
+    for number, alias in enumerate(["new", "acme", "acme", "VOID"]):
+        event = {"customerAlias": alias, "eventTimestamp": f"2024-03-0{number + 1}T12:00:00Z"}
+        usage_events.append(
+            post("/usage-events", NEW_USAGE_EVENT | event | {"customerEventId": f"u{number}"})
+        )
+        seat_events.append(post("/seat-events", NEW_SEAT_EVENT | event | {"customerEventId": f"s{number}"}))
+    return World(server, usage_events, seat_events, metrics)
+
 
 READINGS = [
     {},
@@ -41,11 +81,9 @@ READINGS = [
 
 
 def queries(world):
-    """Each parameter of each list by itself, and all that go together at once."""
+    """Yield each parameter of each list by itself, and all of a list at once."""
     later = {"eventTimestampAfter": "2024-03-02T00:00:00Z", "eventTimestampBefore": "2024-03-05T00:00:00.5Z"}
-    cursor = world.get("/usage-events", "limit=1")["pagination"]["after"]
-    seats_cursor = world.get("/seat-events", "limit=1")["pagination"]["after"]
-    metrics_cursor = world.get("/usage-metrics", "limit=1")["pagination"]["after"]
+    cursor = world.cursor("/usage-events")
     usage_events = {
         **later,
         "limit": "2",
@@ -66,16 +104,16 @@ def queries(world):
     }
     metrics = {
         "limit": "2",
-        "name": "LETTER",
-        "id": world.metrics["Letters"]["id"][:8].upper(),
+        "name": "METRIC",
+        "id": world.metrics[0]["id"][:8].upper(),
         "eventType": "letter-sent,a%2Cb%20c",
         "eventProperty": "pages",
         "aggregationType": "SUM,COUNT",
     }
     for path, parameters, after in (
         ("/usage-events", usage_events, cursor),
-        ("/seat-events", seat_events, seats_cursor),
-        ("/usage-metrics", metrics, metrics_cursor),
+        ("/seat-events", seat_events, world.cursor("/seat-events")),
+        ("/usage-metrics", metrics, world.cursor("/usage-metrics")),
     ):
         yield path, {}
         yield path, parameters
@@ -85,9 +123,8 @@ def queries(world):
             yield path, {name: value}
     yield "/usage-events", {"after": cursor, "offset": "1"}
     yield "/usage-events", {"unmappedAliasesOnly": "false"}
-    period = {"customerAliases": "acme", "periodStart": "2024-03-01", "periodEnd": "2024-03-31"}
-    for metric in world.metrics.values():
-        yield f"/usage-metrics/{metric['id']}/calculate", period
+    for metric in world.metrics:
+        yield f"/usage-metrics/{metric['id']}/calculate", PERIOD
     yield f"/seat-events/{world.seat_events[0]['id']}", {}
     yield "/seat-balances", {}
     yield "/customer-aliases", {}
@@ -99,7 +136,7 @@ def queries(world):
 @pytest.mark.parametrize(
     "reading", READINGS, ids=lambda reading: ",".join(f"{n}={v}" for n, v in reading.items())
 )
-def test_every_parameter_under_every_reading(server, reading):
+def test_answers_fit_with_any_setting(server, reading):
     server.settings(**reading)
     world = populate(server)
     before = server.findings()
@@ -108,7 +145,6 @@ def test_every_parameter_under_every_reading(server, reading):
     for path, query in asked:
         answer = server.call("GET", path, params=urlencode(query, doseq=True))
         assert answer.status_code == 200, (path, query, answer.text)
-        assert answer.headers["Sequence-Version"] == "2024-07-30"
         content = answer.json()
         if "items" in content and "limit" in query:
             assert len(content["items"]) <= int(query["limit"])
@@ -117,8 +153,8 @@ def test_every_parameter_under_every_reading(server, reading):
     assert findings["violations"] == []
 
 
-def test_every_call_of_the_description_is_there(world):
-    server = world.server
+def test_every_described_endpoint_exists(server):
+    world = populate(server)
     bodies = {
         "POST /usage-events": NEW_USAGE_EVENT,
         "POST /seat-events": NEW_SEAT_EVENT,
@@ -126,34 +162,45 @@ def test_every_call_of_the_description_is_there(world):
     }
     ids = {
         "GET /seat-events/{id}": world.seat_events[0]["id"],
-        "GET /usage-metrics/{id}/calculate": world.metrics["Letters"]["id"],
+        "GET /usage-metrics/{id}/calculate": world.metrics[0]["id"],
         "GET /customers/{id}/aliases": "customer-2",
     }
-    period = {"customerAliases": "acme", "periodStart": "2024-03-01", "periodEnd": "2024-03-31"}
     for parent in ("invoices", "credit-notes"):
         identity = server.add(parent, [{}])["items"][0]["id"]
         ids |= {f"GET /{parent}/{{id}}/{what}": identity for what in ("line-items", "line-item-groups")}
     for endpoint in load().endpoints:
-        method, path = endpoint.method, endpoint.path.replace("{id}", ids.get(endpoint.name, ""))
-        answer = server.call(
-            method, path, json=bodies.get(endpoint.name), params=period if path.endswith("calculate") else {}
-        )
+        query = PERIOD if endpoint.path.endswith("calculate") else {}
+        path = endpoint.path.replace("{id}", ids.get(endpoint.name, ""))
+        answer = server.call(endpoint.method, path, json=bodies.get(endpoint.name), params=query)
         assert answer.status_code == endpoint.status, (endpoint.name, answer.text)
-    assert {name for name in ids if "{id}" in name} == {e.name for e in load().endpoints if "{id}" in e.path}
+        if "{id}" in endpoint.path:
+            answer = server.call("GET", endpoint.path.replace("{id}", "unknown"), params=query)
+            assert answer.status_code == 404, endpoint.name
 
 
-@pytest.mark.parametrize("name", [endpoint.name for endpoint in load().endpoints if "{id}" in endpoint.path])
-def test_an_unknown_id_is_not_found(server, name):
-    method, path = described(name)
-    period = {"customerAliases": "acme", "periodStart": "2024-03-01", "periodEnd": "2024-03-31"}
-    query = period if path.endswith("calculate") else {}
-    assert server.call(method, path, params=query).status_code == 404
+def test_every_endpoint_checks_credentials_and_version(server):
+    server.check(check_requests=False)
+    for endpoint in load().endpoints:
+        method, path = described(endpoint.name)
+        assert server.call(method, path, auth=("key", "wrong")).status_code == 401, endpoint.name
+        answer = server.call(method, path, headers={"Sequence-Version": "2099-01-01"})
+        assert answer.status_code == 400, endpoint.name
+        assert answer.json()["error"]["type"] == "UnrecognisedApiVersion", endpoint.name
 
 
-def test_a_status_that_is_not_documented_is_noticed(server):
-    """The check would see a sandbox that strays."""
+@pytest.mark.parametrize("notation", ["seconds", "date", "none"])
+def test_throttled_answers_fit(server, notation):
+    server.settings(usage_events_per_minute=2, requests_per_minute=1, retry_after=notation)
+    answers = [server.call("POST", "/usage-events", json=NEW_USAGE_EVENT) for _ in range(3)]
+    answers += [server.call("GET", "/usage-events") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429, 200, 429]
+    assert all(("Retry-After" in answers[number].headers) == (notation != "none") for number in (2, 4))
+    assert server.findings()["checked_answers"] == 5
+
+
+def test_undocumented_status_of_the_sandbox_is_reported(server):
     server.settings(post_status=200)
     assert server.call("POST", "/usage-events", json=NEW_USAGE_EVENT).status_code == 200
-    assert len(server.violations()) == 1
-    assert server.violations()[0].startswith("POST /usage-events -> 200: status: expected one of 201")
+    [told] = server.violations()
+    assert told.startswith("POST /usage-events -> 200: status: expected one of 201")
     server.clear_violations()

@@ -1,8 +1,6 @@
-"""Faults of the sandbox reach the client through the check as they would without it."""
+"""Faults of the sandbox pass through the contract check, which reports those that break the contract."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 import requests
@@ -14,78 +12,53 @@ def post(server, **options):
     return server.call("POST", "/usage-events", json=NEW_USAGE_EVENT, **options)
 
 
-def stored(server):
-    return len(server.call("GET", "/usage-events").json()["items"])
-
-
-@pytest.mark.parametrize(("kind", "kept"), [("reset_before", 0), ("reset_after", 1)])
-def test_a_reset_connection(server, kind, kept):
+@pytest.mark.parametrize(("kind", "kept"), [("reset_before", 0), ("reset_after", 1), ("truncate", 1)])
+def test_broken_connection_is_not_checked(server, kind, kept):
     server.fault(kind=kind, method="POST", times=1)
-    with pytest.raises(requests.ConnectionError):
+    with pytest.raises(requests.RequestException):
         post(server)
-    assert stored(server) == kept
+    assert server.summary()["applied"] == kept
     assert post(server).status_code == 201
     findings = server.findings()
-    assert findings["violations"] == []
-    assert findings["checked_requests"] == findings["checked_answers"] + 1
+    assert (findings["checked_requests"], findings["checked_answers"], findings["violations"]) == (2, 1, [])
 
 
-def test_an_answer_that_breaks_off(server):
-    server.fault(kind="truncate", method="POST", times=1)
-    with pytest.raises(requests.RequestException):
-        post(server)
+def test_client_timeout_passes_through(server):
+    server.fault(kind="hang_after", method="POST", times=1, seconds=60)
+    server.check(check_requests=False)  # the session below sends no headers of the client
+    with pytest.raises(requests.Timeout):
+        server._session.post(f"{server.api_url}/usage-events", json=NEW_USAGE_EVENT, timeout=0.2)
     assert post(server).status_code == 201
 
 
-@pytest.mark.parametrize("kind", ["hang", "hang_after"])
-def test_an_answer_that_does_not_come(server, kind):
-    server.fault(kind=kind, method="POST", times=1, seconds=60)
-    before = time.monotonic()
-    with pytest.raises(requests.RequestException):
-        server._session.post(f"{server.api_url}/usage-events", json=NEW_USAGE_EVENT, timeout=0.5)
-    assert time.monotonic() - before < 20
-    server.clear_violations()  # that request had no headers of this project's client
-
-
-@pytest.mark.parametrize("status", [400, 403, 429, 500, 502, 503, 504])
-def test_an_error_is_no_breach_of_the_contract(server, status):
-    server.fault(kind="status", status=status, times=1)
-    assert post(server).status_code == status
+@pytest.mark.parametrize("rule", [{"kind": "status", "status": 503}, {"kind": "html", "status": 502}])
+def test_error_answer_is_no_violation(server, rule):
+    server.fault(**rule, times=1)
+    assert post(server).status_code == rule["status"]
     assert server.findings()["checked_answers"] == 1
 
 
-def test_a_page_of_a_gateway_is_no_breach_of_the_contract(server):
-    server.fault(kind="html", status=502, times=1)
-    answer = post(server)
-    assert answer.status_code == 502
-    assert "html" in answer.headers["Content-Type"]
+def test_slow_answer_is_no_violation(server):
+    server.fault(kind="slow_drip", method="POST", times=1, seconds=0.2)
+    assert post(server).json()["customerEventId"] == NEW_USAGE_EVENT["customerEventId"]
+    assert server.findings()["checked_answers"] == 1
 
 
-@pytest.mark.parametrize("kind", ["invalid_json", "empty_body", "wrong_content_type"])
-def test_a_spoilt_answer_is_noticed_unless_it_is_meant(server, kind):
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("invalid_json", "POST /usage-events -> 201: body: expected JSON"),
+        ("empty_body", "POST /usage-events -> 201: body: expected JSON"),
+        ("wrong_content_type", "POST /usage-events -> 201: header Content-Type"),
+        ("redirect", "POST /usage-events -> 302: status: expected one of"),
+    ],
+)
+def test_spoilt_answer_is_a_violation_unless_the_check_is_off(server, kind, told):
     server.fault(kind=kind, method="POST", times=2)
     server.check(check_answers=False)
-    first = post(server)
+    post(server, allow_redirects=False)
     assert server.violations() == []
     server.check(check_answers=True)
-    second = post(server)
-    assert len(server.violations()) >= 1
-    assert all(told.startswith("POST /usage-events -> 201: ") for told in server.violations())
-    assert (first.status_code, second.status_code) == (201, 201)
-    assert post(server).status_code == 201
+    post(server, allow_redirects=False)
+    assert [violation.startswith(told) for violation in server.violations()] == [True]
     server.clear_violations()
-
-
-def test_a_redirect_is_noticed(server):
-    server.fault(kind="redirect", method="POST", times=1)
-    assert 300 <= post(server, allow_redirects=False).status_code < 400
-    assert ["status: expected one of" in told for told in server.violations()] == [True]
-    server.clear_violations()
-
-
-def test_a_slow_answer_is_whole(server):
-    server.fault(kind="slow_drip", method="POST", times=1, seconds=0.5)
-    answer = post(server)
-    assert answer.status_code == 201
-    assert answer.json()["customerEventId"] == NEW_USAGE_EVENT["customerEventId"]
-    assert server.findings()["checked_answers"] == 1
