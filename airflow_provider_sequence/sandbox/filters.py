@@ -129,11 +129,6 @@ def customer_with_alias(name: str, query: Query, settings: SandboxSettings) -> C
     )
 
 
-def true_only(condition: Condition) -> Filter:
-    """The condition holds, if the parameter says true."""
-    return lambda name, query, settings: condition if truth(name, query) else Condition()
-
-
 def flag(column: str) -> Filter:
     """The column, a JSON boolean, is the value."""
     return lambda name, query, settings: Condition(f"{column} = ?", (int(truth(name, query)),))
