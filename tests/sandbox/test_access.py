@@ -15,7 +15,7 @@ from tests.sandbox.support import Api
 EVENT = {"customerAlias": "a", "eventType": "t"}
 
 
-def test_the_documented_header_opens_the_door(api: Api) -> None:
+def test_documented_credentials_are_accepted(api: Api) -> None:
     assert api.get(
         "/usage-metrics?limit=1", auth=None, headers={"Authorization": "Basic a2V5OnNlY3JldA=="}
     ).ok
@@ -29,31 +29,29 @@ def test_the_documented_header_opens_the_door(api: Api) -> None:
         "Basic a2V5OnNlY3JldA",
         "Bearer a2V5OnNlY3JldA==",
         "Basic " + base64.b64encode(b"key:Secret").decode(),
-        "Basic " + base64.b64encode(b"key:secret2").decode(),
+        "Basic " + base64.b64encode(b"key:secret-7f3a").decode(),
+        "Basic " + base64.b64encode(b"other-7f3a:secret").decode(),
     ],
 )
-def test_without_the_right_credentials_there_is_nothing(api: Api, header: str | None) -> None:
+def test_wrong_or_missing_credentials_are_refused(api: Api, header: str | None) -> None:
     headers = {"Authorization": header} if header else {}
     for path in ("/usage-events", "/nothing"):
         answer = api.get(path, auth=None, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Basic")
         assert answer.json()["error"]["type"] == "Unauthorized"
+        assert "7f3a" not in answer.text
 
 
-@pytest.mark.parametrize("version", ["2024-01-01", "2024-05-09", "2024-07-30"])
-def test_the_version_is_echoed(api: Api, version: str) -> None:
-    assert (
-        api.get("/usage-events", headers={"Sequence-Version": version}).headers["Sequence-Version"] == version
-    )
-    assert api.get("/nothing", headers={"Sequence-Version": version}).headers["Sequence-Version"] == version
-
-
-def test_without_a_version_the_newest_answers(api: Api) -> None:
+def test_answer_names_the_version_that_was_asked_for_or_the_newest(api: Api) -> None:
+    for version in ("2024-01-01", "2024-05-09", "2024-07-30"):
+        for path, status in (("/usage-events", 200), ("/nothing", 404)):
+            answer = api.get(path, headers={"Sequence-Version": version})
+            assert (answer.status_code, answer.headers["Sequence-Version"]) == (status, version)
     assert api.get("/usage-events").headers["Sequence-Version"] == "2024-07-30"
 
 
-def test_an_unknown_version_has_the_documented_body_whatever_the_switch(api: Api) -> None:
+def test_unknown_version_has_the_documented_error_body(api: Api) -> None:
     api.set(error_body="empty")
     answer = api.get("/usage-events", headers={"Sequence-Version": "2023-01-01"})
     assert answer.status_code == 400
@@ -61,7 +59,7 @@ def test_an_unknown_version_has_the_documented_body_whatever_the_switch(api: Api
     assert "2023-01-01" in answer.json()["error"]["message"]
 
 
-def test_unknown_paths_and_methods(api: Api) -> None:
+def test_unknown_paths_and_methods_are_refused(api: Api) -> None:
     stored = api.event()
     for path in (
         "/nothing",
@@ -82,26 +80,35 @@ def test_unknown_paths_and_methods(api: Api) -> None:
 @pytest.mark.parametrize(
     ("shape", "content_type", "start"),
     [
-        ("error", "application/json", '{"error":{"type":"BadRequest","message":"limit'),
-        ("errors", "application/json", '{"errors":[{"type":"BadRequest","message":"limit'),
-        ("text", "text/plain; charset=utf-8", "limit must be"),
+        ("error", "application/json", '{"error":{"type":"'),
+        ("errors", "application/json", '{"errors":[{"type":"'),
+        ("text", "text/plain; charset=utf-8", ""),
         ("html", "text/html; charset=utf-8", "<html>"),
         ("empty", None, ""),
     ],
 )
-def test_the_shape_of_a_refusal(api: Api, shape: str, content_type: str | None, start: str) -> None:
-    api.set(error_body=shape)
-    answer = api.get("/usage-events?limit=0")
-    assert answer.status_code == 400
-    assert answer.headers.get("Content-Type") == content_type
-    assert answer.text.startswith(start)
-    assert start or not answer.text
+def test_error_body(api: Api, shape: str, content_type: str | None, start: str) -> None:
+    api.set(error_body=shape, requests_per_minute=2)
+    answers = [
+        api.get("/usage-events?limit=0"),
+        api.get("/usage-events", auth=("key", "wrong")),
+        api.get("/seat-events/nothing"),
+        api.get("/usage-events"),
+    ]
+    assert [answer.status_code for answer in answers] == [400, 401, 404, 429]
+    for answer in answers:
+        assert answer.headers.get("Content-Type") == content_type
+        assert answer.text.startswith(start)
+        assert bool(answer.text) == (shape != "empty")
+    assert ("limit must be" in answers[0].text) == (shape != "empty")
 
 
-def test_two_budgets(api: Api) -> None:
+def test_usage_posts_and_other_requests_have_separate_budgets(api: Api) -> None:
     api.set(usage_events_per_minute=3, requests_per_minute=2)
     assert [api.post("/usage-events", EVENT).status_code for _ in range(4)] == [201, 201, 201, 429]
-    assert [api.get("/usage-events").status_code for _ in range(3)] == [200, 200, 429]
+    assert [api.get(path).status_code for path in ("/usage-events", "/seat-events", "/customers")] == [
+        *(200, 200, 429)
+    ]
     summary = api.admin("GET", "/summary")
     assert (summary["applied"], summary["posts_received"], summary["throttled"]) == (3, 4, 2)
     assert summary["by_status"] == {"201": 3, "429": 2, "200": 2}
@@ -113,15 +120,28 @@ def test_usage_posts_can_count_in_the_general_budget(api: Api) -> None:
     assert api.get("/usage-events").status_code == 429
 
 
-def test_how_a_429_says_when_to_come_back(api: Api) -> None:
+@pytest.fixture
+def spent(api: Api) -> Api:
+    """A sandbox whose budget of requests is spent."""
     api.set(requests_per_minute=1)
     api.get("/usage-events")
-    assert 1 <= int(api.get("/usage-events").headers["Retry-After"]) <= 60
-    api.set(retry_after="date")
-    moment = parsedate_to_datetime(api.get("/usage-events").headers["Retry-After"]).timestamp()
+    return api
+
+
+def test_retry_after_in_seconds(spent: Api) -> None:
+    assert 1 <= int(spent.get("/usage-events").headers["Retry-After"]) <= 60
+
+
+def test_retry_after_as_a_date(spent: Api) -> None:
+    spent.set(retry_after="date")
+    moment = parsedate_to_datetime(spent.get("/usage-events").headers["Retry-After"]).timestamp()
     assert 0 < moment - time.time() <= 61
-    api.set(retry_after="none")
-    assert "Retry-After" not in api.get("/usage-events").headers
+
+
+def test_retry_after_left_out(spent: Api) -> None:
+    spent.set(retry_after="none")
+    answer = spent.get("/usage-events")
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (429, None)
 
 
 class Clock:
@@ -159,7 +179,7 @@ def test_rate_algorithms(algorithm: str, burst: int, expected: list[bool]) -> No
 
 
 @pytest.mark.parametrize("algorithm", ["moving_window", "fixed_window", "token_bucket"])
-def test_whoever_waits_as_long_as_told_is_let_in(algorithm: str) -> None:
+def test_request_is_admitted_after_the_told_wait(algorithm: str) -> None:
     clock = Clock()
     limits = Limits(clock)
     settings = SandboxSettings(requests_per_minute=7, rate_algorithm=algorithm)  # type: ignore[arg-type]
@@ -171,12 +191,12 @@ def test_whoever_waits_as_long_as_told_is_let_in(algorithm: str) -> None:
             assert limits.admit(False, settings) == 0
 
 
-def test_no_limit(api: Api) -> None:
+def test_limit_of_zero_is_no_limit(api: Api) -> None:
     api.set(usage_events_per_minute=0, requests_per_minute=0)
     assert {api.get("/usage-events").status_code for _ in range(20)} == {200}
 
 
-def test_latency(api: Api) -> None:
+def test_latency_delays_every_answer(api: Api) -> None:
     api.set(latency_ms=150)
     before = time.monotonic()
     api.get("/usage-events")

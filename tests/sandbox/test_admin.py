@@ -14,7 +14,7 @@ from airflow_provider_sequence.sandbox.settings import SWITCHES, SandboxSettings
 from tests.sandbox.support import CHECKOUT, Api
 
 
-def test_settings_are_shown_without_the_secret_and_changed_at_once(api: Api) -> None:
+def test_settings_hide_the_secret_and_change_at_once(api: Api) -> None:
     shown = api.admin("GET", "/settings")
     assert set(shown) == set(SWITCHES) - {"client_secret"}
     assert api.admin("PATCH", "/settings", {"default_limit": 7, "total": "null"}) == shown | {
@@ -40,7 +40,7 @@ def test_settings_are_shown_without_the_secret_and_changed_at_once(api: Api) -> 
         ({"client_id": "a:b"}, "client_id"),
     ],
 )
-def test_a_wrong_setting_is_refused_and_changes_nothing(
+def test_wrong_setting_is_refused_and_changes_nothing(
     api: Api, change: dict[str, object], named: str
 ) -> None:
     before = api.admin("GET", "/settings")
@@ -50,7 +50,7 @@ def test_a_wrong_setting_is_refused_and_changes_nothing(
     assert api.admin("GET", "/settings") == before
 
 
-def test_each_choice_of_each_switch_is_taken(api: Api) -> None:
+def test_every_choice_of_every_switch_is_accepted(api: Api) -> None:
     for switch in SWITCHES.values():
         for choice in switch.choices or ([False, True, 0, 1] if switch.kind is bool else []):
             assert api.admin("PATCH", "/settings", {switch.name: choice})[switch.name] == choice
@@ -74,7 +74,7 @@ def test_reset_forgets_everything(api: Api) -> None:
     assert api.page("/customers")["items"] == api.page("/usage-events")["items"] == []
 
 
-def test_the_ledger_has_the_bodies_as_received(api: Api) -> None:
+def test_ledger_has_the_bodies_as_received(api: Api) -> None:
     bodies = [
         f'{{"customerEventId":"e{n % 2}",  "customerAlias":"a","eventType":"t","x":{n}.0}}' for n in range(5)
     ]
@@ -89,7 +89,7 @@ def test_the_ledger_has_the_bodies_as_received(api: Api) -> None:
     assert rest[0]["customerEventId"] == "e0"
 
 
-def test_requests_are_remembered_without_the_secret(api: Api) -> None:
+def test_request_log_has_no_credentials(api: Api) -> None:
     api.get("/usage-events?limit=5", headers={"Sequence-Version": "2024-05-09", "User-Agent": "me"})
     api.get("/nothing")
     first, second = api.admin("GET", "/requests?limit=5")["items"]
@@ -105,7 +105,7 @@ def test_requests_are_remembered_without_the_secret(api: Api) -> None:
     assert [item["path"] for item in api.admin("GET", "/requests?limit=1")["items"]] == ["/api/nothing"]
 
 
-def test_loading_documents(api: Api) -> None:
+def test_documents_are_loaded(api: Api) -> None:
     loaded = api.admin("POST", "/resources/invoices/line-items", [{"invoiceId": "i", "netTotal": "1.10"}])[
         "items"
     ][0]
@@ -150,14 +150,14 @@ def asgi(path: str, host: str) -> int:
     return int(sent[0]["status"])  # type: ignore[call-overload, no-any-return]
 
 
-def test_the_admin_api_answers_to_this_machine_only() -> None:
+def test_admin_api_refuses_other_machines() -> None:
     assert asgi("/_sandbox/summary", "127.0.0.1") == 200
     assert asgi("/_sandbox/summary", "::1") == 200
     assert asgi("/_sandbox/summary", "10.0.0.7") == 403
     assert asgi("/api/usage-events", "10.0.0.7") == 401
 
 
-def test_every_field_is_a_switch_with_a_meaning() -> None:
+def test_every_setting_has_a_meaning_and_its_default_first() -> None:
     fields = {field.name: field.default for field in dataclasses.fields(SandboxSettings)}
     assert {switch.name: switch.default for switch in SWITCHES.values()} == fields
     for switch in SWITCHES.values():
@@ -166,7 +166,7 @@ def test_every_field_is_a_switch_with_a_meaning() -> None:
             assert switch.default == switch.choices[0]
 
 
-def test_the_guide_lists_every_switch() -> None:
+def test_guide_lists_every_switch() -> None:
     guide = (CHECKOUT / "docs" / "sandbox.md").read_text()
     assert reference_table() in guide, "run: python -m tests.sandbox.test_admin"
 

@@ -17,7 +17,7 @@ def applied(api: Api) -> int:
     return api.admin("GET", "/summary")["applied"]
 
 
-def test_a_status_with_a_body_and_headers(api: Api) -> None:
+def test_status_with_a_body_and_headers(api: Api) -> None:
     api.fault(status=503, body={"wait": True}, headers={"Retry-After": "7"})
     answer = api.post("/usage-events", EVENT)
     assert (answer.status_code, answer.json(), answer.headers["Retry-After"]) == (503, {"wait": True}, "7")
@@ -31,7 +31,7 @@ def test_a_status_with_a_body_and_headers(api: Api) -> None:
     assert api.post("/usage-events", EVENT).status_code == 201
 
 
-def test_which_requests_a_rule_is_about(api: Api) -> None:
+def test_rule_matches_method_path_and_body(api: Api) -> None:
     api.fault(status=500, method="POST", path="/usage-events", match={"customerAlias": "acme"})
     api.fault(status=502, path="/invoices/*/line-items")
     assert api.post("/usage-events", EVENT).status_code == 500
@@ -42,7 +42,7 @@ def test_which_requests_a_rule_is_about(api: Api) -> None:
     assert api.get("/invoices/1/line-items").status_code == 502
 
 
-def test_how_often_a_rule_strikes(api: Api) -> None:
+def test_rule_starts_after_n_and_ends_after_times(api: Api) -> None:
     api.fault(status=500, after_n=2, times=2, method="GET")
     assert [api.get("/usage-events").status_code for _ in range(6)] == [200, 200, 500, 500, 200, 200]
     assert api.admin("GET", "/faults")["items"][0]["used"] == 2
@@ -61,7 +61,7 @@ def test_probability_is_repeatable(api: Api) -> None:
 @pytest.mark.parametrize(
     "rule", [{"kind": "flood"}, {"colour": 1}, {"status": 99}, {"probability": 2}, {"times": "often"}]
 )
-def test_a_wrong_rule_is_refused(api: Api, rule: dict[str, object]) -> None:
+def test_wrong_rule_is_refused(api: Api, rule: dict[str, object]) -> None:
     answer = api.session.post(f"{api.root}/_sandbox/faults", json=rule, timeout=5)
     assert answer.status_code == 400
     assert answer.json()["error"]
@@ -69,7 +69,7 @@ def test_a_wrong_rule_is_refused(api: Api, rule: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("reset_before", 0), ("reset_after", 1)])
-def test_a_reset_is_a_tcp_reset(api: Api, kind: str, kept: int) -> None:
+def test_reset_is_a_tcp_reset(api: Api, kind: str, kept: int) -> None:
     api.fault(kind=kind, times=1)
     host, _, port = api.root.removeprefix("http://").partition(":")
     body = b'{"customerAlias":"a","eventType":"t"}'
@@ -87,7 +87,7 @@ def test_a_reset_is_a_tcp_reset(api: Api, kind: str, kept: int) -> None:
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("hang", 0), ("hang_after", 1)])
-def test_a_client_that_does_not_wait(api: Api, kind: str, kept: int) -> None:
+def test_hang_without_effect_and_hang_after_effect(api: Api, kind: str, kept: int) -> None:
     api.fault(kind=kind, seconds=30, times=1)
     with pytest.raises(requests.Timeout):
         api.call("POST", "/usage-events", json=EVENT, timeout=0.2)
@@ -95,7 +95,7 @@ def test_a_client_that_does_not_wait(api: Api, kind: str, kept: int) -> None:
     assert applied(api) == kept
 
 
-def test_a_client_that_leaves_can_be_too_late(api: Api) -> None:
+def test_hang_can_take_effect_after_the_client_left(api: Api) -> None:
     api.fault(kind="hang", seconds=30, times=1, applied=True)
     with pytest.raises(requests.Timeout):
         api.call("POST", "/usage-events", json=EVENT, timeout=0.2)
@@ -107,7 +107,7 @@ def test_a_client_that_leaves_can_be_too_late(api: Api) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hang", "hang_after", "slow_drip"])
-def test_a_client_that_waits_is_answered(api: Api, kind: str) -> None:
+def test_slow_answer_comes_after_its_seconds(api: Api, kind: str) -> None:
     api.fault(kind=kind, seconds=0.3, times=1)
     before = time.monotonic()
     assert api.post("/usage-events", EVENT).json()["customerEventId"] == "e"
@@ -115,14 +115,14 @@ def test_a_client_that_waits_is_answered(api: Api, kind: str) -> None:
     assert applied(api) == 1
 
 
-def test_a_truncated_answer(api: Api) -> None:
+def test_truncated_answer(api: Api) -> None:
     api.fault(kind="truncate", times=1)
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
         api.post("/usage-events", EVENT)
     assert applied(api) == 1
 
 
-def test_spoiled_bodies(api: Api) -> None:
+def test_invalid_empty_and_mislabelled_bodies(api: Api) -> None:
     seen = {}
     for kind in ("invalid_json", "empty_body", "wrong_content_type"):
         api.fault(kind=kind, times=1)
@@ -140,7 +140,7 @@ def test_spoiled_bodies(api: Api) -> None:
     assert applied(api) == 3
 
 
-def test_a_gateway_page_and_a_redirect(api: Api) -> None:
+def test_gateway_page_and_redirect(api: Api) -> None:
     api.fault(kind="html", times=1)
     answer = api.post("/usage-events", EVENT)
     assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/html; charset=utf-8")

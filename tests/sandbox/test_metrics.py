@@ -19,7 +19,7 @@ def value(api: Api, identifier: str, query: str = DAY) -> str:
     return text.partition('"value":')[2].rstrip("}").partition(",")[0]
 
 
-def test_a_count_and_its_fields(api: Api) -> None:
+def test_count_and_the_fields_of_its_answer(api: Api) -> None:
     identifier = metric(api, name="Messages", unit="messages")
     api.event(eventTimestamp="2022-10-01T12:00:00Z")
     assert api.page(f"/usage-metrics/{identifier}/calculate?{DAY}") == {
@@ -36,7 +36,7 @@ def test_a_count_and_its_fields(api: Api) -> None:
     assert value(api, identifier) == '"1"'
 
 
-def test_the_period_includes_its_end(api: Api) -> None:
+def test_period_includes_its_end(api: Api) -> None:
     identifier = metric(api)
     for number, at in enumerate((
         "2022-10-01T00:00:00Z",
@@ -64,7 +64,7 @@ def test_superseded_and_void_events_do_not_count(api: Api) -> None:
     assert len(api.keys("/usage-events")) == 4
 
 
-def test_a_sum_is_exact(api: Api) -> None:
+def test_sum_is_exact(api: Api) -> None:
     identifier = metric(api, aggregationType="SUM", aggregationProperty="n")
     for number, digits in enumerate(("0.1", "0.20", "123456789012345678901234567890.000000000000000000001")):
         body = (
@@ -76,7 +76,7 @@ def test_a_sum_is_exact(api: Api) -> None:
     assert value(api, identifier) == "123456789012345678901234567890.300000000000000000001"
 
 
-def test_unique_values(api: Api) -> None:
+def test_unique_counts_distinct_values(api: Api) -> None:
     identifier = metric(api, aggregationType="UNIQUE", aggregationProperty="user")
     for number, user in enumerate(("ann", "bob", "ann", "Ann")):
         api.event(f"e{number}", eventTimestamp="2022-10-01T00:00:00Z", eventProperties={"user": user})
@@ -102,7 +102,7 @@ def test_property_filters(api: Api, fields: dict[str, object], counted: str) -> 
 @pytest.mark.parametrize(
     ("reading", "comma", "repeated"), [("comma", "2", "1"), ("repeated", "0", "2"), ("both", "2", "2")]
 )
-def test_several_aliases(api: Api, reading: str, comma: str, repeated: str) -> None:
+def test_reading_of_several_aliases(api: Api, reading: str, comma: str, repeated: str) -> None:
     api.set(aliases_separator=reading)
     identifier = metric(api)
     for alias in ("a", "b"):
@@ -113,14 +113,15 @@ def test_several_aliases(api: Api, reading: str, comma: str, repeated: str) -> N
 
 
 @pytest.mark.parametrize("query", ["", DAY.replace("periodEnd", "end"), DAY.replace("2022-10-01", "October")])
-def test_a_wrong_calculation_is_refused(api: Api, query: str) -> None:
+def test_calculation_without_or_with_a_wrong_period_is_refused(api: Api, query: str) -> None:
     assert api.get(f"/usage-metrics/{metric(api)}/calculate?{query}").status_code == 400
     assert api.get(f"/usage-metrics/none/calculate?{DAY}").status_code == 404
 
 
-def test_seat_events(api: Api) -> None:
+def test_seat_event_is_found_by_its_id(api: Api) -> None:
     stored = api.seats("s1", "acme", 7, "2022-10-01T00:00:00Z")
     assert stored | {"customerAlias": "acme", "seatType": "admin", "total": 7} == stored
+    assert api.page("/seat-events")["items"] == [stored]
     assert set(stored) == {
         *("id", "customerEventId", "customerAlias", "seatType"),
         *("sequenceAccountId", "eventTimestamp", "total"),
@@ -129,18 +130,29 @@ def test_seat_events(api: Api) -> None:
     assert api.get("/seat-events/none").status_code == 404
 
 
-@pytest.mark.parametrize("total", [None, "7", 7.0, 1.5, -1, True])
-def test_a_total_is_a_whole_number(api: Api, total: object) -> None:
-    body = {"customerAlias": "a", "seatType": "t", "eventTimestamp": "2022-10-01T00:00:00Z", "total": total}
+SEATS = {"customerAlias": "a", "seatType": "t", "eventTimestamp": "2022-10-01T00:00:00Z", "total": 0}
+
+
+@pytest.mark.parametrize(
+    ("field", "new"),
+    [
+        *(("total", total) for total in (None, "7", 7.0, 1.5, -1, True)),
+        ("seatType", 5),
+        *((field, ...) for field in SEATS),
+    ],
+)
+def test_wrong_or_missing_field_of_a_seat_event_is_refused_by_its_name(
+    api: Api, field: str, new: object
+) -> None:
+    assert api.post("/seat-events", SEATS).status_code == 201
+    body = {name: value for name, value in (SEATS | {field: new}).items() if value is not ...}
     answer = api.post("/seat-events", body)
     assert answer.status_code == 400
-    assert answer.json()["error"]["message"].startswith("total")
-    assert api.post("/seat-events", body | {"total": 0}).status_code == 201
-    del body["eventTimestamp"]
-    assert "eventTimestamp is required" in api.post("/seat-events", body).text
+    message = answer.json()["error"]["message"]
+    assert message.startswith(f"{field} is required" if new is ... else field)
 
 
-def test_balances_of_seats(api: Api) -> None:
+def test_seat_balances(api: Api) -> None:
     api.admin(
         "POST", "/customers", [{"id": "c1", "aliases": ["acme", "eu"], "legalName": "Acme"}, {"id": "c2"}]
     )
@@ -166,7 +178,7 @@ def test_balances_of_seats(api: Api) -> None:
     assert balance("customerIds=c1") == [("c1", 9, {"admin": 7, "user": 2})]
 
 
-def test_customers_and_aliases(api: Api) -> None:
+def test_customers_and_their_aliases(api: Api) -> None:
     api.admin("POST", "/customers", [{"id": "c1", "legalName": "Acme"}, {"id": "c2", "aliases": ["globex"]}])
     new = {"customerId": "c1", "value": "acme", "label": "main"}
     answer = api.post("/customer-aliases", new)
@@ -174,6 +186,7 @@ def test_customers_and_aliases(api: Api) -> None:
     stored = answer.json()
     assert new.items() <= stored.items()
     assert api.page("/customer-aliases?value=acme")["items"] == [stored]
+    assert api.page("/customer-aliases?value=acm")["items"] == []
     assert api.page("/customers/c1/aliases")["items"] == [stored]
     assert [customer["id"] for customer in api.page("/customers?alias=acme")["items"]] == ["c1"]
     assert [customer["id"] for customer in api.page("/customers?alias=c2")["items"]] == ["c2"]
@@ -182,9 +195,10 @@ def test_customers_and_aliases(api: Api) -> None:
     assert api.post("/customer-aliases", new).status_code == 409
     assert api.post("/customer-aliases", {"customerId": "c9", "value": "x"}).status_code == 404
     assert "value" in api.post("/customer-aliases", {"customerId": "c1"}).text
+    assert api.post("/customer-aliases", b"[]").status_code == 400
 
 
-def test_an_idempotency_key_repeats_the_answer(api: Api) -> None:
+def test_idempotency_key_repeats_the_answer(api: Api) -> None:
     api.admin("POST", "/customers", {"id": "c1"})
     new = {"customerId": "c1", "value": "acme"}
     answers = [api.post("/customer-aliases", new, **{"Idempotency-Key": "k"}) for _ in "12"]

@@ -31,7 +31,7 @@ def run(*options: str, code: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_prints_its_address_and_a_connection_for_airflow(start: Start) -> None:
+def test_start_prints_the_address_and_a_connection_for_airflow(start: Start) -> None:
     process = start("--client-id", "me", "--client-secret", "s:h'h")
     api = process.ready()
     assert process.lines[0] == f"Sequence sandbox is ready at {api.root}/api\n"
@@ -51,7 +51,7 @@ def test_it_prints_its_address_and_a_connection_for_airflow(start: Start) -> Non
 
 
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, {0, 130}), (signal.SIGTERM, {0, 143, -15})])
-def test_it_stops_at_a_signal_without_a_traceback(start: Start, number: int, codes: set[int]) -> None:
+def test_signal_stops_it_without_a_traceback(start: Start, number: int, codes: set[int]) -> None:
     process = start()
     api = process.ready()
     api.get("/usage-events")  # leaves a connection open
@@ -62,7 +62,7 @@ def test_it_stops_at_a_signal_without_a_traceback(start: Start, number: int, cod
     assert time.monotonic() - before < 3
 
 
-def test_it_stops_while_a_request_hangs(start: Start) -> None:
+def test_signal_stops_it_while_a_request_hangs(start: Start) -> None:
     process = start()
     api = process.ready()
     api.fault(kind="hang", seconds=60)
@@ -82,7 +82,7 @@ def test_it_stops_while_a_request_hangs(start: Start) -> None:
     assert time.monotonic() - before < 3
 
 
-def test_a_port_in_use_is_said_plainly(start: Start) -> None:
+def test_port_in_use_is_a_plain_error(start: Start) -> None:
     port = start().ready().root.rpartition(":")[2]
     done = run("--port", port)
     assert done.returncode == 1
@@ -91,14 +91,14 @@ def test_a_port_in_use_is_said_plainly(start: Start) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_choice_is_refused_with_the_choices() -> None:
+def test_wrong_choice_is_refused_with_the_choices() -> None:
     done = run("--last-page", "never")
     assert done.returncode == 2
     assert "--last-page" in done.stderr
     assert "omit" in done.stderr
 
 
-def test_a_database_that_is_none_is_said_plainly(tmp_path: Path) -> None:
+def test_file_that_is_no_database_is_a_plain_error(tmp_path: Path) -> None:
     path = tmp_path / "text.db"
     path.write_text("this is no database, and long enough to be seen as none " * 20)
     done = run("--port", "0", "--database", str(path))
@@ -107,7 +107,7 @@ def test_a_database_that_is_none_is_said_plainly(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_missing_packages_are_named_with_the_command_that_brings_them() -> None:
+def test_missing_packages_are_named_with_the_command_to_install_them() -> None:
     code = (
         "import importlib.util, sys\n"
         "find = importlib.util.find_spec\n"
@@ -121,7 +121,7 @@ def test_missing_packages_are_named_with_the_command_that_brings_them() -> None:
     assert "pip install 'airflow-provider-sequence[sandbox]'" in done.stderr
 
 
-def test_a_file_keeps_every_answered_event_over_a_kill(start: Start, tmp_path: Path) -> None:
+def test_database_file_keeps_every_answered_event_over_a_kill(start: Start, tmp_path: Path) -> None:
     path = str(tmp_path / "sandbox.db")
     first = start("--database", path)
     api = first.ready()
@@ -139,7 +139,7 @@ def test_a_file_keeps_every_answered_event_over_a_kill(start: Start, tmp_path: P
     assert api.event("later")["id"] > max(ids)
 
 
-def test_a_restart_with_documents_only(start: Start, tmp_path: Path) -> None:
+def test_database_file_keeps_documents_over_a_restart(start: Start, tmp_path: Path) -> None:
     path = str(tmp_path / "sandbox.db")
     first = start("--database", path)
     first.ready().admin("POST", "/customers", {"id": "c1"})
@@ -147,20 +147,20 @@ def test_a_restart_with_documents_only(start: Start, tmp_path: Path) -> None:
     assert len(start("--database", path).ready().page("/customers")["items"]) == 1
 
 
-def test_without_a_file_nothing_is_kept(start: Start) -> None:
+def test_nothing_is_kept_without_a_database_file(start: Start) -> None:
     first = start()
     first.ready().event()
     first.end(signal.SIGINT)
     assert start().ready().page("/usage-events")["items"] == []
 
 
-def test_it_shares_no_code_with_the_client() -> None:
+def test_sandbox_imports_no_code_of_the_client() -> None:
     code = (
         "import sys\n"
         "import airflow_provider_sequence.sandbox.app, airflow_provider_sequence.sandbox.__main__\n"
         "ours = [m for m in sys.modules if m.startswith('airflow_provider_sequence.')]\n"
         "assert len(ours) > 10, ours\n"
         "print([m for m in ours if not m.startswith('airflow_provider_sequence.sandbox')])\n"
-        "print([m for m in sys.modules if m.split('.')[0] in {'airflow', 'requests', 'sqlalchemy'}])\n"
+        "print([m for m in sys.modules if m.split('.')[0] in {'airflow', 'requests', 'sqlalchemy', 'pytest'}])\n"
     )
     assert run(code=code).stdout.split("\n")[:2] == ["[]", "[]"]
