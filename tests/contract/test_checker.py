@@ -15,10 +15,12 @@ from tests.contract.examples import (
     ANSWER_HEADERS,
     ANSWERS,
     BODY_HEADERS,
+    METRIC_VALUE,
     NEW_USAGE_EVENT,
     QUERIES,
     REQUEST_HEADERS,
     REQUESTS,
+    SEAT_EVENT,
     USAGE_EVENT,
     USAGE_METRIC,
     changed,
@@ -123,6 +125,7 @@ def test_unknown_call_is_reported(method, path, words):
         ("/usage-events", "eventType=%FF", "query", "UTF-8"),
         ("/usage-events", "eventType=é", "query", "ASCII"),
         ("/usage-metrics", "eventType=a,%2520,c%20d", "eventType", "percent-encoded before the commas"),
+        ("/usage-metrics", "sortOrder=ASC", "parameter sortOrder", "expected one of"),
         ("/usage-metrics", "eventProperty=%25FF", "parameter eventProperty", "UTF-8"),
         ("/usage-metrics", "aggregationType=SUM,MAX", "aggregationType", "COUNT, UNIQUE, SUM, CUSTOM"),
         ("/seat-events", "customerIds=a,,b", "parameter customerIds", "expected a value"),
@@ -151,6 +154,8 @@ def test_every_list_has_pages_and_known_parameters_only_where_documented():
             continue
         assert get(path, "limit=100&after=x") == get(path, "limit=1&before=x") == []
         assert_one(get(path, "limit=101"), "limit")
+        if endpoint.name not in {"GET /seat-balances", "GET /customers/{id}/aliases"}:  # of unknown order
+            assert_one(get(path, "sortOrder=UP"), "parameter sortOrder")
         assert bool(get(path, "filterOfNextYear=1")) == (endpoint.name in strict), endpoint.name
 
 
@@ -168,6 +173,11 @@ def test_wrong_or_missing_request_header_is_reported(name, value, words):
     assert_one(wrong, "POST /usage-events", f"header {name}", words)
     rest = {key: kept for key, kept in BODY_HEADERS.items() if key != name}
     assert_one(post("/usage-events", NEW_USAGE_EVENT, rest), f"header {name}", "missing")
+
+
+def test_wrong_optional_header_is_reported():
+    told = post("/usage-events", NEW_USAGE_EVENT, BODY_HEADERS | {"Idempotency-Key": " "})
+    assert_one(told, "header Idempotency-Key", "not empty")
 
 
 def test_credentials_are_not_in_the_report():
@@ -195,6 +205,15 @@ def test_credentials_are_not_in_the_report():
 def test_wrong_body_field_is_reported(path, field, new, words):
     told = post(path, changed(REQUESTS[f"POST {path}"], (field,), new))
     assert_one(told, f"POST {path}: body field", field, words)
+
+
+def test_optional_body_fields_may_be_missing():
+    for path, field in [
+        ("/usage-events", "eventTimestamp"),
+        ("/usage-events", "eventProperties"),
+        ("/customer-aliases", "label"),
+    ]:
+        assert post(path, changed(REQUESTS[f"POST {path}"], (field,), ABSENT)) == []
 
 
 @pytest.mark.parametrize(
@@ -352,9 +371,52 @@ def test_each_way_to_end_a_list_passes():
         assert answer("GET /usage-events", {"items": [], "pagination": pagination}) == []
 
 
-def test_only_required_fields_of_a_metric_are_missed():
-    optional = {"description", "aggregationProperty", "groupingProperty", "unit", "createdAt", "deletedAt"}
-    optional |= {"caseSensitive", "propertiesToNegate"}
-    for field in USAGE_METRIC:
-        told = answer("GET /usage-metrics", page(changed(USAGE_METRIC, (field,), ABSENT)))
-        assert bool(told) == (field not in optional), field
+OPTIONAL = {
+    *("description", "aggregationProperty", "groupingProperty", "unit"),
+    *("createdAt", "deletedAt", "caseSensitive", "propertiesToNegate"),
+}
+
+
+@pytest.mark.parametrize("item", [USAGE_EVENT, SEAT_EVENT, USAGE_METRIC, METRIC_VALUE])
+def test_each_missing_field_of_an_answer_is_reported_unless_optional(item):
+    for name, (_, content) in ANSWERS.items():
+        for field in item:
+            if content == item:
+                told = answer(name, changed(item, (field,), ABSENT))
+            elif content.get("items") == [item]:
+                told = answer(name, page(item, changed(item, (field,), ABSENT)))
+            else:
+                continue
+            assert bool(told) == (field not in OPTIONAL), (name, field)
+
+
+def paths(value, way=()):
+    """Yield the way to every field of an example."""
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for step, member in members:
+        yield (*way, step)
+        yield from paths(member, (*way, step))
+
+
+@pytest.mark.parametrize(
+    "name", ["POST /usage-events", "GET /usage-events", "POST /seat-events", "GET /usage-metrics"]
+)
+def test_each_field_of_another_type_is_reported(name):
+    content = ANSWERS[name][1]
+    another = {str: 5, int: "5", float: [1], bool: "true", dict: [], list: {}}
+    for path in paths(content):
+        if {"eventProperties", "propertyFilters"} & set(path[:-1]):
+            continue
+        place = content
+        for step in path:
+            place = place[step]
+        told = answer(name, changed(content, path, another[type(place)]))
+        assert_one(told, f"body field {'.'.join(map(str, path))}: expected")
+
+
+def test_answer_of_unknown_shape_may_be_any_object_or_array():
+    assert answer("GET /seat-balances", []) == answer("GET /seat-balances", {}) == []
+    assert_one(answer("GET /seat-balances", b"17"), "(whole body)", "object or array")
+    assert answer("POST /usage-events", USAGE_EVENT | {"customerAlias": ""}) == []

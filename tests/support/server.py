@@ -30,7 +30,7 @@ class Server:
 
     :param settings: switches of the sandbox, as at its start.
     :param database: where the sandbox keeps its state.
-    :param module: the module to run; another one only for tests of this class.
+    :param module: the module to run, which takes the same arguments.
     :param patience: seconds to wait for it to listen, and again for it to stop.
     """
 
