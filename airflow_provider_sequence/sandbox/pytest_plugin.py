@@ -79,9 +79,8 @@ def _sequence_sandbox_server() -> Iterator[SequenceSandbox]:
     settings = SandboxSettings(usage_events_per_minute=0, requests_per_minute=0)
     bound = bind("127.0.0.1", 0)
     root = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    options: dict[str, Any] = {"ws": "none", "log_config": None, "access_log": False, "proxy_headers": False}
-    app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol(), timeout_graceful_shutdown=1, **options))
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), http=protocol(), **options))
     thread = threading.Thread(target=server.run, args=([bound],), name="sequence-sandbox", daemon=True)
     thread.start()
     while not server.started:

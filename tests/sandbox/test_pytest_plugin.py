@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,8 @@ def test_loaded_items_are_listed(sequence_sandbox: SequenceSandbox, client: Sequ
 def test_settings_and_faults_take_effect(sequence_sandbox: SequenceSandbox, client: SequenceClient) -> None:
     assert sequence_sandbox.settings(default_limit=7)["default_limit"] == 7
     sequence_sandbox.fault(kind="reset_before", times=1)
-    sequence_sandbox.fault(status=503, times=1)
     push(client, "retried")
-    assert client.requests_sent == 3
+    assert client.requests_sent == 2
     sequence_sandbox.fault(status=400)
     with pytest.raises(SequenceApiError):
         push(client, "refused")
@@ -85,15 +85,30 @@ def test_connection_is_what_airflow_reads(sequence_sandbox: SequenceSandbox) -> 
     }
 
 
-def test_example_of_the_guide_passes(tmp_path: Path) -> None:
+def guide_example() -> tuple[str, str]:
+    """Return the two pieces of code of the guide: the conftest and the test."""
     guide = (CHECKOUT / "docs" / "sandbox.md").read_text()
     section = guide.partition("## Unit tests with the sandbox")[2].partition("\n## ")[0]
     conftest, test = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    (tmp_path / "conftest.py").write_text(conftest)
-    (tmp_path / "test_example.py").write_text(test)
+    return conftest, test
+
+
+def test_conftest_of_the_guide_enables_the_fixture(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(guide_example()[0])
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(sequence_sandbox): assert sequence_sandbox.events() == []"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     done = subprocess.run(
-        [*command, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False
+        [*command, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_test_of_the_guide_passes(sequence_sandbox: SequenceSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope: dict[str, Any] = {}
+    exec(guide_example()[1], scope)
+    [example] = [value for name, value in scope.items() if name.startswith("test_")]
+    example(sequence_sandbox, monkeypatch)
+    assert sequence_sandbox.admin("GET", "summary")["by_status"] == {"503": 1, "201": 1}
