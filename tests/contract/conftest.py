@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from tests.support.server import sequence_server, server
 
 __all__ = ["sequence_server", "server"]
