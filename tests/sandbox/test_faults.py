@@ -34,9 +34,11 @@ def test_status_with_a_body_and_headers(api: Api) -> None:
 def test_rule_matches_method_path_and_body(api: Api) -> None:
     api.fault(status=500, method="POST", path="/usage-events", match={"customerAlias": "acme"})
     api.fault(status=502, path="/invoices/*/line-items")
+    api.fault(status=504, match={"customerAlias": "acme", "seatType": "admin"})
     assert api.post("/usage-events", EVENT).status_code == 500
     assert api.post("/usage-events", EVENT | {"customerAlias": "other"}).status_code == 201
     assert api.post("/usage-events", b"no json").status_code == 400
+    assert api.post("/seat-events", {"customerAlias": "acme", "seatType": "admin"}).status_code == 504
     assert api.post("/seat-events", EVENT).status_code == 400
     assert api.get("/usage-events").status_code == 200
     assert api.get("/invoices/1/line-items").status_code == 502

@@ -118,6 +118,11 @@ def test_calculation_without_or_with_a_wrong_period_is_refused(api: Api, query: 
     assert api.get(f"/usage-metrics/none/calculate?{DAY}").status_code == 404
 
 
+def test_custom_metric_cannot_be_calculated(api: Api) -> None:
+    answer = api.get(f"/usage-metrics/{metric(api, aggregationType='CUSTOM')}/calculate?{DAY}")
+    assert (answer.status_code, "CUSTOM" in answer.text) == (400, True)
+
+
 def test_seat_event_is_found_by_its_id(api: Api) -> None:
     stored = api.seats("s1", "acme", 7, "2022-10-01T00:00:00Z")
     assert stored | {"customerAlias": "acme", "seatType": "admin", "total": 7} == stored
@@ -173,7 +178,8 @@ def test_seat_balances(api: Api) -> None:
     api.seats("7", "c2", 0, "2022-10-02T00:00:00Z")
     assert balance() == [("c2", 0, {"admin": 0}), acme]
     assert balance("excludeZeroQuantity=true") == [acme]
-    assert balance("customerAliases=eu") == balance("customerIds=c1") == [acme]
+    assert balance("customerAliases=eu") == balance("customerAliases=x,acme") == [acme]
+    assert balance("customerIds=c1") == balance("customerIds=x,c1") == [acme]
     api.set(newest_seat_event="received")
     assert balance("customerIds=c1") == [("c1", 9, {"admin": 7, "user": 2})]
 
@@ -191,6 +197,8 @@ def test_customers_and_their_aliases(api: Api) -> None:
     assert [customer["id"] for customer in api.page("/customers?alias=acme")["items"]] == ["c1"]
     assert [customer["id"] for customer in api.page("/customers?alias=c2")["items"]] == ["c2"]
     assert api.page("/customers?alias=ACME")["items"] == []
+    assert api.page("/customers?alias=acme,globex")["items"] == []
+    assert len(api.page("/customers?alias=acme&alias=globex")["items"]) == 2
     assert api.get("/customers/none/aliases").status_code == 404
     assert api.post("/customer-aliases", new).status_code == 409
     assert api.post("/customer-aliases", {"customerId": "c9", "value": "x"}).status_code == 404
