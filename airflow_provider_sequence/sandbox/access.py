@@ -11,7 +11,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from airflow_provider_sequence.sandbox.endpoints import serve
-from airflow_provider_sequence.sandbox.http import Answer, Refusal, Request, refusal_answer
+from airflow_provider_sequence.sandbox.http import HTTPError, Request, Response, error_response
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 
 #: Versions of the API; the last is the newest.
@@ -26,17 +26,17 @@ _RETRY_AFTER: dict[str, Callable[[float], dict[str, str]]] = {
 }
 
 
-def answer(sandbox: Sandbox, request: Request) -> Answer:
+def answer(sandbox: Sandbox, request: Request) -> Response:
     """Do what a request asks, and return what the API says to it."""
     try:
         _authenticate(sandbox, request)
         _check_version(request)
         _admit(sandbox, request)
         return serve(sandbox, request)
-    except Refusal as refusal:
+    except HTTPError as refusal:
         # of all refusals, this is the one whose body is documented
         documented = refusal.kind == _UNKNOWN_VERSION
-        return refusal_answer(refusal, "error" if documented else sandbox.settings.error_body)
+        return error_response(refusal, "error" if documented else sandbox.settings.error_body)
 
 
 def served_version(request: Request) -> str:
@@ -53,7 +53,7 @@ def _authenticate(sandbox: Sandbox, request: Request) -> None:
         sent = b""
     wanted = f"{sandbox.settings.client_id}:{sandbox.settings.client_secret}".encode()
     if scheme.lower() != "basic" or not hmac.compare_digest(sent, wanted):
-        raise Refusal(
+        raise HTTPError(
             401,
             "HTTP Basic with the id and the secret of an API client is required",
             headers={"WWW-Authenticate": 'Basic realm="Sequence"'},
@@ -64,13 +64,13 @@ def _check_version(request: Request) -> None:
     asked = request.headers.get("sequence-version", VERSIONS[-1])
     if asked not in VERSIONS:
         reason = f"{asked!r} is not a version of the API; versions: {', '.join(VERSIONS)}"
-        raise Refusal(400, reason, _UNKNOWN_VERSION)
+        raise HTTPError(400, reason, _UNKNOWN_VERSION)
 
 
 def _admit(sandbox: Sandbox, request: Request) -> None:
     is_usage_post = request.method == "POST" and request.path == ("usage-events",)
     wait = sandbox.limits.admit(is_usage_post, sandbox.settings)
     if wait:
-        sandbox.journal.throttled += 1
+        sandbox.request_log.throttled += 1
         headers = _RETRY_AFTER[sandbox.settings.retry_after](wait)
-        raise Refusal(429, "too many requests in a minute", headers=headers)
+        raise HTTPError(429, "too many requests in a minute", headers=headers)

@@ -8,11 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from airflow_provider_sequence.sandbox import demo
-from airflow_provider_sequence.sandbox import records as documents
+from airflow_provider_sequence.sandbox import demo, records
 from airflow_provider_sequence.sandbox.connection import STATE_KEY
 from airflow_provider_sequence.sandbox.fault_responses import CUTS
-from airflow_provider_sequence.sandbox.http import Refusal
+from airflow_provider_sequence.sandbox.http import HTTPError
 from airflow_provider_sequence.sandbox.resources import BY_TABLE
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 from airflow_provider_sequence.sandbox.store import Condition
@@ -47,7 +46,7 @@ def install(app: FastAPI, sandbox: Sandbox) -> None:
         try:
             sandbox.configure(changes)
         except ValueError as error:
-            raise Refusal(400, str(error)) from None
+            raise HTTPError(400, str(error)) from None
         return sandbox.settings.shown()
 
     @router.post("/reset")
@@ -70,17 +69,17 @@ def install(app: FastAPI, sandbox: Sandbox) -> None:
     ) -> Object:
         """Show the stored events in the order received, with their bodies as received."""
         if resource not in BY_TABLE:
-            raise Refusal(404, f"there is no {resource!r}")
+            raise HTTPError(404, f"there is no {resource!r}")
         condition = Condition("seq > ?", (after_seq,))
         if customerEventId is not None:
             condition &= Condition("key = ?", (customerEventId,))
-        records = sandbox.store.read(resource, condition, f"ORDER BY seq LIMIT {max(0, limit)}")
-        return {"items": [_shown(record._asdict()) for record in records]}
+        found = sandbox.store.read(resource, condition, f"ORDER BY seq LIMIT {max(0, limit)}")
+        return {"items": [_shown(record._asdict()) for record in found]}
 
     @router.get("/requests")
     async def show_requests(limit: int = 100) -> Object:
         """Show the last requests, the newest last."""
-        return {"items": sandbox.journal.last(limit)}
+        return {"items": sandbox.request_log.last(limit)}
 
     @router.get("/faults")
     async def show_faults() -> Object:
@@ -94,14 +93,14 @@ def install(app: FastAPI, sandbox: Sandbox) -> None:
         if any(fault.get("kind") in CUTS for fault in added) and STATE_KEY not in request.scope.get(
             "state", {}
         ):
-            raise Refusal(
+            raise HTTPError(
                 501, "this server cannot cut connections: start python -m airflow_provider_sequence.sandbox"
             )
         try:
             for fault in added:
                 sandbox.faults.add(fault)
         except ValueError as error:
-            raise Refusal(400, str(error)) from None
+            raise HTTPError(400, str(error)) from None
         return {"items": sandbox.faults.shown()}
 
     @router.delete("/faults")
@@ -118,7 +117,7 @@ def install(app: FastAPI, sandbox: Sandbox) -> None:
     async def load(table: str, items: Object | list[Object]) -> Object:
         """Load documents: customers, usage-metrics, invoices…"""
         given = items if isinstance(items, list) else [items]
-        return {"items": documents.load(table, given, sandbox.store, sandbox.identifiers)}
+        return {"items": records.load(table, given, sandbox.store, sandbox.identifiers)}
 
     router.add_api_route("/resources/{table:path}", load, methods=["POST"], status_code=201)
     router.add_api_route("/{table:path}", load, methods=["POST"], status_code=201, include_in_schema=False)
@@ -127,7 +126,7 @@ def install(app: FastAPI, sandbox: Sandbox) -> None:
     async def refused(request: Request, refusal: Exception) -> JSONResponse:
         return JSONResponse({"error": str(refusal)}, getattr(refusal, "status", 500))
 
-    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(HTTPError, refused)
 
 
 def _shown(record: Object) -> Object:

@@ -14,7 +14,7 @@ from airflow_provider_sequence.sandbox.sandbox import Sandbox
 _NO_FAULT = Fault()
 
 
-class Door:
+class ApiApp:
     """
     Reads requests and sees them answered.
 
@@ -26,14 +26,14 @@ class Door:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Response one request."""
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000, "reason": "this is an HTTP API"})
             return
         request = await _read(scope, receive)
         if request is None:
             return
-        entry = self._sandbox.journal.arrived(request)
+        entry = self._sandbox.request_log.arrived(request)
         if self._sandbox.settings.latency_ms:
             await asyncio.sleep(self._sandbox.settings.latency_ms / 1000)
         fault = self._sandbox.faults.choose(request)

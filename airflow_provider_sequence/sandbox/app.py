@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from airflow_provider_sequence.sandbox import admin
-from airflow_provider_sequence.sandbox.api import Door
+from airflow_provider_sequence.sandbox.api import ApiApp
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 
@@ -34,6 +34,6 @@ def create_app(settings: SandboxSettings | None = None, database: str = ":memory
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.mount("/api", Door(sandbox))
+    app.mount("/api", ApiApp(sandbox))
     admin.install(app, sandbox)
     return app

@@ -7,7 +7,7 @@ import binascii
 import time
 from collections.abc import Callable
 
-from airflow_provider_sequence.sandbox.http import Refusal
+from airflow_provider_sequence.sandbox.http import HTTPError
 from airflow_provider_sequence.sandbox.identifiers import milliseconds_of
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 
@@ -44,20 +44,20 @@ class Cursors:
         Return the id a cursor points to.
 
         :param name: of the parameter, for the reason of a refusal.
-        :raises Refusal: the sandbox never made such a cursor, made it for another order, or too long ago.
+        :raises HTTPError: the sandbox never made such a cursor, made it for another order, or too long ago.
         """
         try:
             content = base64.b64decode(cursor, validate=True).decode()
         except (binascii.Error, ValueError):
-            raise Refusal(400, f"{name} is not a cursor") from None
+            raise HTTPError(400, f"{name} is not a cursor") from None
         identifier, *rest = content.split("#")
         if len(rest) != (2 if settings.cursor_style == "uuid_micros_order" else 0):
-            raise Refusal(400, f"{name} is not a cursor")
+            raise HTTPError(400, f"{name} is not a cursor")
         if rest and rest[1] != order:
-            raise Refusal(400, f"{name} is a cursor of a list in the order {rest[1]}, not {order}")
+            raise HTTPError(400, f"{name} is a cursor of a list in the order {rest[1]}, not {order}")
         lifetime = settings.cursor_lifetime_seconds
         if lifetime and self._clock() - self._issued.get(cursor, -lifetime) >= lifetime:
-            raise Refusal(400, f"{name} is a cursor that has expired")
+            raise HTTPError(400, f"{name} is a cursor that has expired")
         return identifier
 
     def clear(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_sequence.sandbox import records as documents
+from airflow_provider_sequence.sandbox import records
 from airflow_provider_sequence.sandbox.identifiers import Identifiers
 from airflow_provider_sequence.sandbox.store import Store
 
@@ -92,6 +92,6 @@ def load(store: Store, identifiers: Identifiers) -> dict[str, int]:
     """
     Load the account and return how many documents of each table it has.
 
-    :raises Refusal: it is loaded already.
+    :raises HTTPError: it is loaded already.
     """
-    return {table: len(documents.load(table, items, store, identifiers)) for table, items in _TABLES.items()}
+    return {table: len(records.load(table, items, store, identifiers)) for table, items in _TABLES.items()}

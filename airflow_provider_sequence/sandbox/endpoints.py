@@ -6,28 +6,27 @@ from collections.abc import Callable
 
 import msgspec
 
-from airflow_provider_sequence.sandbox import events, metrics, pages
-from airflow_provider_sequence.sandbox import records as documents
-from airflow_provider_sequence.sandbox.http import JSON, Answer, Refusal, Request, json_answer
+from airflow_provider_sequence.sandbox import events, metrics, pages, records
+from airflow_provider_sequence.sandbox.http import JSON, HTTPError, Request, Response, json_response
 from airflow_provider_sequence.sandbox.resources import BY_PATH, BY_TABLE, RESOURCES, Resource
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 from airflow_provider_sequence.sandbox.store import Condition, Record
 
 #: Gets the sandbox, the request and the id in the path, which is empty where the path has none.
-Endpoint = Callable[[Sandbox, Request, str], Answer]
+Endpoint = Callable[[Sandbox, Request, str], Response]
 
 
-def serve(sandbox: Sandbox, request: Request) -> Answer:
+def serve(sandbox: Sandbox, request: Request) -> Response:
     """
     Return the answer of the endpoint a request is for.
 
-    :raises Refusal: there is no such path, it has no such method, or the endpoint refuses.
+    :raises HTTPError: there is no such path, it has no such method, or the endpoint refuses.
     """
     methods, identifier = _find(request.path)
     if not methods:
-        raise Refusal(404, f"there is nothing at /{'/'.join(request.path)}")
+        raise HTTPError(404, f"there is nothing at /{'/'.join(request.path)}")
     if request.method not in methods:
-        raise Refusal(
+        raise HTTPError(
             405,
             f"/{'/'.join(request.path)} does not take {request.method}",
             headers={"Allow": ", ".join(methods)},
@@ -50,12 +49,12 @@ def _render(resource: Resource, sandbox: Sandbox) -> Callable[[Record], bytes]:
     if kind:
         return lambda record: events.render(kind, record, settings)
     if resource.path == "seat-balances":
-        return lambda record: documents.balance(record, settings, sandbox.store)
-    return lambda record: documents.render(record, settings)
+        return lambda record: records.balance(record, settings, sandbox.store)
+    return lambda record: records.render(record, settings)
 
 
 def _lister(resource: Resource) -> Endpoint:
-    def list_items(sandbox: Sandbox, request: Request, parent: str) -> Answer:
+    def list_items(sandbox: Sandbox, request: Request, parent: str) -> Response:
         base = Condition()
         if resource.parent:
             _existing(sandbox, resource.parent, parent)
@@ -69,44 +68,44 @@ def _lister(resource: Resource) -> Endpoint:
             _render(resource, sandbox),
             base,
         )
-        return Answer(200, body)
+        return Response(200, body)
 
     return list_items
 
 
 def _reader(resource: Resource) -> Endpoint:
-    def read_item(sandbox: Sandbox, request: Request, identifier: str) -> Answer:
-        return Answer(200, _render(resource, sandbox)(_existing(sandbox, resource.source, identifier)))
+    def read_item(sandbox: Sandbox, request: Request, identifier: str) -> Response:
+        return Response(200, _render(resource, sandbox)(_existing(sandbox, resource.source, identifier)))
 
     return read_item
 
 
 def _poster(resource: Resource, kind: events.EventKind) -> Endpoint:
-    def post_event(sandbox: Sandbox, request: Request, _: str) -> Answer:
+    def post_event(sandbox: Sandbox, request: Request, _: str) -> Response:
         _require_json(request)
         record = events.accept(kind, request.body, sandbox.settings, sandbox.identifiers)
         stored = sandbox.store.add_event(resource.source, record)
-        return Answer(sandbox.settings.post_status, events.render(kind, stored, sandbox.settings))
+        return Response(sandbox.settings.post_status, events.render(kind, stored, sandbox.settings))
 
     return post_event
 
 
-def _calculate(sandbox: Sandbox, request: Request, identifier: str) -> Answer:
+def _calculate(sandbox: Sandbox, request: Request, identifier: str) -> Response:
     metric = msgspec.json.decode(_existing(sandbox, "usage-metrics", identifier).body, type=dict)
-    return json_answer(
+    return json_response(
         metrics.calculate(metric, request.query, sandbox.settings, sandbox.store, BY_PATH["usage-events"])
     )
 
 
-def _post_alias(sandbox: Sandbox, request: Request, _: str) -> Answer:
+def _post_alias(sandbox: Sandbox, request: Request, _: str) -> Response:
     key = request.headers.get("idempotency-key")
     if key is not None and key in sandbox.repeatable:
         return sandbox.repeatable[key]
     _require_json(request)
-    fields = documents.alias_fields(request.body, sandbox.settings)
+    fields = records.alias_fields(request.body, sandbox.settings)
     _existing(sandbox, "customers", fields["customerId"])
-    record = documents.add(BY_TABLE["customer-aliases"], fields, sandbox.store, sandbox.identifiers)
-    answer = Answer(201, documents.render(record, sandbox.settings))
+    record = records.add(BY_TABLE["customer-aliases"], fields, sandbox.store, sandbox.identifiers)
+    answer = Response(201, records.render(record, sandbox.settings))
     if key is not None:
         sandbox.repeatable[key] = answer
     return answer
@@ -115,14 +114,14 @@ def _post_alias(sandbox: Sandbox, request: Request, _: str) -> Answer:
 def _existing(sandbox: Sandbox, table: str, identifier: str) -> Record:
     record = sandbox.store.get(table, identifier)
     if record is None:
-        raise Refusal(404, f"{table} has no {identifier}")
+        raise HTTPError(404, f"{table} has no {identifier}")
     return record
 
 
 def _require_json(request: Request) -> None:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != JSON:
-        raise Refusal(400, f"Content-Type must be {JSON}, not {content_type or 'left out'}")
+        raise HTTPError(400, f"Content-Type must be {JSON}, not {content_type or 'left out'}")
 
 
 def _endpoints() -> dict[tuple[str, ...], dict[str, Endpoint]]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.sandbox import timestamps
-from airflow_provider_sequence.sandbox.http import Refusal
+from airflow_provider_sequence.sandbox.http import HTTPError
 from airflow_provider_sequence.sandbox.identifiers import Identifiers
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Record
@@ -111,21 +111,21 @@ def read_object(body: bytes) -> tuple[str, dict[str, bytes]]:
     """
     Return a body as text, and its fields with their raw values.
 
-    :raises Refusal: the body is not a JSON object in UTF-8.
+    :raises HTTPError: the body is not a JSON object in UTF-8.
     """
     try:
         return body.decode(), {name: bytes(raw) for name, raw in _OBJECT.decode(body).items()}
     except msgspec.ValidationError:
-        raise Refusal(400, "the body must be a JSON object") from None
+        raise HTTPError(400, "the body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(400, f"the body must be JSON: {error}") from None
+        raise HTTPError(400, f"the body must be JSON: {error}") from None
 
 
 def accept(kind: EventKind, body: bytes, settings: SandboxSettings, identifiers: Identifiers) -> Record:
     """
     Return the record to keep of a posted event.
 
-    :raises Refusal: the body breaks a rule; the reason names the field.
+    :raises HTTPError: the body breaks a rule; the reason names the field.
     """
     whole, sent = read_object(body)
     checked: dict[str, Any] = {}
@@ -137,11 +137,11 @@ def accept(kind: EventKind, body: bytes, settings: SandboxSettings, identifiers:
             try:
                 checked[field.name] = field.check(raw, settings)
             except ValueError as error:
-                raise Refusal(400, f"{field.name} {error}") from None
+                raise HTTPError(400, f"{field.name} {error}") from None
         elif field.required:
-            raise Refusal(400, f"{field.name} is required")
+            raise HTTPError(400, f"{field.name} is required")
     if sent and settings.unknown_fields == "reject":
-        raise Refusal(400, f"{min(sent)} is not a field of this resource")
+        raise HTTPError(400, f"{min(sent)} is not a field of this resource")
     identifier = identifiers.new()
     return Record(
         seq=0,

@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from airflow_provider_sequence.sandbox import access as gate
+from airflow_provider_sequence.sandbox import access
 from airflow_provider_sequence.sandbox.connection import STATE_KEY, Connection
 from airflow_provider_sequence.sandbox.faults import Fault
 from airflow_provider_sequence.sandbox.http import (
     JSON,
-    Answer,
-    Refusal,
+    HTTPError,
     Request,
+    Response,
+    error_response,
     gateway_page,
-    refusal_answer,
 )
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
 
@@ -40,20 +40,20 @@ class Exchange:
     receive: Receive
     send: Send
 
-    def apply(self) -> Answer:
+    def apply(self) -> Response:
         """Let the request take effect, and return the answer it deserves."""
-        return gate.answer(self.sandbox, self.request)
+        return access.answer(self.sandbox, self.request)
 
-    async def deliver(self, answer: Answer) -> None:
+    async def deliver(self, answer: Response) -> None:
         """Send an answer as it stands."""
         await self.start(answer)
         await self.send({"type": "http.response.body", "body": answer.body})
 
-    async def start(self, answer: Answer) -> None:
+    async def start(self, answer: Response) -> None:
         """Send the status and the headers of an answer."""
-        self.sandbox.journal.answered(self.entry, answer.status)
+        self.sandbox.request_log.answered(self.entry, answer.status)
         headers = {
-            "Sequence-Version": gate.served_version(self.request),
+            "Sequence-Version": access.served_version(self.request),
             "Content-Length": str(len(answer.body)),
             **({"Content-Type": answer.content_type} if answer.content_type else {}),
             **answer.headers,
@@ -76,7 +76,7 @@ class Exchange:
 
     def silent(self) -> None:
         """Note that there is no answer."""
-        self.sandbox.journal.answered(self.entry, None)
+        self.sandbox.request_log.answered(self.entry, None)
 
     async def _gone(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
@@ -84,17 +84,17 @@ class Exchange:
 
 
 async def normal(exchange: Exchange, fault: Fault) -> None:
-    """Answer as the API does."""
+    """Response as the API does."""
     await exchange.deliver(exchange.apply())
 
 
 async def status(exchange: Exchange, fault: Fault) -> None:
-    """Answer with the status and the body of the rule."""
+    """Response with the status and the body of the rule."""
     if fault.applied:
         exchange.apply()
     code = fault.status or 500
-    refusal = Refusal(code, "a fault rule of the sandbox asked for this", headers=fault.headers)
-    shaped = refusal_answer(refusal, exchange.sandbox.settings.error_body)
+    refusal = HTTPError(code, "a fault rule of the sandbox asked for this", headers=fault.headers)
+    shaped = error_response(refusal, exchange.sandbox.settings.error_body)
     if fault.body is not None:
         is_text = isinstance(fault.body, str)
         body = fault.body.encode() if is_text else msgspec.json.encode(fault.body)
@@ -103,19 +103,19 @@ async def status(exchange: Exchange, fault: Fault) -> None:
 
 
 async def html(exchange: Exchange, fault: Fault) -> None:
-    """Answer with the page of a gateway."""
+    """Response with the page of a gateway."""
     if fault.applied:
         exchange.apply()
     code = fault.status or 502
     page = gateway_page(code, "The upstream server could not be reached.")
-    await exchange.deliver(Answer(code, page.encode(), fault.content_type or _HTML, fault.headers))
+    await exchange.deliver(Response(code, page.encode(), fault.content_type or _HTML, fault.headers))
 
 
 async def redirect(exchange: Exchange, fault: Fault) -> None:
     """Point the client to another address."""
     if fault.applied:
         exchange.apply()
-    await exchange.deliver(Answer(fault.status or 302, b"", "", {"Location": _ELSEWHERE, **fault.headers}))
+    await exchange.deliver(Response(fault.status or 302, b"", "", {"Location": _ELSEWHERE, **fault.headers}))
 
 
 async def reset_before(exchange: Exchange, fault: Fault) -> None:
@@ -188,9 +188,9 @@ async def slow_drip(exchange: Exchange, fault: Fault) -> None:
     await exchange.send({"type": "http.response.body", "body": b""})
 
 
-def _spoiled(exchange: Exchange, fault: Fault) -> Answer:
+def _spoiled(exchange: Exchange, fault: Fault) -> Response:
     """Return the answer that is to be spoiled; the request takes effect unless the rule says otherwise."""
-    answer = Answer(201 if exchange.request.method == "POST" else 200, b'{"items":[]}')
+    answer = Response(201 if exchange.request.method == "POST" else 200, b'{"items":[]}')
     if fault.applied is not False:
         answer = exchange.apply()
     return replace(answer, status=fault.status or answer.status, headers={**answer.headers, **fault.headers})

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_sequence.sandbox.events import read_object
-from airflow_provider_sequence.sandbox.http import Refusal, Request
+from airflow_provider_sequence.sandbox.http import HTTPError, Request
 
 Kind = Literal[
     "status",
@@ -117,5 +117,5 @@ class Faults:
 def _fields(body: bytes) -> dict[str, Any]:
     try:
         return {name: msgspec.json.decode(raw) for name, raw in read_object(body)[1].items()}
-    except (Refusal, msgspec.DecodeError):
+    except (HTTPError, msgspec.DecodeError):
         return {}  # a body that is no JSON object has no fields to match

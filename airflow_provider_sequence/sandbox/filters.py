@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from airflow_provider_sequence.sandbox import timestamps
 from airflow_provider_sequence.sandbox.events import VOID
-from airflow_provider_sequence.sandbox.http import Query, Refusal
+from airflow_provider_sequence.sandbox.http import HTTPError, Query
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition
 
@@ -66,7 +66,7 @@ def instant(operators: dict[str, str], switch: str) -> Filter:
         try:
             bound = timestamps.parse(query.one(name) or "", settings.naive_timestamps)
         except ValueError as error:
-            raise Refusal(400, f"{name} {error}") from None
+            raise HTTPError(400, f"{name} {error}") from None
         if settings.timestamp_filter_resolution == "second":
             bound -= bound % timestamps.SECOND
         return Condition(f"timestamp {operators[getattr(settings, switch)]} ?", (bound,))
@@ -81,7 +81,7 @@ def day(column: str, operators: dict[str, str], switch: str) -> Filter:
         try:
             bound = timestamps.parse_date(query.one(name) or "")
         except ValueError as error:
-            raise Refusal(400, f"{name} {error}") from None
+            raise HTTPError(400, f"{name} {error}") from None
         return Condition(f"substr({column}, 1, 10) {operators[getattr(settings, switch)]} ?", (str(bound),))
 
     return build
@@ -148,15 +148,15 @@ def values(name: str, query: Query, separator: str) -> list[str]:
 
 
 def truth(name: str, query: Query) -> bool:
-    """Return the value of a boolean parameter; :raises Refusal: it is neither true nor false."""
+    """Return the value of a boolean parameter; :raises HTTPError: it is neither true nor false."""
     value = query.one(name)
     if value not in {"true", "false"}:
-        raise Refusal(400, f"{name} must be true or false, not {value!r}")
+        raise HTTPError(400, f"{name} must be true or false, not {value!r}")
     return value == "true"
 
 
 def _ids(name: str, query: Query) -> tuple[str, ...]:
     ids = tuple((query.one(name) or "").split(","))
     if len(ids) > MOST_IDS:
-        raise Refusal(400, f"{name} takes {MOST_IDS} ids at most, not {len(ids)}")
+        raise HTTPError(400, f"{name} takes {MOST_IDS} ids at most, not {len(ids)}")
     return ids

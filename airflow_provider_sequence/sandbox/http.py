@@ -59,7 +59,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A status, a body and the headers that are not there on every answer."""
 
     status: int
@@ -68,7 +68,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refusal(Exception):
+class HTTPError(Exception):
     """
     A request the API refuses.
 
@@ -88,9 +88,9 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-def json_answer(value: Any, status: int = 200) -> Answer:
+def json_response(value: Any, status: int = 200) -> Response:
     """Return ``value`` as a JSON answer."""
-    return Answer(status, msgspec.json.encode(value))
+    return Response(status, msgspec.json.encode(value))
 
 
 def gateway_page(status: int, reason: str) -> str:
@@ -102,7 +102,7 @@ def gateway_page(status: int, reason: str) -> str:
     )
 
 
-def refusal_answer(refusal: Refusal, shape: str) -> Answer:
+def error_response(refusal: HTTPError, shape: str) -> Response:
     """Return a refusal as an answer whose body has the ``shape`` of the switch ``error_body``."""
     error = {"type": refusal.kind, "message": refusal.reason}
     encode = msgspec.json.encode
@@ -114,4 +114,4 @@ def refusal_answer(refusal: Refusal, shape: str) -> Answer:
         "empty": ("", bytes),
     }
     content_type, body = bodies[shape]
-    return Answer(refusal.status, body(), content_type, refusal.headers)
+    return Response(refusal.status, body(), content_type, refusal.headers)

@@ -12,7 +12,7 @@ import msgspec
 from airflow_provider_sequence.sandbox import timestamps
 from airflow_provider_sequence.sandbox.events import VOID
 from airflow_provider_sequence.sandbox.filters import among, values
-from airflow_provider_sequence.sandbox.http import Query, Refusal
+from airflow_provider_sequence.sandbox.http import HTTPError, Query
 from airflow_provider_sequence.sandbox.resources import Resource
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition, Record, Store
@@ -32,14 +32,14 @@ def calculate(
 
     Only the last received event of a ``customerEventId`` counts, and none that is void. Sums are exact.
 
-    :raises Refusal: a parameter is wrong or missing.
+    :raises HTTPError: a parameter is wrong or missing.
     """
     if settings.unknown_parameters == "reject":
         for name in sorted(query.names() - PARAMETERS):
-            raise Refusal(400, f"{name} is not a parameter of a calculation")
+            raise HTTPError(400, f"{name} is not a parameter of a calculation")
     for name in sorted(PARAMETERS):
         if query.one(name) is None:
-            raise Refusal(400, f"{name} is required")
+            raise HTTPError(400, f"{name} is required")
     aliases = values("customerAliases", query, settings.aliases_separator)
     condition = (
         Condition("type = ?", (metric["eventType"],))
@@ -61,7 +61,7 @@ def calculate(
     elif aggregate == "COUNT":
         value = Decimal(len(counted))
     else:
-        raise Refusal(400, f"this sandbox cannot calculate metrics that aggregate by {aggregate}")
+        raise HTTPError(400, f"this sandbox cannot calculate metrics that aggregate by {aggregate}")
     answer = {name: metric[name] for name in ("name", "metricType", "eventType", "aggregationType")}
     digits = f"{value:f}"
     written = digits if settings.calculated_value == "text" else msgspec.Raw(digits.encode())
@@ -78,7 +78,7 @@ def _period(query: Query, name: str, settings: SandboxSettings) -> int:
             return timestamps.parse(text, settings.naive_timestamps)
         start = timestamps.start_of(timestamps.parse_date(text))
     except ValueError as error:
-        raise Refusal(400, f"{name} {error}") from None
+        raise HTTPError(400, f"{name} {error}") from None
     return start if name == "periodStart" else start + timestamps.DAY - 1
 
 

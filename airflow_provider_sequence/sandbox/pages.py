@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.sandbox.cursors import Cursors
-from airflow_provider_sequence.sandbox.http import Query, Refusal
+from airflow_provider_sequence.sandbox.http import HTTPError, Query
 from airflow_provider_sequence.sandbox.resources import Resource
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition, Record, Store
@@ -42,11 +42,11 @@ def page(
 
     :param render: makes the JSON of one item.
     :param base: what all records of the list fulfil.
-    :raises Refusal: a parameter is wrong; the reason names it.
+    :raises HTTPError: a parameter is wrong; the reason names it.
     """
     if settings.unknown_parameters == "reject":
         for name in sorted(query.names() - resource.parameters):
-            raise Refusal(400, f"{name} is not a parameter of this list")
+            raise HTTPError(400, f"{name} is not a parameter of this list")
     condition = base
     if resource.kind and settings.superseded == "hidden":
         condition &= Condition("NOT superseded", lasting=False)
@@ -58,9 +58,9 @@ def page(
     limit = _number("limit", asked.get("limit"), settings.default_limit, 1, MOST)
     order = asked.get("sortOrder") or "DESC"
     if order not in {"ASC", "DESC"}:
-        raise Refusal(400, f"sortOrder must be ASC or DESC, not {order!r}")
+        raise HTTPError(400, f"sortOrder must be ASC or DESC, not {order!r}")
     if asked.get("sortBy") not in {None, "createdAt"}:
-        raise Refusal(400, "sortBy: this sandbox sorts by the time of creation only")
+        raise HTTPError(400, "sortBy: this sandbox sorts by the time of creation only")
 
     found = store.search(resource.source, condition)
     descending = order == "DESC"
@@ -69,7 +69,7 @@ def page(
         identifier = cursors.read(name, cursor, order, settings)
         seq = store.seq_of(resource.source, identifier)
         if seq is None:
-            raise Refusal(400, f"{name} is not a cursor of this list")
+            raise HTTPError(400, f"{name} is not a cursor of this list")
         past = (name == "after") != descending  # of equal places, which side belongs to the page before
         ascending = bisect_right(found, seq) if past else bisect_left(found, seq)
         return len(found) - ascending if descending else ascending
@@ -99,12 +99,12 @@ def _span(
     after, before = asked.get("after"), asked.get("before")
     offset = _number("offset", asked.get("offset"), 0, 0, None)
     if after is not None and before is not None:
-        raise Refusal(400, "after and before cannot be combined")
+        raise HTTPError(400, "after and before cannot be combined")
     if before is not None:
         end = max(0, place("before", before) - offset)
         return max(0, end - limit), end
     if after is None and asked.get("offset") is not None and settings.offset_without_cursor == "reject":
-        raise Refusal(400, "offset needs after or before: it is counted from a cursor")
+        raise HTTPError(400, "offset needs after or before: it is counted from a cursor")
     start = min(count, (place("after", after) if after is not None else 0) + offset)
     return start, min(count, start + limit)
 
@@ -122,4 +122,4 @@ def _number(name: str, text: str | None, default: int, least: int, most: int | N
         number = int(text)
         if least <= number and (most is None or number <= most):
             return number
-    raise Refusal(400, f"{name} must be an integer from {least}" + (f" to {most}" if most else ""))
+    raise HTTPError(400, f"{name} must be an integer from {least}" + (f" to {most}" if most else ""))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.sandbox import events, timestamps
-from airflow_provider_sequence.sandbox.http import Refusal
+from airflow_provider_sequence.sandbox.http import HTTPError
 from airflow_provider_sequence.sandbox.identifiers import Identifiers
 from airflow_provider_sequence.sandbox.resources import BY_TABLE, Resource
 from airflow_provider_sequence.sandbox.seats import newest_of
@@ -21,7 +21,7 @@ def add(resource: Resource, fields: Mapping[str, Any], store: Store, identifiers
     """
     Keep a document and return it, completed with an id, the account and its time of creation.
 
-    :raises Refusal: the id or the alias is taken, or the field with the parent's id is missing.
+    :raises HTTPError: the id or the alias is taken, or the field with the parent's id is missing.
     """
     table = resource.source
     now = timestamps.render(time.time_ns() // 1000, "utc_millis")
@@ -34,13 +34,13 @@ def add(resource: Resource, fields: Mapping[str, Any], store: Store, identifiers
     }
     parent = document.get(resource.parent_field) if resource.parent_field else None
     if resource.parent_field and not isinstance(parent, str):
-        raise Refusal(400, f"{resource.parent_field} is required")
+        raise HTTPError(400, f"{resource.parent_field} is required")
     identifier = str(document["id"])
     if store.get(table, identifier):
-        raise Refusal(409, f"{table} has an item with the id {identifier} already")
+        raise HTTPError(409, f"{table} has an item with the id {identifier} already")
     alias = document["value"] if table == "customer-aliases" else None
     if alias is not None and next(store.read(table, Condition("alias = ?", (alias,))), None):
-        raise Refusal(409, f"value: {alias!r} is the alias of a customer already")
+        raise HTTPError(409, f"value: {alias!r} is the alias of a customer already")
     body = msgspec.json.encode(document).decode()
     return store.add(table, Record(0, identifier, parent, None, alias, None, None, 0, 0, body))
 
@@ -53,12 +53,12 @@ def load(
 
     A customer's ``aliases``, texts or objects with a ``value``, become customer aliases.
 
-    :raises Refusal: there is no such table, or an item cannot be kept.
+    :raises HTTPError: there is no such table, or an item cannot be kept.
     """
     resource = BY_TABLE.get(table)
     if resource is None or resource.kind:
         names = ", ".join(sorted(name for name, found in BY_TABLE.items() if not found.kind))
-        raise Refusal(404, f"{table!r} cannot be loaded; what can be: {names}")
+        raise HTTPError(404, f"{table!r} cannot be loaded; what can be: {names}")
     kept = []
     for item in items:
         fields = dict(item)
@@ -75,7 +75,7 @@ def alias_fields(body: bytes, settings: SandboxSettings) -> dict[str, str]:
     """
     Return the fields of a posted customer alias.
 
-    :raises Refusal: the body breaks a rule; the reason names the field.
+    :raises HTTPError: the body breaks a rule; the reason names the field.
     """
     _, sent = events.read_object(body)
     found = {}
@@ -84,9 +84,9 @@ def alias_fields(body: bytes, settings: SandboxSettings) -> dict[str, str]:
             try:
                 found[name] = events.text(sent[name], settings)
             except ValueError as error:
-                raise Refusal(400, f"{name} {error}") from None
+                raise HTTPError(400, f"{name} {error}") from None
         elif required:
-            raise Refusal(400, f"{name} is required")
+            raise HTTPError(400, f"{name} is required")
     return found
 
 

@@ -22,7 +22,7 @@ _SHOWN = (
 )
 
 
-class Journal:
+class RequestLog:
     """Counts requests and answers, and remembers the last ones without their credentials."""
 
     def __init__(self) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow_provider_sequence.sandbox.cursors import Cursors
 from airflow_provider_sequence.sandbox.faults import Faults
-from airflow_provider_sequence.sandbox.http import Answer
+from airflow_provider_sequence.sandbox.http import Response
 from airflow_provider_sequence.sandbox.identifiers import Identifiers, milliseconds_of
 from airflow_provider_sequence.sandbox.limits import Limits
-from airflow_provider_sequence.sandbox.request_log import Journal
+from airflow_provider_sequence.sandbox.request_log import RequestLog
 from airflow_provider_sequence.sandbox.resources import BY_TABLE, EVENT_TABLES
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Store
@@ -33,9 +33,9 @@ class Sandbox:
         self.cursors = Cursors()
         self.limits = Limits()
         self.faults = Faults()
-        self.journal = Journal()
+        self.request_log = RequestLog()
         #: answers to requests that carried an Idempotency-Key, by that key
-        self.repeatable: dict[str, Answer] = {}
+        self.repeatable: dict[str, Response] = {}
 
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Change settings at once; :raises ValueError: a name or a value is wrong."""
@@ -48,19 +48,19 @@ class Sandbox:
         self.cursors.clear()
         self.limits.clear()
         self.faults.clear()
-        self.journal = Journal()
+        self.request_log = RequestLog()
         self.repeatable.clear()
 
     def summary(self) -> dict[str, Any]:
         """Return the counts of what arrived and of what is stored."""
         tally = self.store.tally("usage-events")
         return {
-            "posts_received": self.journal.posts_received,
+            "posts_received": self.request_log.posts_received,
             "applied": tally.applied,
             "distinct_events": tally.distinct,
             "repeated": tally.repeated,
             "seat_events": self.store.tally("seat-events").applied,
-            "requests": self.journal.requests,
-            "throttled": self.journal.throttled,
-            "by_status": dict(self.journal.by_status),
+            "requests": self.request_log.requests,
+            "throttled": self.request_log.throttled,
+            "by_status": dict(self.request_log.by_status),
         }

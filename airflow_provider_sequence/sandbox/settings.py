@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
-class About:
+class SettingInfo:
     """What a switch means, the numbers it takes where it is a number, and what a text must be without."""
 
     meaning: str
@@ -29,111 +29,124 @@ class SandboxSettings:
     :raises ValueError: a value is not among the choices of its switch.
     """
 
-    client_id: Annotated[str, About("User name of HTTP Basic.", without=":")] = "key"
-    client_secret: Annotated[str, About("Password of HTTP Basic. Never shown by the admin API.")] = "secret"  # noqa: S105
+    client_id: Annotated[str, SettingInfo("User name of HTTP Basic.", without=":")] = "key"
+    client_secret: Annotated[str, SettingInfo("Password of HTTP Basic. Never shown by the admin API.")] = (
+        "secret"  # noqa: S105
+    )
 
-    usage_events_per_minute: Annotated[int, About("Budget of `POST /usage-events`; 0 = no limit.")] = 12_000
-    requests_per_minute: Annotated[int, About("Budget of all other requests; 0 = no limit.")] = 1_500
+    usage_events_per_minute: Annotated[int, SettingInfo("Budget of `POST /usage-events`; 0 = no limit.")] = (
+        12_000
+    )
+    requests_per_minute: Annotated[int, SettingInfo("Budget of all other requests; 0 = no limit.")] = 1_500
     usage_posts_in_general_budget: Annotated[
-        bool, About("Whether `POST /usage-events` counts in the general budget as well.")
+        bool, SettingInfo("Whether `POST /usage-events` counts in the general budget as well.")
     ] = False
     rate_algorithm: Annotated[
         Literal["moving_window", "fixed_window", "token_bucket"],
-        About("The last 60 seconds, the minute of the clock, or a bucket that refills evenly."),
+        SettingInfo("The last 60 seconds, the minute of the clock, or a bucket that refills evenly."),
     ] = "moving_window"
     burst: Annotated[
-        int, About("Tokens a full `token_bucket` holds; 0 = as many as its budget for a minute.")
+        int, SettingInfo("Tokens a full `token_bucket` holds; 0 = as many as its budget for a minute.")
     ] = 0
     retry_after: Annotated[
-        Literal["seconds", "date", "none"], About("How a 429 says when to come back, if it does.")
+        Literal["seconds", "date", "none"], SettingInfo("How a 429 says when to come back, if it does.")
     ] = "seconds"
 
-    default_limit: Annotated[int, About("Items on a page when `limit` is left out.", 1, 100)] = 20
+    default_limit: Annotated[int, SettingInfo("Items on a page when `limit` is left out.", 1, 100)] = 20
     last_page: Annotated[
         Edge,
-        About(
+        SettingInfo(
             "What the last page says for `after`: no field, null, an empty text, or a cursor to an empty page."
         ),
     ] = "omit"
-    first_page: Annotated[Edge, About("The same for `before` on the first page.")] = "omit"
+    first_page: Annotated[Edge, SettingInfo("The same for `before` on the first page.")] = "omit"
     total: Annotated[
         Literal["exact", "absent", "null", "estimate_low", "estimate_high"],
-        About("What `totalResultSize` says; the estimates are a tenth (at least 1) too low or too high."),
+        SettingInfo(
+            "What `totalResultSize` says; the estimates are a tenth (at least 1) too low or too high."
+        ),
     ] = "exact"
     offset_without_cursor: Annotated[
-        Literal["from_start", "reject"], About("What `offset` means without `after` or `before`.")
+        Literal["from_start", "reject"], SettingInfo("What `offset` means without `after` or `before`.")
     ] = "from_start"
     cursor_style: Annotated[
         Literal["uuid", "uuid_micros_order"],
-        About("What a cursor is made of: base64 of the id, or of `id#epochMicros#ASC`."),
+        SettingInfo("What a cursor is made of: base64 of the id, or of `id#epochMicros#ASC`."),
     ] = "uuid"
-    cursor_lifetime_seconds: Annotated[float, About("How long a cursor can be used; 0 = for ever.")] = 0.0
+    cursor_lifetime_seconds: Annotated[float, SettingInfo("How long a cursor can be used; 0 = for ever.")] = (
+        0.0
+    )
 
     after_bound: Annotated[
-        Literal["inclusive", "exclusive"], About("Whether `eventTimestampAfter` includes its instant.")
+        Literal["inclusive", "exclusive"], SettingInfo("Whether `eventTimestampAfter` includes its instant.")
     ] = "inclusive"
     before_bound: Annotated[
-        Literal["exclusive", "inclusive"], About("Whether `eventTimestampBefore` includes its instant.")
+        Literal["exclusive", "inclusive"], SettingInfo("Whether `eventTimestampBefore` includes its instant.")
     ] = "exclusive"
     timestamp_filter_resolution: Annotated[
         Literal["exact", "second"],
-        About("Whether the value of a timestamp filter is cut to whole seconds."),
+        SettingInfo("Whether the value of a timestamp filter is cut to whole seconds."),
     ] = "exact"
     event_id_filter: Annotated[
-        Literal["id", "customer_event_id"], About("Which id `eventId` on usage events compares with.")
+        Literal["id", "customer_event_id"], SettingInfo("Which id `eventId` on usage events compares with.")
     ] = "id"
     customer_alias_parameter: Annotated[
         Literal["both", "repeated", "comma"],
-        About("How `customerAlias` on usage events lists several aliases."),
+        SettingInfo("How `customerAlias` on usage events lists several aliases."),
     ] = "both"
     aliases_separator: Annotated[
         Literal["comma", "repeated", "both"],
-        About("How `customerAliases` of a metric's calculation lists several aliases."),
+        SettingInfo("How `customerAliases` of a metric's calculation lists several aliases."),
     ] = "comma"
     listed_values: Annotated[
         Literal["decoded_after_split", "split_before_decoding"],
-        About(
+        SettingInfo(
             "How comma-separated filters of usage metrics are read: the decoded parameter is split and each "
             "value decoded once more, or the raw query is split and each value decoded once."
         ),
     ] = "decoded_after_split"
     superseded: Annotated[
-        Literal["listed", "hidden"], About("Whether lists show events that a later one superseded.")
+        Literal["listed", "hidden"], SettingInfo("Whether lists show events that a later one superseded.")
     ] = "listed"
     void_events_unmapped: Annotated[
-        bool, About("Whether `unmappedAliasesOnly` lists events whose alias is `VOID`.")
+        bool, SettingInfo("Whether `unmappedAliasesOnly` lists events whose alias is `VOID`.")
     ] = False
     unknown_parameters: Annotated[
-        Literal["ignore", "reject"], About("Query parameters nobody documented.")
+        Literal["ignore", "reject"], SettingInfo("Query parameters nobody documented.")
     ] = "ignore"
 
-    unknown_fields: Annotated[Literal["ignore", "reject"], About("Body fields nobody documented.")] = "ignore"
+    unknown_fields: Annotated[Literal["ignore", "reject"], SettingInfo("Body fields nobody documented.")] = (
+        "ignore"
+    )
     null_fields: Annotated[
-        Literal["reject", "absent"], About("An optional body field that is null: refused, or as if left out.")
+        Literal["reject", "absent"],
+        SettingInfo("An optional body field that is null: refused, or as if left out."),
     ] = "reject"
     naive_timestamps: Annotated[
-        Literal["utc", "reject"], About("Timestamps without an offset, in bodies and in filters.")
+        Literal["utc", "reject"], SettingInfo("Timestamps without an offset, in bodies and in filters.")
     ] = "utc"
     max_text_length: Annotated[
-        int, About("Characters of an alias, a type or an id in a body; 0 = no limit.")
+        int, SettingInfo("Characters of an alias, a type or an id in a body; 0 = no limit.")
     ] = 255
-    post_status: Annotated[int, About("Status of an accepted event.", 200, 299)] = 201
+    post_status: Annotated[int, SettingInfo("Status of an accepted event.", 200, 299)] = 201
     timestamp_format: Annotated[
         Literal["as_sent", "utc_millis", "offset", "naive"],
-        About("How `eventTimestamp` comes back: unchanged, `…00.000Z`, `…00+00:00` or `…00`."),
+        SettingInfo("How `eventTimestamp` comes back: unchanged, `…00.000Z`, `…00+00:00` or `…00`."),
     ] = "as_sent"
     calculated_value: Annotated[
-        Literal["number", "text"], About("How the calculated value of a metric is written.")
+        Literal["number", "text"], SettingInfo("How the calculated value of a metric is written.")
     ] = "number"
     newest_seat_event: Annotated[
-        Literal["event_timestamp", "received"], About("Which of several seat events makes the balance.")
+        Literal["event_timestamp", "received"], SettingInfo("Which of several seat events makes the balance.")
     ] = "event_timestamp"
-    extra_fields: Annotated[bool, About("Whether answers carry a field nobody documented.")] = False
+    extra_fields: Annotated[bool, SettingInfo("Whether answers carry a field nobody documented.")] = False
     error_body: Annotated[
         Literal["error", "errors", "text", "html", "empty"],
-        About("Shape of a refusal: `{error: …}`, `{errors: […]}`, plain text, a gateway's page, nothing."),
+        SettingInfo(
+            "Shape of a refusal: `{error: …}`, `{errors: […]}`, plain text, a gateway's page, nothing."
+        ),
     ] = "error"
-    latency_ms: Annotated[float, About("Milliseconds every answer waits.")] = 0.0
+    latency_ms: Annotated[float, SettingInfo("Milliseconds every answer waits.")] = 0.0
 
     def __post_init__(self) -> None:
         for switch in SWITCHES.values():
@@ -163,7 +176,7 @@ class Switch:
     kind: type
     choices: tuple[str, ...]
     default: Any
-    about: About
+    about: SettingInfo
 
     @property
     def option(self) -> str:

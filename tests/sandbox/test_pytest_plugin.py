@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.events import USAGE_EVENT, make_event
+from airflow_provider_sequence.api.event_mapper import make_event
+from airflow_provider_sequence.api.events import USAGE_EVENT
 from airflow_provider_sequence.api.resources import RESOURCES, USAGE_EVENTS
 from airflow_provider_sequence.exceptions import SequenceApiError
 from airflow_provider_sequence.sandbox import pytest_plugin
