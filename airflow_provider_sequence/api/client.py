@@ -33,6 +33,7 @@ from airflow_provider_sequence.api.pagination import (
 )
 from airflow_provider_sequence.api.resource import PAGE_LIMIT, Query, Resource, Selection, text_field
 from airflow_provider_sequence.api.resources import USAGE_METRICS
+from airflow_provider_sequence.api.timestamps import TICK
 from airflow_provider_sequence.api.usage_metrics import (
     ADDITIVE,
     TooManyDigitsError,
@@ -257,9 +258,7 @@ class SequenceClient:
         :param time: its own time.
         :param sequence_id: Sequence's id of the copy in question.
         """
-        lookups: list[tuple[dict[str, Any], Window | None]] = [
-            ({}, Window(time, time + dt.timedelta(microseconds=1)))
-        ]
+        lookups: list[tuple[dict[str, Any], Window | None]] = [({}, Window(time, time + TICK))]
         if any(one.name == "event_id" for one in resource.filters):
             lookups.insert(0, ({"event_id": event_id}, None))
         for filters, window in lookups:

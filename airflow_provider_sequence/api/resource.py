@@ -14,7 +14,7 @@ from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.events import EventKind
 from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.api.query_params import encode_each
-from airflow_provider_sequence.api.timestamps import parse_timestamp, parse_utc_fast, utc_text
+from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Bounds, Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
 
@@ -25,7 +25,6 @@ Query = list[tuple[str, str]]
 PAGE_LIMIT = 100
 
 _DAY = dt.timedelta(days=1)
-_FIRST_DAY, _LAST_DAY = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class TimeFilter:
         if not self.days:
             return window.widened()
         start, end = _midnight(window.start), _midnight(window.end)
-        return start - min(_DAY, start - _FIRST_DAY), end + min(_DAY, _LAST_DAY - end)
+        return start - min(_DAY, start - MIN_TIME), end + min(_DAY, _midnight(MAX_TIME) - end)
 
     def encode(self, bounds: Bounds) -> Query:
         """Query parameters of bounds."""
@@ -246,8 +245,6 @@ class Resource:
         :raises SequenceResponseError: if it can't be read: it can't be told then where the item belongs.
         """
         raw = item.get(self.time_field or "", b"null")
-        if (time := parse_utc_fast(bytes(raw))) is not None:
-            return time
         try:
             return parse_timestamp(lossless_json.decode(raw))
         except (TypeError, ValueError):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.api import lossless_json
-from airflow_provider_sequence.api.timestamps import utc_text
+from airflow_provider_sequence.api.timestamps import TICK, utc_text
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConfigurationError
 
@@ -22,7 +22,6 @@ ADDITIVE = frozenset({"COUNT", "SUM"})
 _DIGITS = 1000
 
 _WHOLE = re.compile(r"-?[0-9]+")
-_TICK = dt.timedelta(microseconds=1)
 
 
 class TooManyDigitsError(ArithmeticError):
@@ -38,9 +37,9 @@ def period_texts(period: Window) -> list[tuple[str, str]]:
 
     :return: first and last moment of the period.
     """
-    texts = [(utc_text(period.start), utc_text(period.end - _TICK))]
+    texts = [(utc_text(period.start), utc_text(period.end - TICK))]
     if period.start.time() == period.end.time() == dt.time.min:
-        texts.append((period.start.date().isoformat(), (period.end - _TICK).date().isoformat()))
+        texts.append((period.start.date().isoformat(), (period.end - TICK).date().isoformat()))
     return texts
 
 

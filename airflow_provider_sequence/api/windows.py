@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pendulum
 
+from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 #: Whether Sequence's ``eventTimestampAfter`` and ``eventTimestampBefore`` include their bound is not
@@ -15,8 +16,7 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError
 #: under each reading; :meth:`Window.__contains__` then keeps what belongs.
 MARGIN = dt.timedelta(seconds=1)
 
-_FIRST_SECOND = dt.datetime.min.replace(tzinfo=dt.UTC)
-_LAST_SECOND = dt.datetime.max.replace(microsecond=0, tzinfo=dt.UTC)
+_LAST_SECOND = MAX_TIME.replace(microsecond=0)
 
 #: What is asked for: ``eventTimestampAfter`` and ``eventTimestampBefore``.
 Bounds = tuple[dt.datetime, dt.datetime]
@@ -117,7 +117,7 @@ def _to_utc(name: str, time: dt.datetime) -> dt.datetime:
 
 def _seconds_before(time: dt.datetime) -> dt.datetime:
     floor = time.replace(microsecond=0)
-    return floor - min(MARGIN, floor - _FIRST_SECOND)
+    return floor - min(MARGIN, floor - MIN_TIME)
 
 
 def _seconds_after(time: dt.datetime) -> dt.datetime:

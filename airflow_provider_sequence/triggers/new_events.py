@@ -12,15 +12,13 @@ from typing import Any
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.resource import Resource
+from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, TICK
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 #: How many of the newest events are remembered. The older half of them ends a poll, the newer half lets an event be
 #: found that became visible later than one that arrived after it.
 REMEMBERED = 1000
 
-_TICK = dt.timedelta(microseconds=1)
-_FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
-_LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC)
 #: Filters that would change the order of the list.
 _ORDER = frozenset({"sort_by", "sort_order"})
 
@@ -138,8 +136,8 @@ class _Batch:
 
     count: int = 0
     newest_id: str = ""
-    earliest: dt.datetime = _LAST
-    latest: dt.datetime = _FIRST
+    earliest: dt.datetime = MAX_TIME
+    latest: dt.datetime = MIN_TIME
 
     def add(self, event_id: str, time: dt.datetime) -> None:
         """Add an event, which arrived before the others."""
@@ -191,7 +189,7 @@ def _seen(event_id: str) -> Seen:
 
 
 def _after(time: dt.datetime) -> dt.datetime:
-    return time + min(_TICK, _LAST - time)
+    return time + min(TICK, MAX_TIME - time)
 
 
 def _milliseconds(event_id: str) -> int | None:

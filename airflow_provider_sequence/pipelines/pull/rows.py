@@ -1,10 +1,10 @@
-"""Items of a list to rows of a staging table, with nothing lost on the way."""
+"""Rows of a staging table, made of a list's items: nothing is lost, also what has no column or does not fit it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.api.resource import Resource
-from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp, parse_utc_fast
+from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp
 from airflow_provider_sequence.exceptions import SequenceResponseError
 from airflow_provider_sequence.warehouse.staging import StagingColumn
 
@@ -21,13 +21,19 @@ EXTRA_COLUMN = "_extra"
 #: When the row was loaded last.
 LOADED_AT_COLUMN = "_loaded_at"
 
-
 #: The escape of U+0000 in JSON, and not a backslash that is escaped itself and followed by "u0000".
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-class _DoesNotFitError(Exception):
-    """A value is not of its column's type."""
+class _MisfitError(Exception):
+    """
+    A value does not fit its column.
+
+    :param value: what of it fits.
+    """
+
+    def __init__(self, value: Any = None) -> None:
+        self.value = value
 
 
 def staging_columns(resource: Resource) -> list[StagingColumn]:
@@ -44,7 +50,7 @@ def staging_columns(resource: Resource) -> list[StagingColumn]:
 
 class ItemMapper:
     """
-    Makes rows of a resource's items.
+    Mapper of a resource's items to rows.
 
     :param resource: what the items are.
     :param columns: names of the columns that the staging table has; fields of others go into ``_extra``.
@@ -58,12 +64,13 @@ class ItemMapper:
     ) -> None:
         there = set(columns)
         self._holds_nul = holds_nul
-        self._fields = [(f.name, _CONVERTERS[f.type]) for f in resource.fields if f.column in there]
-        self._usual = [(f.name, _READ_USUAL[f.type]) for f in resource.fields if f.column in there]
-        self._not_extra = frozenset([*(name for name, _ in self._usual), *resource.secrets])
+        self._fields = [
+            (field.name, _READERS[field.type]) for field in resource.fields if field.column in there
+        ]
+        self._not_extra = frozenset([*(name for name, _ in self._fields), *resource.secrets])
+        self._secrets = frozenset(resource.secrets)
         self._loaded_at = loaded_at
         self._path = resource.path
-        self._secrets = resource.secrets
 
     def __call__(self, item: Item) -> tuple[Any, ...]:
         """
@@ -71,122 +78,75 @@ class ItemMapper:
 
         :raises SequenceResponseError: if the item has no id.
         """
-        return self._usual_row(item) or self._row(item)
+        row = self._row(item)
+        if not self._holds_nul and _may_hold_nul(row):
+            with_nul = {
+                name: raw for name, raw in item.items() if _has_nul(name, raw) and name not in self._secrets
+            }
+            others = {name: raw for name, raw in item.items() if name not in with_nul}
+            quoted = {name.replace("\0", "\\u0000"): bytes(raw).decode() for name, raw in with_nul.items()}
+            row = self._row(others, quoted)
+        return row
 
-    def _usual_row(self, item: Item) -> tuple[Any, ...] | None:
-        """Make the row of an item whose fields fit their columns: a third of the work."""
+    def _row(self, item: Item, more: Mapping[str, str] | None = None) -> tuple[Any, ...]:
         row: list[Any] = []
-        there = 0
-        try:
-            for name, read in self._usual:
-                raw = item.get(name)
-                there += raw is not None
-                row.append(None if raw is None else read(raw))
-        except (msgspec.ValidationError, _DoesNotFitError):
-            return None
-        if not row[0]:
-            return None
-        extra = None
-        if there < len(item):
-            others = {name: raw for name, raw in item.items() if name not in self._not_extra}
-            extra = lossless_json.encode(others).decode() if others else None
-        row += (extra, self._loaded_at)
-        if not self._holds_nul:
-            text = "".join([value for value in row if type(value) is str])
-            if "\0" in text or "\\u0000" in text:
-                return None
-        return tuple(row)
-
-    def _row(self, item: Item) -> tuple[Any, ...]:
-        rest: dict[str, Any] = dict(item)
-        for name in self._secrets:
-            rest.pop(name, None)
-        quoted = {} if self._holds_nul else {name: raw for name, raw in rest.items() if _has_nul(name, raw)}
-        for name in quoted:
-            del rest[name]
-        row: list[Any] = []
-        for name, convert in self._fields:
-            raw = rest.get(name)
+        misfits: list[str] = []
+        found = 0
+        for name, read in self._fields:
+            raw = item.get(name)
             if raw is None:
                 row.append(None)
                 continue
+            found += 1
             try:
-                row.append(convert(raw))
-                del rest[name]
-            except _DoesNotFitError as e:
-                # Kept as it came; what can be said of it in the column's type stands there.
-                row.append(e.args[0])
+                row.append(read(raw))
+            except (msgspec.ValidationError, _MisfitError) as e:
+                # Kept in _extra as it came; what fits of it is in its column.
+                row.append(getattr(e, "value", None))
+                misfits.append(name)
         if not row[0]:
             raise SequenceResponseError("GET", self._path, "an item has no id")
-        for name, raw in quoted.items():
-            rest[name.replace("\0", "\\u0000")] = bytes(raw).decode()
-        extra = lossless_json.encode(rest).decode() if rest else None
-        return (*row, extra, self._loaded_at)
+        extra: dict[str, Any] = {}
+        if found < len(item) or misfits:
+            extra = {
+                name: raw for name, raw in item.items() if name not in self._not_extra or name in misfits
+            }
+        extra |= more or {}
+        return (*row, lossless_json.encode(extra).decode() if extra else None, self._loaded_at)
+
+
+def _may_hold_nul(row: Sequence[Any]) -> bool:
+    text = "".join([value for value in row if type(value) is str])
+    return "\0" in text or "\\u0000" in text
 
 
 def _has_nul(name: str, raw: msgspec.Raw) -> bool:
     return "\0" in name or _NUL.search(bytes(raw)) is not None
 
 
-def _text(raw: msgspec.Raw) -> str | None:
-    value = lossless_json.decode(raw)
-    if value is None or isinstance(value, str):
-        return value
-    raise _DoesNotFitError(None)
-
-
-def _integer(raw: msgspec.Raw) -> int | None:
-    value = lossless_json.decode(raw)
-    if value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-    ):
-        return value
-    raise _DoesNotFitError(None)
-
-
-def _boolean(raw: msgspec.Raw) -> bool | None:
-    value = lossless_json.decode(raw)
-    if value is None or isinstance(value, bool):
-        return value
-    raise _DoesNotFitError(None)
-
-
-def _json(raw: msgspec.Raw) -> str | None:
+def _read_json(raw: msgspec.Raw) -> str | None:
     text = bytes(raw).decode()
     return None if text == "null" else text
 
 
-def _timestamp(raw: msgspec.Raw) -> dt.datetime | None:
+def _read_timestamp(raw: msgspec.Raw) -> dt.datetime | None:
     value = lossless_json.decode(raw)
     if value is None:
         return None
     try:
         time = parse_timestamp(value)
     except (TypeError, ValueError):
-        raise _DoesNotFitError(None) from None
+        raise _MisfitError from None
     if long_fraction(value):
-        raise _DoesNotFitError(time)
+        raise _MisfitError(time)
     return time
 
 
-def _usual_timestamp(raw: msgspec.Raw) -> dt.datetime:
-    time = parse_utc_fast(bytes(raw))
-    if time is None:
-        raise _DoesNotFitError
-    return time
-
-
-_READ_USUAL: dict[str, Callable[[msgspec.Raw], Any]] = {
+_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_READERS: dict[str, Callable[[msgspec.Raw], Any]] = {
     "text": msgspec.json.Decoder(str | None).decode,
-    "integer": msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None).decode,
+    "integer": msgspec.json.Decoder(_INT64 | None).decode,
     "boolean": msgspec.json.Decoder(bool | None).decode,
-    "json": _json,
-    "timestamp": _usual_timestamp,
-}
-_CONVERTERS: dict[str, Callable[[msgspec.Raw], Any]] = {
-    "text": _text,
-    "integer": _integer,
-    "boolean": _boolean,
-    "json": _json,
-    "timestamp": _timestamp,
+    "json": _read_json,
+    "timestamp": _read_timestamp,
 }

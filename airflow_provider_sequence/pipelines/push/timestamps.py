@@ -7,11 +7,9 @@ import time
 from dataclasses import dataclass, field
 
 from airflow_provider_sequence.api.events import Event
-from airflow_provider_sequence.api.timestamps import utc_text
+from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, utc_text
 from airflow_provider_sequence.exceptions import InvalidEventError
 
-_MIN = dt.datetime.min.replace(tzinfo=dt.UTC)
-_MAX = dt.datetime.max.replace(tzinfo=dt.UTC)
 #: Seconds after which the bounds are computed again from the clock.
 _REFRESH_SECONDS = 1.0
 
@@ -58,9 +56,9 @@ class TimestampPolicy:
         self._refresh_at = time.monotonic() + _REFRESH_SECONDS
         # Beyond the calendar: after, or before, the text of every time.
         if self.max_future is not None:
-            self._latest = _comparable(now + self.max_future) if self.max_future < _MAX - now else "~"
+            self._latest = _comparable(now + self.max_future) if self.max_future < MAX_TIME - now else "~"
         if self.late_after is not None:
-            self._earliest = _comparable(now - self.late_after) if self.late_after < now - _MIN else ""
+            self._earliest = _comparable(now - self.late_after) if self.late_after < now - MIN_TIME else ""
 
 
 def _comparable(time: dt.datetime) -> str:
