@@ -1,5 +1,21 @@
 """
-What can go wrong, by who can mend it.
+Errors of this provider.
+
+::
+
+    SequenceError
+    ├── SequenceConfigurationError (ValueError)   a setting, column or filter is wrong
+    ├── SequenceApiError                          a request failed
+    │   ├── SequenceAuthenticationError           401, 403
+    │   ├── SequenceRejectedError                 Sequence refused this one request: 400, 409, 422, …
+    │   ├── SequenceUnavailableError              no usable response until the deadline
+    │   └── SequenceResponseError                 a response that the API does not document
+    ├── SequenceClientClosedError                 the task was told to end
+    ├── InvalidEventError (ValueError)            a row can't become an event
+    ├── RejectedRowsError                         more rejected rows than allowed
+    ├── DifferencesError                          more differences than allowed
+    ├── IncompletePullError                       fewer items than Sequence reported
+    └── WarehouseError                            the database refused a statement, or is away
 
 No message here carries credentials, a customer's alias or the value of a property: messages name rows by
 number, events by id, and fields and settings by name.
@@ -9,22 +25,22 @@ from __future__ import annotations
 
 
 class SequenceError(Exception):
-    """Anything this provider raises on its own account."""
+    """Base of the errors that this provider raises."""
 
 
 class SequenceConfigurationError(SequenceError, ValueError):
-    """A setting, a column or a filter is wrong: a retry can't help, the DAG or the connection must change."""
+    """A setting, a column or a filter is wrong. Non-retryable: the DAG or the connection must change."""
 
 
 class SequenceApiError(SequenceError):
     """
-    Sequence answered with an error.
+    A request to Sequence failed.
 
     :param method: the request's method.
     :param path: the request's path, without its query (filters may hold customers' data).
-    :param status: the HTTP status, or None where no answer came.
+    :param status: the HTTP status, or None where there was no response.
     :param error_type: the API's own name for the error, where it gave one.
-    :param message: the API's own words, or what happened on the way.
+    :param message: the API's message, or what happened on the way.
     """
 
     def __init__(
@@ -46,7 +62,7 @@ class SequenceApiError(SequenceError):
         super().__init__(f"{method} {path}: {self.reason}")
 
     def with_message(self, message: str, *, error_type: str | None = None) -> SequenceApiError:
-        """Make the same error with other words, and with another type where one is given."""
+        """Copy of the error with another message, and another type where one is given."""
         return type(self)(
             self.method, self.path, message, status=self.status, error_type=error_type or self.error_type
         )
@@ -57,23 +73,23 @@ class SequenceApiError(SequenceError):
 
 
 class SequenceAuthenticationError(SequenceApiError):
-    """401 or 403: the credentials are wrong or may not do this. A retry can't help."""
+    """401 or 403: the credentials are wrong or may not do this. Non-retryable."""
 
 
 class SequenceRejectedError(SequenceApiError):
-    """Sequence refused this one request (400, 409, 422 and their like). The same request will be refused again."""
+    """Sequence refused this one request (400, 409, 422 and the like). Non-retryable: it would be refused again."""
 
 
 class SequenceUnavailableError(SequenceApiError):
-    """No usable answer came until the deadline: connection errors, timeouts, 429 or 5xx. A later try may help."""
+    """No usable response came before the deadline: connection errors, timeouts, 429 or 5xx. Retryable."""
 
 
 class SequenceResponseError(SequenceApiError):
-    """An answer came that the API's documents don't allow for, so nothing may be concluded from it."""
+    """A response that the API does not document, so that nothing may be concluded from it."""
 
 
 class SequenceClientClosedError(SequenceError):
-    """The client was closed while a request waited for its turn: the task is being stopped."""
+    """The client was closed while a request waited for its slot: the task was told to end."""
 
 
 #: Errors that another attempt can't change: the DAG, the connection or the account must.
@@ -82,7 +98,7 @@ NON_RETRYABLE = (SequenceConfigurationError, SequenceAuthenticationError, Sequen
 
 class InvalidEventError(SequenceError, ValueError):
     """
-    A row can't become an event.
+    A row that can't become an event.
 
     :param field: the event's field, or the property, that is at fault.
     :param reason: what is wrong with it, without its value.
@@ -101,7 +117,7 @@ class InvalidEventError(SequenceError, ValueError):
 
 
 class RejectedRowsError(SequenceError):
-    """More rows were rejected than the task allows. All the others have been delivered."""
+    """More rows were rejected than the task allows. All others are delivered."""
 
 
 class DifferencesError(SequenceError):
@@ -109,14 +125,14 @@ class DifferencesError(SequenceError):
 
 
 class IncompletePullError(SequenceError):
-    """Sequence said that there are more items than it gave. The table is as it was before."""
+    """Sequence reported more items than it gave. The table is as it was before."""
 
 
 class WarehouseError(SequenceError):
     """
-    The warehouse refused a statement, or is away. The message holds the database's own words, not the rows.
+    The warehouse refused a statement, or is away. The message holds the database's own text, and no rows.
 
-    :param permanent: whether the statement is at fault, so that a retry can't help.
+    :param permanent: whether the statement is at fault, so that it is non-retryable.
     """
 
     def __init__(self, message: str, permanent: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What Airflow reads of this provider."""
+"""Provider metadata, which Airflow reads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from airflow_provider_sequence.hooks import connection_fields as connection
 _NAME = "Sequence"
 
 
-def _modules(*rooms: str) -> list[dict[str, Any]]:
+def _modules(*names: str) -> list[dict[str, Any]]:
     return [
         {
             "integration-name": _NAME,
-            "python-modules": [f"airflow_provider_sequence.{room}" for room in rooms],
+            "python-modules": [f"airflow_provider_sequence.{name}" for name in names],
         }
     ]
 

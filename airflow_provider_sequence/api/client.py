@@ -288,7 +288,7 @@ class SequenceClient:
 
     def check(self) -> None:
         """
-        Make the cheapest request that needs valid credentials.
+        Test the credentials with the cheapest request that needs them.
 
         :raises SequenceApiError: if it fails; it is tried once.
         """
@@ -300,7 +300,7 @@ class SequenceClient:
         self, metric_id: str, customer_aliases: str | Iterable[str], period: Window
     ) -> dict[str, Any]:
         """
-        Ask what a usage metric counted for some aliases, their sum where there are several.
+        Calculate what a usage metric counted for some aliases; their sum where there are several.
 
         Each alias is asked for alone: how several are separated is not documented. It is taken to stand for its own
         events. The API's period includes its end; ``period`` is half-open as every window, and what is asked for ends

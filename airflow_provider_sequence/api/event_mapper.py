@@ -29,7 +29,7 @@ def _given(constant: Any) -> Callable[[Any, str, dt.tzinfo], Any]:
 
 class EventMapper:
     """
-    Makes events of one kind from rows of one query.
+    Mapper of a query's rows to events of one kind.
 
     :param kind: :data:`USAGE_EVENT` or :data:`SEAT_EVENT`.
     :param column_names: the query's columns, in order.

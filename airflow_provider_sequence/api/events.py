@@ -53,7 +53,7 @@ class EventField:
 @dataclass(frozen=True, slots=True)
 class EventKind:
     """
-    What the API asks of one kind of event.
+    Kind of event: its fields, and the order in which events have to be sent.
 
     :param name: the kind's name, as the resource's.
     :param fields: the required fields, in the order they are written. ``customerEventId`` comes before them.
@@ -178,7 +178,7 @@ def event_of_body(kind: EventKind, body: bytes) -> Event:
 
 
 def is_void(body: bytes) -> bool:
-    """Tell whether a body voids an event."""
+    """Whether a body voids an event."""
     return bool(lossless_json.decode(body).get("customerAlias") == VOID_ALIAS)
 
 

@@ -51,7 +51,7 @@ def format_decimal(number: Decimal) -> str:
 
 def to_json_value(value: Any, field: str) -> Any:
     """
-    What stands for a database's value in JSON.
+    JSON value of a database's value.
 
     Numbers stay numbers with every digit; UUIDs, dates and times become text in ISO 8601; a time with a zone is
     written in UTC.
@@ -102,7 +102,7 @@ def to_json_value(value: Any, field: str) -> Any:
 
 
 def checked_utc_text(time: dt.datetime, field: str) -> str:
-    """Write a time that has a zone in UTC; an InvalidEventError names the field where that can't be."""
+    """UTC text of a time that has a zone; an InvalidEventError names the field where there is none."""
     try:
         return utc_text(time)
     except OverflowError:
@@ -120,7 +120,7 @@ def _object(value: Mapping[Any, Any], field: str) -> dict[str, Any]:
 
 
 def check_text(value: str, field: str) -> None:
-    """Refuse text that is not all characters: an InvalidEventError names the field."""
+    """Refuse text that has no UTF-8: an InvalidEventError names the field."""
     if value.isascii():
         return
     try:

@@ -13,7 +13,7 @@ Item = dict[str, msgspec.Raw]
 
 
 class CursorRepeatedError(Exception):
-    """A page led back to a page that was read before: following it would never end."""
+    """A cursor came a second time: following it would never end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ _decode: Callable[[Any], _Envelope] = msgspec.json.Decoder(_Envelope).decode
 
 def parse_page(body: bytes) -> Page:
     """
-    Read a page out of an answer.
+    Parse a page of a list.
 
     The documents don't say whether the last page leaves its cursor out, sends null or an empty text, or leads
     to an empty page. Each of these is an end; an empty page's own cursor is not followed.

@@ -30,7 +30,7 @@ class TooManyDigitsError(ArithmeticError):
 
 def period_texts(period: Window) -> list[tuple[str, str]]:
     """
-    Write a half-open period for an API that includes its end, in each form that may be wanted, the best first.
+    Query values of a half-open period for an API that includes its end, in each form it may want, the best first.
 
     The documents don't say whether times or dates are wanted. Times in UTC leave no doubt about the zone. Of whole
     days, they are right too where only their date is read, and there are dates to fall back on.
@@ -70,7 +70,7 @@ def aliases_to_ask(customer_aliases: str | Iterable[str]) -> list[str]:
 
 def read_calculation(body: bytes) -> dict[str, Any]:
     """
-    Read an answer; ``eventCount`` is an int, ``value`` an int or a Decimal, whichever way they are written.
+    Parse a calculation; ``eventCount`` is an int, ``value`` an int or a Decimal, whichever way they are written.
 
     :raises msgspec.MsgspecError: if it is no calculation.
     """

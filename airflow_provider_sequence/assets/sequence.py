@@ -1,4 +1,4 @@
-"""What Sequence lists, as assets: ``sequence://<account>/<resource>``."""
+"""Assets of Sequence's resources: ``sequence://<account>/<resource>``, and the events of their outlets."""
 
 from __future__ import annotations
 

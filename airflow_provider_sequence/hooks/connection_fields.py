@@ -1,4 +1,4 @@
-"""The connection: its fields and their defaults, declared once for the form, the metadata and the hook."""
+"""Connection fields and their defaults, declared once for the form, the metadata and the hook."""
 
 from __future__ import annotations
 

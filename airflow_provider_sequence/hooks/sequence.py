@@ -1,4 +1,4 @@
-"""SequenceHook: a connection becomes a client."""
+"""SequenceHook: calls Sequence with the credentials of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_provider_sequence.hooks import connection_fields as conn_form
 
 class SequenceHook(BaseHook):
     """
-    Call Sequence with the credentials of an Airflow connection.
+    Hook that calls Sequence with the credentials of an Airflow connection.
 
     The connection's host is the API's base URL (Sequence's production where it is empty), its login the client id,
     its password the client secret. Of its extra, these keys are read: ``api_version``, ``requests_per_minute``,
@@ -95,7 +95,7 @@ class SequenceHook(BaseHook):
         return self._client
 
     def close(self) -> None:
-        """Close the client, if there is one; waits for a turn or a retry end."""
+        """Close the client, if there is one; this ends its waits for a slot or a retry."""
         if self._client is not None:
             self._client.close()
 
@@ -207,7 +207,7 @@ class SequenceHook(BaseHook):
         self, metric_id: str, customer_aliases: str | Iterable[str], period_start: Any, period_end: Any
     ) -> dict[str, Any]:
         """
-        Ask what a usage metric counted in the period ``[period_start, period_end)``.
+        Calculate what a usage metric counted in the period ``[period_start, period_end)``.
 
         See :meth:`~airflow_provider_sequence.api.client.SequenceClient.calculate_metric` for what is right under
         which reading of the API's documents: whole days in UTC always are.
@@ -236,7 +236,7 @@ class SequenceHook(BaseHook):
 
     def create_customer_alias(self, customer_id: str, value: str, label: str | None = None) -> dict[str, Any]:
         """
-        Give a customer an alias; a second try within Sequence's memory for idempotency keys changes nothing.
+        Give a customer an alias. Idempotent for as long as Sequence keeps idempotency keys.
 
         :param customer_id: Sequence's id of the customer.
         :param value: the alias, as events carry it.

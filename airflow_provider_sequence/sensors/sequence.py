@@ -86,7 +86,7 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
         return result
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """PokeResult once; again while Sequence is out of reach, for a count of failures would not outlive a reschedule."""
+        """Poke once; again while Sequence is out of reach, since a count of failures would not survive a reschedule."""
         pause = min(self.poke_interval, MAX_PAUSE)
         until = time.monotonic() + self.timeout - pause
         for failures in count(1):
@@ -104,7 +104,7 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
         return PokeReturnValue(is_done=False)
 
     def execute(self, context: Context) -> Any:
-        """Wait here or in the triggerer."""
+        """Wait on the worker or in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
         try:
@@ -170,7 +170,7 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
 
 class SequenceEventsSensor(_ConditionSensor):
     """
-    Wait until Sequence has at least so many events of a window.
+    Sensor that waits until Sequence has at least a number of events of a window.
 
     Copies of an event that a later one with the same id has superseded are counted where Sequence lists them.
 
@@ -227,7 +227,7 @@ class SequenceEventsSensor(_ConditionSensor):
 
 class SequenceUsageMetricSensor(_ConditionSensor):
     """
-    Wait until a usage metric has counted so many events, or reached a value: what Sequence will bill by.
+    Sensor that waits until a usage metric, which Sequence bills by, has counted a number of events or reached a value.
 
     The period is half-open as every window, ``[period_start, period_end)``, although the API's own includes its
     end. Whole days in UTC are right whichever way Sequence reads the period.
@@ -295,7 +295,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
 
 class SequenceUnmappedAliasesSensor(_ConditionSensor):
     """
-    Wait until no usage event of a window has an alias that no customer has: until all of them can be billed.
+    Sensor that waits until no usage event of a window has an alias without a customer, so that all can be billed.
 
     Events that were voided, or sent again with another alias, don't count. Aliases are customers' data, and neither
     logged nor returned; ``SequenceHook.list("usage_events", unmapped_aliases_only=True)`` has them.

@@ -48,7 +48,7 @@ def existing_columns(connection: Connection, schema: str | None, name: str) -> s
 
 def require_unique_key(connection: Connection, schema: str | None, name: str, column: str) -> None:
     """
-    Refuse a table that could hold a key twice, where the database would not say so itself: on MySQL.
+    Refuse a table that could hold a key twice, where an upsert would not fail by itself: on MySQL.
 
     :raises SequenceConfigurationError: if the column is not the whole of a primary or unique key.
     """
@@ -98,7 +98,7 @@ def create_if_missing(connection: Connection, table: Table) -> bool:
 
 def create_without_key(connection: Connection, table: Table) -> Executable | None:
     """
-    Create a table like :func:`create_if_missing`; where nobody else sees it before the transaction ends, without a key.
+    Create a table like :func:`create_if_missing`, but without its key where no other transaction sees it yet.
 
     A key that is made of all rows at once takes less time, and less space, than one that grows with each of them.
 

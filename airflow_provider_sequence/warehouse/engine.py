@@ -32,7 +32,7 @@ ENGINE_OPTIONS: Mapping[str, Any] = MappingProxyType({
 
 
 def keep_json_as_text(engine: Engine) -> None:
-    """Have JSON columns read as their text: left to themselves the drivers turn its numbers into floats."""
+    """Read JSON columns as text: by default the drivers turn their numbers into floats."""
 
     def on_connect(connection: Any, _record: object) -> None:
         driver = type(connection).__module__.partition(".")[0]
@@ -70,7 +70,7 @@ def connect(engine: Engine) -> Iterator[Connection]:
 
 def require_transactions(connection: Connection, what: str, instead: str) -> None:
     """
-    Refuse what would be left half done in a database whose statements each stand alone.
+    Refuse a database without transactions of several statements, in which a change would not be atomic.
 
     :param what: what is refused.
     :param instead: how to have it elsewhere.
@@ -85,7 +85,7 @@ def require_transactions(connection: Connection, what: str, instead: str) -> Non
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
-    """Open a transaction that is committed at the end, or rolled back as a whole, DDL included."""
+    """Atomic block: a transaction that is committed at the end, or rolled back as a whole, DDL included."""
     with connection.begin():
         if connection.dialect.name == "sqlite":
             # Python's driver opens no transaction before DDL, and asks for the write lock late.

@@ -21,7 +21,7 @@ from airflow_provider_sequence.exceptions import WarehouseError
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn the errors of SQLAlchemy and the driver into one that holds no row."""
+    """Turn errors of SQLAlchemy and the driver into a WarehouseError, which holds no row."""
     try:
         yield
     except SQLAlchemyError as e:
@@ -32,7 +32,7 @@ def database_errors() -> Iterator[None]:
 
 
 def describe(error: SQLAlchemyError) -> str:
-    """Say what the database said: the first line, and without quoted text where that may be a value."""
+    """The database's message: its first line, without quoted text where that may be a value."""
     if not isinstance(error, DBAPIError):
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"
     said = str(error.orig).strip().splitlines() or [""]

@@ -72,7 +72,7 @@ class RateLimiter:
 
     @property
     def throttled_requests(self) -> int:
-        """How many requests were answered with a 429."""
+        """Requests that got a 429."""
         return self._throttled
 
     def acquire(self) -> float:
@@ -99,7 +99,7 @@ class RateLimiter:
 
     def throttled(self, slot: float, retry_after: float | None = None) -> None:
         """
-        Learn from a 429: stop all threads, then go on more slowly.
+        Record a 429: stop all threads, then go on more slowly.
 
         :param slot: when the request had its slot. Requests that left before the threads were last stopped say
             nothing new.
@@ -129,7 +129,7 @@ class RateLimiter:
 
     def passed(self, slot: float) -> None:
         """
-        Note that a request was let through.
+        Record that a request was let through.
 
         :param slot: when it had its slot.
         """
