@@ -1,8 +1,8 @@
 """
-Pull a whole month in days, each in a task of its own, some of them at the same time.
+Pull a month in slices of a day, each in a task of its own; up to four tasks run at the same time.
 
-Months that are over are pulled with ``airflow backfill create``. It reads the connection ``sequence_default``, and
-writes to the connection ``warehouse``.
+Past months are pulled with ``airflow backfill create``. The DAG reads from the connection ``sequence_default``, and writes
+to the connection ``warehouse``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,6 @@ with DAG(
         resource="usage_events",
         sql_conn_id="warehouse",
         table="sequence_usage_events",
-        max_active_tis_per_dagrun=4,  # they share the account's limit
+        max_active_tis_per_dagrun=4,  # they share the account's rate limit
     ).expand_kwargs(split_window(every=dt.timedelta(days=1)))
     # [END howto_sequence_split_window]

@@ -1,8 +1,8 @@
 """
-Push a day's usage to Sequence, wait until it is there, pull the same day into a staging table.
+Push a day's usage to Sequence, wait until Sequence lists it, pull the same day into a staging table.
 
-The connections are ``sequence_default`` and ``warehouse``. Each run works on its own data interval, so a
-backfill over any days, in any order, gives the same table.
+The connections are ``sequence_default`` and ``warehouse``. Each run works on its own data interval, so a backfill of any
+days, in any order, gives the same table.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ with DAG(
     push = SqlToSequenceUsageEventsOperator(
         task_id="push",
         sql_conn_id="warehouse",
-        # Columns that are no field of the event become its properties.
+        # Columns that are not fields of the event become its properties.
         sql="""
             SELECT usage_id AS customer_event_id, customer AS customer_alias, kind AS event_type,
                    used_at AS event_timestamp, quantity, region, note
             FROM usage
             WHERE used_at >= '{{ data_interval_start | ts }}' AND used_at < '{{ data_interval_end | ts }}'
         """,
-        # What was delivered is not sent again, whatever is run twice.
+        # Events that were delivered are not sent again when a run is repeated.
         delivery_log_table="sequence_delivery_log",
         max_rejected=0.01,
     )

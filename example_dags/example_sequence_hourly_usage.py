@@ -1,9 +1,10 @@
 """
-Push usage every hour, and with it the rows that arrive up to a day late.
+Push usage every hour, including rows that arrive up to a day late.
 
-Each run looks back a day before its own hour. What was delivered already is in the delivery log, and costs no request.
+Each run also selects the day before its own hour. Events that were delivered already are in the delivery log, and cost no
+request.
 
-It reads the table ``usage`` (``usage_id``, ``customer``, ``kind``, ``used_at``, ``quantity``) of the connection
+The DAG reads the table ``usage`` (``usage_id``, ``customer``, ``kind``, ``used_at``, ``quantity``) of the connection
 ``warehouse``, and writes to the connection ``sequence_default``.
 """
 

@@ -1,8 +1,9 @@
 """
-Before a month is invoiced: wait until Sequence has counted all of its usage, then stage the drafts for review.
+Before a month is invoiced: wait until Sequence has counted all of its usage, then pull the draft invoices for review.
 
-The metric and the aliases are those of the sandbox's demo account. It reads the connection ``sequence_default``, and the
-table ``usage`` (``customer``, ``kind``, ``used_at``) of the connection ``warehouse``, where it also stages the invoices.
+The metric and the aliases are those of the sandbox's demo account. The DAG reads from the connection ``sequence_default``,
+and the table ``usage`` (``customer``, ``kind``, ``used_at``) of the connection ``warehouse``. It writes the invoices to the
+connection ``warehouse``, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-Push a month's usage and pull it back, in tasks that any number of workers share.
+Push a month's usage and pull it back, in tasks that any number of workers can run.
 
-The push is mapped over shares of the ids, the pull over the days of the month; in the end all of it is compared, event
-by event. It reads the table ``usage`` (``usage_id``, ``customer``, ``kind``, ``used_at``, ``quantity``, ``region``,
+The push is mapped over shares of the ids, the pull over the days of the month. The last task compares all events with
+Sequence. The DAG reads the table ``usage`` (``usage_id``, ``customer``, ``kind``, ``used_at``, ``quantity``, ``region``,
 ``note``) of the connection ``warehouse``, in PostgreSQL, and writes to the connection ``sequence_default``.
 """
 
@@ -37,11 +37,11 @@ with DAG(
     push = SqlToSequenceUsageEventsOperator.partial(
         task_id="push",
         sql_conn_id="warehouse",
-        # The rows of an id are all in one share, so that the last one wins; those without an id are in one, too.
+        # All rows of an id are in the same share, so that the last one wins. Rows without an id are in one share, too.
         sql=USAGE + "AND substr(md5(coalesce(usage_id, '')), 1, 1) = %(digit)s",
         delivery_log_table="sequence_delivery_log",
         max_rejected=0.01,
-        max_active_tis_per_dagrun=8,  # on all workers together
+        max_active_tis_per_dagrun=8,  # across all workers
     ).expand(parameters=[{"digit": digit} for digit in "0123456789abcdef"])
 
     pull = SequenceToSqlOperator.partial(
@@ -57,7 +57,7 @@ with DAG(
         sql_conn_id="warehouse",
         sql=USAGE,
         staging_table="sequence_usage_events",
-        max_differences=0.01,  # what was rejected is missing
+        max_differences=0.01,  # rejected rows are missing in Sequence
     )
     push >> pull >> check
     # [END howto_sequence_shares]

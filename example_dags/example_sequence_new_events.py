@@ -1,8 +1,8 @@
 """
-Pull new events as soon as they are in Sequence; on Airflow 3 or later.
+Pull new events soon after they arrive in Sequence; needs Airflow 3 or later.
 
-A watcher in the triggerer looks every minute. What it finds starts a run, which pulls the times that the new events
-have. It reads the connection ``sequence_default``, and writes to the connection ``warehouse``.
+A watcher in the triggerer polls every minute. New events start a run, which pulls the window that contains their
+timestamps. The DAG reads from the connection ``sequence_default``, and writes to the connection ``warehouse``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ with DAG(
     max_active_runs=1,
     tags=["sequence"],
 ) as dag:
-    # Without bounds of its own, the pull takes its window from the events that started the run.
+    # The pull has no bounds of its own: it takes its window from the events that started the run.
     SequenceToSqlOperator(
         task_id="pull", resource="usage_events", sql_conn_id="warehouse", table="sequence_usage_events"
     )

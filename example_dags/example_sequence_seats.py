@@ -1,7 +1,7 @@
 """
-Tell Sequence every day how many seats each account has in use.
+Push every day how many seats each account has in use.
 
-It reads the tables ``accounts`` (``account``) and ``members`` (``account``, ``joined_at``, ``left_at``) of the
+The DAG reads the tables ``accounts`` (``account``) and ``members`` (``account``, ``joined_at``, ``left_at``) of the
 connection ``warehouse``, and writes to the connection ``sequence_default``.
 """
 
@@ -19,7 +19,7 @@ with DAG(
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=dt.datetime(2026, 10, 1, tzinfo=dt.UTC),
     catchup=True,
-    # One day after the other: the documents don't say what becomes of totals that arrive out of order.
+    # One day after another: Sequence's documents don't say what happens if totals arrive out of order.
     max_active_runs=1,
     tags=["sequence"],
 ) as dag:
@@ -27,7 +27,7 @@ with DAG(
     SqlToSequenceSeatEventsOperator(
         task_id="push",
         sql_conn_id="warehouse",
-        # A total for every account, also for one whose last member has left: without the 0 the old total would stay.
+        # A total for every account, including those whose last member has left: without a 0, the old total would stay.
         sql="""
             SELECT accounts.account AS customer_alias, 'member' AS seat_type,
                    '{{ data_interval_end | ts }}' AS event_timestamp, count(members.account) AS total
@@ -38,7 +38,7 @@ with DAG(
              AND (members.left_at IS NULL OR members.left_at > '{{ data_interval_end | ts }}')
             GROUP BY accounts.account
         """,
-        # One event for each account, type of seat and day, however often the day is pushed.
+        # One event for each account, seat type and day, however often the day is pushed.
         event_key=["customer_alias", "seat_type", "event_timestamp"],
         delivery_log_table="sequence_delivery_log",
     )

@@ -1,7 +1,7 @@
 """
-Keep tables of what Sequence has: events day by day, and lists that are read whole.
+Keep staging tables of Sequence's lists: events day by day, and other lists as a whole.
 
-It reads the connection ``sequence_default``, and writes to the connection ``warehouse``.
+The DAG reads from the connection ``sequence_default``, and writes to the connection ``warehouse``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ with DAG(
             table=f"sequence_{resource}",
         )
 
-    # Whole lists: an invoice may change long after its day. What a list no longer has is deleted in the end.
+    # Whole lists: an invoice may change long after its day. Rows that are no longer in the list are deleted at the end.
     for resource in ("customers", "customer_aliases", "invoices", "invoice_line_items"):
         pull = SequenceToSqlOperator(
             task_id=f"pull_{resource}",

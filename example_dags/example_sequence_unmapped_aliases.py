@@ -1,7 +1,7 @@
 """
-Sound the alarm when usage has no customer, and give customers the aliases that the warehouse knows.
+Send an alert when usage has no customer, and create the customer aliases that the warehouse knows.
 
-It reads the table ``accounts`` (``account``, ``name``, ``sequence_customer_id``) of the connection ``warehouse``, and
+The DAG reads the table ``accounts`` (``account``, ``name``, ``sequence_customer_id``) of the connection ``warehouse``, and
 writes to the connection ``sequence_default``.
 """
 
@@ -25,14 +25,14 @@ with DAG(
     tags=["sequence"],
 ) as dag:
     # [START howto_sequence_unmapped_aliases]
-    # Succeeds where every event has a customer; then all below is skipped. Is skipped itself where one has none.
+    # Succeeds if every event has a customer; then all tasks below are skipped. Otherwise it is skipped itself.
     all_mapped = SequenceUnmappedAliasesSensor(
         task_id="all_mapped", poke_interval=60, timeout=10 * 60, soft_fail=True
     )
 
     @task(trigger_rule="all_skipped")
     def alert(data_interval_start: dt.datetime | None = None) -> str:
-        """Tell somebody; your mail, chat or pager goes here."""
+        """Alert somebody; your mail, chat or pager goes here."""
         message = (
             f"Nobody will be billed for some usage of {data_interval_start:%-d %B %Y}: it has no customer."
         )
@@ -44,7 +44,7 @@ with DAG(
         sql_conn_id="warehouse",
         sql="SELECT sequence_customer_id AS customer_id, account AS value, name AS label FROM accounts",
     )
-    # Fails where the warehouse does not know the customer either.
+    # Fails if the warehouse does not know the customer either.
     all_mapped_now = SequenceUnmappedAliasesSensor(
         task_id="all_mapped_now", poke_interval=60, timeout=10 * 60
     )
