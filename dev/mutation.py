@@ -54,14 +54,14 @@ TARGETS = {
     "pipelines/push/sort.py": ["unit/test_sort.py"],
     "pipelines/push/summary.py": ["unit/test_push.py"],
     "pipelines/pull/rows.py": ["unit/test_pull_rows.py"],
-    "pipelines/push/pipeline.py": ["unit/test_push.py", "integration/test_push_guards.py"],
-    "pipelines/push/outcomes.py": ["unit/test_push.py", "integration/test_push_guards.py"],
-    "pipelines/delivery_log.py": ["integration/test_delivery_log.py", "integration/test_void.py"],
-    "pipelines/pull/pipeline.py": ["integration/test_all_resources.py", "integration/test_slices.py"],
-    "pipelines/pull/scans.py": ["unit/test_scans.py", "integration/test_slices.py"],
-    "warehouse/staging.py": ["integration/test_staging.py", "integration/test_superseded.py"],
-    "warehouse/upsert.py": ["integration/test_staging.py", "integration/test_delivery_log.py"],
-    "pipelines/reconcile/comparison.py": ["integration/test_reconcile.py"],
+    "pipelines/push/pipeline.py": ["unit/test_push.py", "integration/transfers/test_push_policies.py"],
+    "pipelines/push/outcomes.py": ["unit/test_push.py", "integration/transfers/test_push_policies.py"],
+    "pipelines/delivery_log.py": ["integration/pipelines/test_delivery_log.py", "integration/operators/test_void.py"],
+    "pipelines/pull/pipeline.py": ["integration/transfers/test_pull_resources.py", "integration/transfers/test_pull_slices.py"],
+    "pipelines/pull/scans.py": ["unit/test_scans.py", "integration/transfers/test_pull_slices.py"],
+    "warehouse/staging.py": ["integration/warehouse/test_staging.py", "integration/transfers/test_pull_table.py"],
+    "warehouse/upsert.py": ["integration/warehouse/test_staging.py", "integration/pipelines/test_delivery_log.py"],
+    "pipelines/reconcile/comparison.py": ["integration/operators/test_reconcile.py"],
 }
 #: Integration tests that are parametrized by the database run on SQLite only.
 SQLITE_ONLY = "not postgres and not psycopg2 and not duckdb and not mysql"

@@ -42,7 +42,7 @@ autodoc_preserve_defaults = True
 # downloaded, and of this one's inner modules.
 nitpick_ignore_regex = [
     (r"py:.*", r"(Decimal|(airflow|collections|datetime|dt)\..*)"),
-    (r"py:.*", r"airflow_provider_sequence\.(api|connection|lineage|pipelines|warehouse)\b.*"),
+    (r"py:.*", r"airflow_provider_sequence\.(api|hooks|pipelines|utils|warehouse)\b.*"),
 ]
 
 

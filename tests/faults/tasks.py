@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_sequence.pipelines.delivery_log import body_hash
+from airflow_provider_sequence.pipelines.delivery_log import hash_body
 from tests.faults.world import ALIAS, NUMBER, World, make_rows
 from tests.integration.support.values import exact
 
@@ -51,7 +51,7 @@ class Task:
         for event_id, entry in log.items():
             if entry["status"] in {"delivered", "voided"} and event_id not in self.known_to_be_wrong(world):
                 assert event_id in last, f"{event_id} is claimed to be there: {entry}"
-                assert entry["body_hash"] == body_hash(last[event_id]["body"].encode()), (
+                assert entry["body_hash"] == hash_body(last[event_id]["body"].encode()), (
                     f"{event_id}: {entry}"
                 )
         return {event_id: (entry["status"], entry["body_hash"]) for event_id, entry in log.items()}

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.integration.support.values import utc
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 EXAMPLES = CHECKOUT / "example_dags"
 FIRST, DAYS = dt.datetime(2026, 10, 1, tzinfo=dt.UTC), 3
 TICK = dt.timedelta(microseconds=1)

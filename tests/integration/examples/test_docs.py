@@ -14,8 +14,8 @@ import pytest
 from airflow_provider_sequence import exceptions
 from airflow_provider_sequence.api.resources import RESOURCES
 from airflow_provider_sequence.exceptions import SequenceError
+from tests.integration.examples.test_dags import CHECKOUT, EXAMPLES
 from tests.integration.support.airflow import manual_dag
-from tests.integration.test_example_dags import CHECKOUT, EXAMPLES
 
 DOCS = CHECKOUT / "docs"
 GUIDES = sorted(DOCS.glob("*.md"))

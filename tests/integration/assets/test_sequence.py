@@ -21,7 +21,15 @@ from airflow_provider_sequence.assets.sequence import (
 )
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import on_sqlite
-from tests.integration.test_transfers import END, START, make_usage, one_task, over_the_day, pull, push
+from tests.integration.transfers.test_push_and_pull import (
+    END,
+    START,
+    make_usage,
+    one_task,
+    over_the_day,
+    pull,
+    push,
+)
 
 try:
     from airflow.models.asset import AssetEvent

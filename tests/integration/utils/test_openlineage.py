@@ -23,7 +23,7 @@ from airflow_provider_sequence.utils import openlineage as lineage
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import on_sqlite
 from tests.integration.support.process import run_elsewhere
-from tests.integration.test_transfers import (
+from tests.integration.transfers.test_push_and_pull import (
     END,
     START,
     ImpatientPush,

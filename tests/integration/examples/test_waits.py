@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_example_dags import load_example
-from tests.integration.test_example_pull import content, post
+from tests.integration.examples.test_dags import load_example
+from tests.integration.examples.test_pull import content, post
 
 START, END = dt.datetime(2026, 10, 1, tzinfo=dt.UTC), dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 HOUR, TICK = dt.timedelta(hours=1), dt.timedelta(microseconds=1)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_example_dags import load_example, staged
-from tests.integration.test_example_push import bodies
+from tests.integration.examples.test_dags import load_example, staged
+from tests.integration.examples.test_push import bodies
 
 START, END = dt.datetime(2026, 10, 1, tzinfo=dt.UTC), dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 TICK = dt.timedelta(microseconds=1)

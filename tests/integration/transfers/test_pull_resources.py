@@ -509,7 +509,7 @@ def test_what_is_not_seen_again_is_told_by_its_time(sandbox, pull, warehouse):
 
 
 def test_the_guide_names_every_list():
-    guide = (Path(__file__).resolve().parents[2] / "docs" / "pull.md").read_text()
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "pull.md").read_text()
     lines = [line for line in guide.splitlines() if line.startswith("| `")]
     told = {}
     for line in lines:

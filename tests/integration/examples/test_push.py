@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from tests.integration.examples.test_dags import load_example
 from tests.integration.support.values import exact, utc
-from tests.integration.test_example_dags import load_example
 
 DAY = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
 HOUR, TICK = dt.timedelta(hours=1), dt.timedelta(microseconds=1)

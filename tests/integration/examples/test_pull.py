@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.integration.examples.test_dags import load_example
 from tests.integration.support.values import utc
-from tests.integration.test_example_dags import load_example
 
 DAY = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
 HOUR, TICK = dt.timedelta(hours=1), dt.timedelta(microseconds=1)

@@ -342,5 +342,5 @@ def test_columns_in_capitals(run_dag, sandbox, sequence_conn, warehouse, custome
 
 def examples(guide: str) -> list[str]:
     """The pieces of code in a guide."""
-    text = (Path(__file__).parents[2] / "docs" / guide).read_text()
+    text = (Path(__file__).parents[3] / "docs" / guide).read_text()
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)

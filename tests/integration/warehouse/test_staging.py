@@ -233,7 +233,7 @@ KILLED = """
 import os, signal
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.warehouse.engine import connect
-from tests.integration.test_staging import COLUMNS, StagingLoad, row
+from tests.integration.warehouse.test_staging import COLUMNS, StagingLoad, row
 with connect(create_sql_engine("warehouse")) as connection:
     gathered = StagingLoad(connection, "staged", COLUMNS)
     gathered.add([row(f"k{i}") for i in range(2000)], [True] * 2000)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.examples.test_dags import load_example
+from tests.integration.examples.test_pull import content, post
 from tests.integration.support.values import utc
-from tests.integration.test_example_dags import load_example
-from tests.integration.test_example_pull import content, post
 
 pytest.importorskip("airflow.sdk", reason="Airflow 2 has no watchers")
 
