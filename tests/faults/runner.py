@@ -217,10 +217,8 @@ def _work(job: dict[str, Any]) -> Any:
     if job["haste"] != 1:
         transport.RateLimiter = _hurried(job["haste"])
     if job["slice_items"]:
-        scans._MIN_SLICE_ITEMS, scans._EXTRA_REQUESTS = (
-            job["slice_items"],
-            100.0,
-        )  # however many more requests that costs
+        scans._MIN_SLICE_ITEMS = job["slice_items"]
+        scans._EXTRA_REQUESTS = 100.0  # however many more requests that costs
     if job["record_after"]:
         push.RECORD_AFTER_OUTCOMES = job["record_after"]
     options, client = job["options"], job["client"]

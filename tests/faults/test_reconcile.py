@@ -15,7 +15,7 @@ from tests.faults.runner import Run
 from tests.faults.world import World
 
 #: What the query is made to say of the 120 events that there are.
-TRUTH = {"expected": 119, "held": 120, "missing": 2, "different": 4, "unexpected": 3, "voided": 0}
+TRUTH = {"expected": 119, "found": 120, "missing": 2, "different": 4, "unexpected": 3, "voided": 0}
 
 
 def options(world: World, **more: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def check_truth(world: World, run: Run) -> None:
     assert run.is_right, run.said
     assert {name: run.value[name] for name in TRUTH} == TRUTH
     counts = {name: sum(said == name for _, said in differences(world)) for name in TRUTH}
-    assert counts == TRUTH | {"expected": 0, "held": 0}
+    assert counts == TRUTH | {"expected": 0, "found": 0}
 
 
 @pytest.mark.parametrize("after_n", [0, 1] if CAMPAIGN.full else [1])

@@ -67,10 +67,10 @@ class Watched:
     def wait_until_all_arrived(self) -> None:
         """Wait until every event is announced and in the table, and the watcher has come to rest."""
         eventually = self.airflow.eventually
-        eventually("all are announced", lambda: self.reported_total() >= len(self.created), patience=120)
+        eventually("all are announced", lambda: self.announced() >= len(self.created), patience=120)
         eventually("all are in the table", lambda: self.staged() >= set(self.created), patience=120)
         eventually("the announcement is settled", lambda: "pending" not in self.memory())
-        assert self.reported_total() == len(self.created)
+        assert self.announced() == len(self.created)
         assert self.staged() == set(self.created)
 
     def start_triggerer(self) -> None:
