@@ -14,6 +14,7 @@ from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.exc import ProgrammingError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
 
 Row = Sequence[Any]
@@ -54,8 +55,8 @@ def read_rows(
     :raises WarehouseError: if the database refuses the query, or breaks off.
     :raises SequenceConfigurationError: if the statement gives no rows.
     """
-    if engine.dialect.name == "duckdb" and _NO_QUERY.match(sql):
-        raise SequenceConfigurationError(_NOT_A_QUERY)  # it answers an UPDATE with a row, too
+    if dialect_of(engine).dml_gives_rows and _NO_QUERY.match(sql):
+        raise SequenceConfigurationError(_NOT_A_QUERY)
     # Without parameters, a percent sign in the statement is a percent sign.
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
     with database_errors(), engine.connect() as connection, ExitStack() as stack:
@@ -74,8 +75,8 @@ def read_rows(
             raise SequenceConfigurationError(_NOT_A_QUERY)
         columns = tuple(result.keys())
         stack.callback(result.close)  # MySQL's drivers take nothing else before, not even a rollback
-        if engine.dialect.name == "sqlite":
-            # An open query locks the whole file against writers, a delivery log in it included.
+        if dialect_of(engine).locks_readers:
+            # A delivery log may be in the same database.
             with tempfile.TemporaryFile() as spool:
                 for rows in _batches(result):
                     pickle.dump(rows, spool)
