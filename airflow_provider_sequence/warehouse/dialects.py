@@ -80,7 +80,7 @@ class DatabaseDialect:
     key_after_load: bool = False
     checks_unique_key: bool = True
     array_parameters: bool = False
-    loaders: Mapping[str, Loader] = MappingProxyType({})
+    loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
     locks_readers: bool = False
     dml_gives_rows: bool = False
