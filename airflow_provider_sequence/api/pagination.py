@@ -38,7 +38,7 @@ class _Pagination(msgspec.Struct):
 
 class _Envelope(msgspec.Struct):
     items: list[Item]
-    pagination: _Pagination
+    pagination: _Pagination | None = None
 
 
 _decode: Callable[[Any], _Envelope] = msgspec.json.Decoder(_Envelope).decode
@@ -57,8 +57,9 @@ def parse_page(body: bytes) -> Page:
         envelope = _decode(body)
     except RecursionError:
         raise msgspec.DecodeError("nested too deeply") from None
-    after = (envelope.pagination.after or None) if envelope.items else None
-    return Page(envelope.items, after, envelope.pagination.totalResultSize)
+    pagination = envelope.pagination or _Pagination()
+    after = (pagination.after or None) if envelope.items else None
+    return Page(envelope.items, after, pagination.totalResultSize)
 
 
 def iterate_pages(fetch: Callable[[str | None], Page]) -> Iterator[Page]:

@@ -19,7 +19,7 @@ ITEM = {"id": msgspec.Raw(b'"1"')}
 
 
 def body(items, pagination=None) -> bytes:
-    return json.dumps({"items": items, "pagination": pagination or {}}).encode()
+    return json.dumps({"items": items} | ({} if pagination is None else {"pagination": pagination})).encode()
 
 
 class TestPage:
@@ -34,12 +34,13 @@ class TestPage:
         "number", [b"1.10", b"1E400", b"12345678901234567890.12345678901234567890", b"-0"]
     )
     def test_values_stay_as_they_came(self, number):
-        page = parse_page(b'{"items":[{"id":"1","new":{"n": ' + number + b'}}],"pagination":{}}')
+        page = parse_page(b'{"items":[{"id":"1","new":{"n": ' + number + b"}}]}")
         assert bytes(page.items[0]["new"]) == b'{"n": ' + number + b"}"
 
     @pytest.mark.parametrize(
         "pagination",
         [
+            None,
             {},
             {"after": None},
             {"after": ""},
@@ -78,8 +79,6 @@ class TestPage:
             b'{"items":[1]}',
             b'{"items":[null]}',
             b'{"items":[{}',
-            b'{"items":[]}',
-            b'{"items":[],"pagination":null}',
         ],
         ids=repr,
     )
@@ -114,7 +113,7 @@ class Server:
 
 
 CURSORS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True, max_size=8)
-ENDS = {"left out": {}, "null": {"after": None}, "empty text": {"after": ""}}
+ENDS = {"left out": {}, "null": {"after": None}, "empty text": {"after": ""}, "no pagination": None}
 
 
 class TestWalk:

@@ -37,7 +37,7 @@ EVENT = {
 def mapped(resource: Resource, fields: dict[str, str], columns: list[str] | None = None) -> dict[str, Any]:
     """The row that an item of these fields, written as JSON, becomes; by column."""
     item = "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in fields.items()) + "}"
-    [read] = parse_page(f'{{"items":[{item}],"pagination":{{}}}}'.encode()).items
+    [read] = parse_page(f'{{"items":[{item}]}}'.encode()).items
     names = [column.name for column in staging_columns(resource)] if columns is None else columns
     return dict(zip(names, ItemMapper(resource, names, NOW)(read), strict=True))
 
