@@ -311,7 +311,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         taken="Reads any ISO 8601; one without an offset is UTC, as all that is sent.",
         otherwise="If times come back in a zone that they don't name, events move to other windows. What is no ISO 8601 "
         "fails a pull of a window.",
-        code=(_API + "timestamps.parse_timestamp", _API + "timestamps.parse_utc_fast"),
+        code=(_API + "timestamps.parse_timestamp",),
         switches=("timestamp_format",),
         request="GET /usage-events?limit=100",
         reads_only=True,
