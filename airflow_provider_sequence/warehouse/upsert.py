@@ -64,9 +64,10 @@ class Upserter:
         if self._dialect.stage_upserts:
             self._store_staged(rows)
             return
+        parameters = [{_parameter(name): row[name] for name in self._names} for row in rows]
         with transaction(self._connection):
             for statement in self._by_values:
-                self._connection.execute(statement, rows)
+                self._connection.execute(statement, parameters)
 
     def _store_staged(self, rows: Sequence[Mapping[str, Any]]) -> None:
         bulk = BulkInsert(self._connection, self._staged)
@@ -91,6 +92,11 @@ class Upserter:
         return create_temp_table(self._connection, columns)
 
 
+def _parameter(column: str) -> str:
+    # SQLAlchemy keeps a column's own name for the parameter that it makes itself in VALUES and SET.
+    return f"new_{column}"
+
+
 def upsert_values(
     dialect: DatabaseDialect,
     target: Table,
@@ -100,13 +106,13 @@ def upsert_values(
     change: Change = _no_change,
 ) -> list[Executable]:
     """
-    Statements that upsert one row; they are executed in turn, with parameters named like the columns.
+    Statements that upsert one row; they are executed in turn, each with all parameters.
 
     :param dialect: the database's row.
 
     The others are those of :class:`Upserter`.
     """
-    values = {name: bindparam(name, type_=target.c[name].type) for name in names}
+    values = {name: bindparam(_parameter(name), type_=target.c[name].type) for name in names}
     key = _key(target)
     changed = [name for name in names if name not in {*key, *keep}]
     if dialect.insert is not None:

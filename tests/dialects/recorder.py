@@ -52,7 +52,10 @@ class Recorder:
         self.info: dict[str, Any] = {}
 
     def execute(self, statement: Any, parameters: Any = None) -> Answer:
-        self.statements.append(" ".join(str(statement.compile(dialect=self.dialect)).split()))
+        row = parameters[0] if isinstance(parameters, list) else parameters
+        # As SQLAlchemy compiles a statement that it executes.
+        options = {"column_keys": list(row)} if row else {}
+        self.statements.append(" ".join(str(statement.compile(dialect=self.dialect, **options)).split()))
         return Answer()
 
     def exec_driver_sql(self, statement: str, parameters: Any = None) -> Answer:
