@@ -116,9 +116,8 @@ def test_delivery_clears_what_was_rejected_before(open_delivery_log, warehouse):
     log.store([rejected("a")])
     log.store([delivered("a")])
 
-    (entry,) = warehouse.rows("SELECT * FROM deliveries")
-    assert not any("1.10" in str(value) for value in entry)
-    assert "no" not in entry
+    entries = warehouse.rows("SELECT status, reason, rejected_body FROM deliveries")
+    assert entries == [("delivered", None, None)]
 
 
 @every_database
@@ -177,8 +176,8 @@ def test_many_ids_at_once(open_delivery_log):
 def test_store_is_all_or_nothing(open_delivery_log, warehouse):
     log = open_delivery_log()
     log.store([delivered("a", "h1")])
-    broken = Outcome(1, Status.DELIVERED, "b", ["no", "text"])  # type: ignore[arg-type]
-    with pytest.raises(sa.exc.SQLAlchemyError):
+    broken = Outcome(1, Status.DELIVERED, "b", object())  # type: ignore[arg-type]
+    with pytest.raises((sa.exc.SQLAlchemyError, TypeError)):
         log.store([delivered("a", "h2"), delivered("b"), broken])
 
     assert held(open_delivery_log(), ["a", "b"]) == {"a": "h1"}
