@@ -320,7 +320,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         name="stored-precision",
         question="How many digits of a second, and of a number, does Sequence keep?",
         taken="Sends every digit. Reconciliations compare times to the millisecond, and numbers to the last digit.",
-        otherwise="If fewer are kept, a reconciliation finds such events different, and resending does not mend it.",
+        otherwise="If fewer are kept, a reconciliation finds such events different, and resending does not fix it.",
         code=(
             _PIPELINES + "reconcile.fingerprint.fingerprint",
             _API + "lossless_json.encode",

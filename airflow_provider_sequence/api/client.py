@@ -286,7 +286,7 @@ class SequenceClient:
             )
         return created.id
 
-    def check(self) -> None:
+    def verify_credentials(self) -> None:
         """
         Test the credentials with the cheapest request that needs them.
 

@@ -182,7 +182,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                         self._counters.retried = TaskCounters()
                         retried = push_rows(self._rejected(log), client, state, self._counters.retried)
                         result["retried"] = {"rows": retried.rows, **retried.by_status()}
-            limit.check(summary, log.query_for_rejected() if log is not None else "")
+            limit.enforce(summary, log.query_for_rejected() if log is not None else "")
         facts = {
             "resource": self.resource.name,
             "rows": summary.rows,

@@ -853,7 +853,7 @@ class TestBudgets:
         in_time = within(2)
         for n in range(10):
             client.create(SEAT_EVENTS, seat(str(n)))
-            client.check()
+            client.verify_credentials()
         assert in_time()
 
     @pytest.mark.parametrize("what", ["usage events", "seat events", "lists"])
@@ -930,7 +930,7 @@ class TestClosing:
 
     def test_leaving_a_with_block_closes(self, loopback):
         with SequenceClient(loopback.api_url, "key", "secret") as client:
-            client.check()
+            client.verify_credentials()
             assert not client.closed
         assert client.closed
 

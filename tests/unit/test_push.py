@@ -692,9 +692,9 @@ class TestRejectionLimit:
     )
     def test_a_number_or_a_share(self, value, allowed):
         limit = RejectionLimit.parse(value)
-        limit.check(rejected(allowed, 1000))
+        limit.enforce(rejected(allowed, 1000))
         with pytest.raises(RejectedRowsError):
-            limit.check(rejected(allowed + 1, 1000))
+            limit.enforce(rejected(allowed + 1, 1000))
 
     @pytest.mark.parametrize("value", [1.0, "1.0"], ids=repr)
     def test_all_of_them(self, value):
