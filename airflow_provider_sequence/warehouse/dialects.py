@@ -57,7 +57,6 @@ class DatabaseDialect:
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
     :param locks_readers: whether an open query locks the database against writers.
-    :param dml_gives_rows: whether a statement that is no query gives rows, too.
     :param connection_wrapper: module and class in which the dialect takes a driver's connection.
     """
 
@@ -83,7 +82,6 @@ class DatabaseDialect:
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
     locks_readers: bool = False
-    dml_gives_rows: bool = False
     connection_wrapper: tuple[str, str] | None = None
 
     def loader(self, driver: str) -> Loader:
@@ -157,7 +155,6 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         stage_upserts=True,
         loaders={"duckdb_engine": Loader(read_csv_file, to_csv)},
         columns=_DUCKDB_COLUMNS,
-        dml_gives_rows=True,
         connection_wrapper=("duckdb_engine", "ConnectionWrapper"),
     ),
     "mysql": _mysql("utf8mb4_0900_bin"),
