@@ -105,7 +105,7 @@ class DeliveryLog:
         read_only: bool = False,
     ) -> None:
         require_transactions(
-            connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id:"
+            connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id"
         )
         self._connection = connection
         schema, name = split_table_name(table)

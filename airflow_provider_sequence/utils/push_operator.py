@@ -36,6 +36,7 @@ from airflow_provider_sequence.utils.operator import SequenceTaskMixin
 from airflow_provider_sequence.utils.params import parse_int
 from airflow_provider_sequence.utils.progress import log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.reader import read_rows
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
             threads = parse_int("concurrency", self.concurrency)
             policy = self._timestamp_policy()
             engine = create_sql_engine(self.sql_conn_id)
+            if not dialect_of(engine).tried:
+                self.log.warning(
+                    "Pushes from %s were never tried; compare the first events with the query",
+                    engine.dialect.name,
+                )
             with (
                 self.hook.client as client,
                 open_delivery_log(

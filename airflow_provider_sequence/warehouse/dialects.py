@@ -1,7 +1,7 @@
 """
 Database dialects: what each database can do, one frozen row of data each.
 
-No other module asks for a dialect's name. A database without a row gets the statements that every database has.
+No other module asks for a dialect's name. A database without a row can be read from; nothing is written into it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class DatabaseDialect:
     """
     Abilities of a database.
 
+    :param tried: whether anything was ever tried on it; else nothing is written into it.
     :param key_text: type of text that may be part of a key.
     :param long_text: type of text of any length, compared byte by byte.
     :param json_text: type of a column that is given JSON text; ``long_text`` by default.
@@ -60,6 +61,7 @@ class DatabaseDialect:
     :param connection_wrapper: module and class in which the dialect takes a driver's connection.
     """
 
+    tried: bool = True
     key_text: TypeEngine[Any] = field(default_factory=Text)
     long_text: TypeEngine[Any] = field(default_factory=Text)
     json_text: TypeEngine[Any] | None = None
@@ -188,7 +190,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         loaders=_by_statement(255, "databricks", "databricks-sql-python"),  # the latter before SQLAlchemy 2
     ),
 })
-_OTHER = DatabaseDialect()
+_OTHER = DatabaseDialect(tried=False)
 
 
 def dialect_of(database: Connection | Engine | Dialect) -> DatabaseDialect:

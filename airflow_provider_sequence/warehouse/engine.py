@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.dialects import dialect_of
+from airflow_provider_sequence.warehouse.dialects import DIALECTS, dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
 from airflow_provider_sequence.warehouse.temp_tables import drop_temp_tables
 
@@ -64,18 +64,35 @@ def connect(engine: Engine) -> Iterator[Connection]:
             drop_temp_tables(connection)
 
 
+def require_tried(connection: Connection, what: str, instead: str) -> None:
+    """
+    Refuse to write into a database that has no row in DIALECTS, since it was never tried.
+
+    :param what: what is refused.
+    :param instead: how to have it elsewhere.
+    :raises SequenceConfigurationError: if it is such a database.
+    """
+    if not dialect_of(connection).tried:
+        raise SequenceConfigurationError(
+            f"{what} can't be kept in {connection.dialect.name}: it was never tried there. {instead}: "
+            f"{', '.join(DIALECTS)} were"
+        )
+
+
 def require_transactions(connection: Connection, what: str, instead: str) -> None:
     """
     Refuse a database without transactions of several statements, in which a change would not be atomic.
 
     :param what: what is refused.
     :param instead: how to have it elsewhere.
-    :raises SequenceConfigurationError: if it is such a database.
+    :raises SequenceConfigurationError: if it is such a database, or one that was never tried.
     """
+    require_tried(connection, what, instead)
     if not dialect_of(connection).transactions:
+        able = [name for name, dialect in DIALECTS.items() if dialect.transactions]
         raise SequenceConfigurationError(
             f"{what} can't be kept in {connection.dialect.name}, which has no transactions of several statements "
-            f"over its driver. {instead} PostgreSQL, MySQL, MariaDB, SQLite, DuckDB, Snowflake and Redshift have them"
+            f"over its driver. {instead}: {', '.join(able)} have them"
         )
 
 

@@ -45,7 +45,7 @@ class Recorder:
     def __init__(self, dialect: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.dialect: Any = make_url(URLS[dialect]).get_dialect()()
+            self.dialect: Any = make_url(URLS.get(dialect, dialect)).get_dialect()()
         if dialect == "mysql":
             self.dialect.server_version_info = (8, 0, 40)
         self.statements: list[str] = []

@@ -285,7 +285,13 @@ def test_differences_are_replaced_in_one_transaction(dialect, monkeypatch):
 @pytest.mark.parametrize("dialect", sorted(NO_TRANSACTIONS))
 @pytest.mark.parametrize("use", [logged, compared])
 def test_what_needs_transactions_is_refused_where_there_are_none(dialect, use, monkeypatch):
-    with pytest.raises(
-        SequenceConfigurationError, match=rf"{dialect}.*transactions.*PostgreSQL, MySQL, MariaDB"
-    ):
+    with pytest.raises(SequenceConfigurationError, match=rf"{dialect}.*transactions.*postgresql, sqlite"):
         use(dialect, monkeypatch)
+
+
+@pytest.mark.parametrize("url", ["mssql+pymssql://", "oracle+oracledb://"])
+@pytest.mark.parametrize("use", [logged, compared, pulled])
+def test_database_that_was_never_tried_is_not_written_into(url, use, monkeypatch):
+    arguments = {"dialect": url} if use is pulled else {"dialect": url, "monkeypatch": monkeypatch}
+    with pytest.raises(SequenceConfigurationError, match=r"never tried there.*postgresql, sqlite"):
+        use(**arguments)
