@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import sqlalchemy
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.dialects import dialect_of
+from airflow_provider_sequence.warehouse.dialects import dialect_of_connection
 from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, keep_json_as_text
+
+#: Connection types that users take for those of a database, and the right ones.
+_MISTAKEN_TYPES = {"google_cloud_platform": "gcpbigquery"}
 
 
 def create_sql_engine(sql_conn_id: str) -> Engine:
@@ -19,34 +23,47 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
     Make a SQLAlchemy engine of an Airflow connection to a database.
 
     Its connections are opened by the connection's own hook, so that whatever that hook knows of options, TLS and
-    tokens holds here too.
+    tokens holds here too. Each connection has a hook of its own, since some hooks keep one connection for all uses.
 
     :raises SequenceConfigurationError: if the connection is not one to a database, or SQLAlchemy lacks its dialect.
     """
-    # As late as this: it takes long to import, and a DAG file that names operators does not need it.
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
-
     try:
         connection: Any = BaseHook.get_connection(sql_conn_id)
-        hook = connection.get_hook()
+        hook = _make_hook(sql_conn_id, connection)
     except AirflowException as e:
         raise SequenceConfigurationError(f"the connection {sql_conn_id} can't be used: {e}") from None
-    if not isinstance(hook, DbApiHook):
-        raise SequenceConfigurationError(
-            f"the connection {sql_conn_id} is not one to a SQL database: its hook is {type(hook).__name__}"
-        )
-    options = {**ENGINE_OPTIONS, "creator": hook.get_conn}
+    row = dialect_of_connection(connection.conn_type)
+    options = {**ENGINE_OPTIONS, "creator": lambda: row.connect(_make_hook(sql_conn_id, connection))}
     try:
-        engine: Engine = hook.get_sqlalchemy_engine(options)
-        wrapper = dialect_of(engine).connection_wrapper
-        if wrapper is not None:
-            module, name = wrapper
-            options["creator"] = lambda: getattr(importlib.import_module(module), name)(hook.get_conn())
-            engine = hook.get_sqlalchemy_engine(options)
+        engine: Engine = create_engine(row.url, **options) if row.url else hook.get_sqlalchemy_engine(options)
     except (ArgumentError, NoSuchModuleError) as e:
         raise SequenceConfigurationError(
             f"SQLAlchemy can't use the connection {sql_conn_id} ({type(hook).__name__}): {type(e).__name__}. "
             "Install the database's SQLAlchemy dialect"
         ) from None
+    except (AttributeError, ImportError) as e:
+        raise SequenceConfigurationError(
+            f"SQLAlchemy {sqlalchemy.__version__} and its dialect for connections of type {connection.conn_type} "
+            f"don't fit together: {type(e).__name__}. Install versions that do"
+        ) from e
     keep_json_as_text(engine)
     return engine
+
+
+def _make_hook(sql_conn_id: str, connection: Any) -> Any:
+    # As late as this: it takes long to import, and a DAG file that names operators does not need it.
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    hook_class = dialect_of_connection(connection.conn_type).hook_class
+    if hook_class is None:
+        hook = connection.get_hook()
+    else:
+        module, _, name = hook_class.rpartition(".")
+        hook = getattr(importlib.import_module(module), name)(sql_conn_id)
+    if not isinstance(hook, DbApiHook):
+        right = _MISTAKEN_TYPES.get(connection.conn_type)
+        advice = f". A connection of the type {right} is" if right else ""
+        raise SequenceConfigurationError(
+            f"the connection {sql_conn_id} is not one to a SQL database: its hook is {type(hook).__name__}{advice}"
+        )
+    return hook

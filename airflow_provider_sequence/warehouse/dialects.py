@@ -7,6 +7,7 @@ No other module asks for a dialect's name. A database without a row can be read 
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -58,7 +59,10 @@ class DatabaseDialect:
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
     :param locks_readers: whether an open query locks the database against writers.
-    :param connection_wrapper: module and class in which the dialect takes a driver's connection.
+    :param connection_types: Airflow's types of connections to it.
+    :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
+    :param url: URL of the engine, where the hook's own engine speaks another dialect than the hook's driver.
+    :param connect: opens a connection of the dialect's driver with a hook; each use has one of its own.
     """
 
     tried: bool = True
@@ -84,7 +88,10 @@ class DatabaseDialect:
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
     locks_readers: bool = False
-    connection_wrapper: tuple[str, str] | None = None
+    connection_types: tuple[str, ...] = ()
+    hook_class: str | None = None
+    url: str | None = None
+    connect: Callable[[Any], Any] = lambda hook: hook.get_conn()
 
     def loader(self, driver: str) -> Loader:
         """Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row."""
@@ -129,8 +136,20 @@ def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]
     return {driver: Loader(insert_many(driver_parameters)) for driver in drivers}
 
 
+def _connect_duckdb(hook: Any) -> Any:
+    return importlib.import_module("duckdb_engine").ConnectionWrapper(hook.get_conn())
+
+
+def _connect_bigquery(hook: Any) -> Any:
+    # The hook's own connection gives numbers as text, and times as floats.
+    dbapi = importlib.import_module("google.cloud.bigquery.dbapi")
+    client = hook.get_client(project_id=hook.project_id, location=hook.location)
+    return dbapi.connect(client, prefer_bqstorage_client=False)
+
+
 DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "postgresql": DatabaseDialect(
+        connection_types=("postgres",),
         json_text=_Jsonb(),
         bind_timestamp="as_is",
         holds_nul=False,
@@ -144,6 +163,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         },
     ),
     "sqlite": DatabaseDialect(
+        connection_types=("sqlite",),
         # Python's driver begins no transaction before DDL, and asks for the write lock late.
         begin="BEGIN IMMEDIATE",
         on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
@@ -157,11 +177,14 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         stage_upserts=True,
         loaders={"duckdb_engine": Loader(read_csv_file, to_csv)},
         columns=_DUCKDB_COLUMNS,
-        connection_wrapper=("duckdb_engine", "ConnectionWrapper"),
+        connection_types=("duckdb",),
+        connect=_connect_duckdb,
     ),
     "mysql": _mysql("utf8mb4_0900_bin"),
     "mariadb": _mysql("utf8mb4_nopad_bin"),
     "redshift": DatabaseDialect(
+        connection_types=("redshift",),
+        url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
         key_text=String(65535),  # TEXT is 256 bytes there
         long_text=String(65535),
         bind_timestamp="utc",
@@ -169,8 +192,16 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         savepoints=False,
         loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
     ),
-    "snowflake": DatabaseDialect(bind_timestamp="utc", savepoints=False, merge=True, stage_upserts=True),
+    "snowflake": DatabaseDialect(
+        connection_types=("snowflake",),
+        bind_timestamp="utc",
+        savepoints=False,
+        merge=True,
+        stage_upserts=True,
+    ),
     "bigquery": DatabaseDialect(
+        connection_types=("gcpbigquery",),
+        connect=_connect_bigquery,
         timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
         bind_timestamp="utc",
         transactions=False,
@@ -181,6 +212,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         loaders=_by_statement(10_000, "bigquery"),
     ),
     "databricks": DatabaseDialect(
+        connection_types=("databricks",),
+        hook_class="airflow.providers.databricks.hooks.databricks_sql.DatabricksSqlHook",
         timestamp=TIMESTAMP(timezone=True),
         bind_timestamp="utc",
         transactions=False,
@@ -198,6 +231,11 @@ def dialect_of(database: Connection | Engine | Dialect) -> DatabaseDialect:
     dialect: Any = database if isinstance(database, Dialect) else database.dialect
     name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
     return DIALECTS.get(name, _OTHER)
+
+
+def dialect_of_connection(conn_type: str) -> DatabaseDialect:
+    """Row of the database that connections of a type lead to."""
+    return next((row for row in DIALECTS.values() if conn_type in row.connection_types), _OTHER)
 
 
 def bind_timestamp(value: dt.datetime, dialect: DatabaseDialect) -> dt.datetime:
