@@ -120,6 +120,12 @@ _DUCKDB_COLUMNS = text("""
 """)
 
 
+_REDSHIFT_COLUMNS = text("""
+    SELECT column_name FROM information_schema.columns
+    WHERE table_name = lower(:name) AND table_schema = COALESCE(lower(:before), current_schema())
+""")
+
+
 def _mysql(collation: str) -> DatabaseDialect:
     # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
     return DatabaseDialect(
@@ -185,6 +191,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "redshift": DatabaseDialect(
         connection_types=("redshift",),
         url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
+        columns=_REDSHIFT_COLUMNS,
         key_text=String(65535),  # TEXT is 256 bytes there
         long_text=String(65535),
         bind_timestamp="utc",

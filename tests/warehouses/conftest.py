@@ -1,0 +1,74 @@
+"""Warehouses that can't run here, each with what stands in for it, behind the real Airflow hook and the real driver."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tests.warehouses.redshift import redshift_proxy
+
+_number = itertools.count()
+
+
+@dataclass
+class Standin:
+    """
+    A warehouse with nothing in it, behind the connection ``warehouse``.
+
+    :param name: the database it stands in for.
+    :param schema: what comes before the names of tables.
+    :param run: runs a statement, and gives its rows; it shares nothing with the code under test.
+    """
+
+    name: str
+    schema: str
+    run: Callable[[str], list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="session")
+def redshift_port(postgres: URL) -> Iterator[int]:
+    with redshift_proxy(postgres) as port:
+        yield port
+
+
+@pytest.fixture
+def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+    name = f"redshift_{os.getpid()}_{next(_number)}"
+    admin = sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    engine = sa.create_engine(postgres.set(database=name), poolclass=NullPool)
+    fields = {
+        "conn_type": "redshift",
+        "host": "127.0.0.1",
+        "port": redshift_port,
+        "login": postgres.username,
+        "password": "none",
+        "schema": name,
+        "extra": {"ssl": False},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
+
+    def run(sql: str) -> list[tuple[Any, ...]]:
+        with engine.begin() as connection:
+            result = connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    yield Standin("redshift", "", run)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["redshift"])
+def standin(request: pytest.FixtureRequest) -> Standin:
+    """Each warehouse in turn."""
+    return request.getfixturevalue(request.param)
