@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: demo demo-celery test test-faults test-faults-quick reliability bench test-live test-form test-matrix lint docs clean
+.PHONY: demo demo-celery test test-warehouses test-faults test-faults-quick reliability bench test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m dev.demo
@@ -60,6 +60,25 @@ bench: $(VENV)/.ready .cache/bench/venv/.ready
 # A real Airflow, its components as processes: backfills, the triggerer, watchers. Some minutes.
 test-live: $(VENV)/.ready
 	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
+
+# Redshift, BigQuery and Databricks through their own Airflow hooks and drivers, with stand-ins for the databases. Two
+# minutes, and one to set up once.
+test-warehouses: .cache/warehouses/client/.ready .cache/warehouses/bigquery/.ready
+	@SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/.cache/warehouses/bigquery/bin/python \
+		.cache/warehouses/client/bin/python -m pytest tests/warehouses $(ARGS)
+
+.cache/warehouses/client/.ready: $(VENV)/.ready
+	@echo "Setting up $(@D): Airflow with the providers of warehouses (a minute, once) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
+		--editable '.[sandbox]' --group dev --group warehouses '$(AIRFLOW)'
+	@touch $@
+
+.cache/warehouses/bigquery/.ready: $(VENV)/.ready
+	@echo "Setting up $(@D): the BigQuery emulator (less than a minute, once) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --exclude-newer $(PACKAGES_AS_OF) --group bigquery-emulator
+	@touch $@
 
 # The connection's form in a real browser. It needs a Chromium: apt-get install chromium.
 test-form: $(VENV)/.ready

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tests.warehouses.bigquery import PROJECT, bigquery_emulator
 from tests.warehouses.redshift import redshift_proxy
 
 _number = itertools.count()
@@ -68,7 +70,33 @@ def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch)
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=["redshift"])
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    python = os.environ["SEQUENCE_BIGQUERY_PYTHON"]
+    with bigquery_emulator(python, tmp_path_factory.mktemp("bigquery")) as running:
+        yield running
+
+
+@pytest.fixture
+def bigquery(emulator: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Standin:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.bigquery import Client
+
+    url, key = emulator
+    extra = {"key_path": str(key), "project": PROJECT, "location": "EU"}
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "gcpbigquery", "extra": extra}))
+    client = Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
+    dataset = f"ds_{os.getpid()}_{next(_number)}"
+    client.create_dataset(f"{PROJECT}.{dataset}")
+
+    def run(sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in client.query_and_wait(sql)]
+
+    return Standin("bigquery", f"{dataset}.", run)
+
+
+@pytest.fixture(params=["redshift", "bigquery"])
 def standin(request: pytest.FixtureRequest) -> Standin:
     """Each warehouse in turn."""
     return request.getfixturevalue(request.param)

@@ -1,0 +1,98 @@
+"""Stand-in for BigQuery: an emulator as a process of its own, and a token server for a service account's key.
+
+What it can't show: NUMERIC columns keep three decimals there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+PROJECT = "proj"
+
+
+class _Token(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = json.dumps({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _key(token_port: int) -> dict[str, str]:
+    """A service account's key, made on the spot."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "private_key_id": "1",
+        "private_key": private.decode(),
+        "client_email": f"tests@{PROJECT}.example",
+        "client_id": "1",
+        "token_uri": f"http://127.0.0.1:{token_port}/token",
+    }
+
+
+@contextlib.contextmanager
+def bigquery_emulator(python: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Run the emulator; give its address, and the path of a key."""
+    token = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Token)
+    threading.Thread(target=token.serve_forever, daemon=True).start()
+    key = folder / "key.json"
+    key.write_text(json.dumps(_key(token.server_address[1])))
+    rest, grpc = _free_port(), _free_port()
+    script = Path(__file__).with_name("bigquery_emulator.py")
+    command = [
+        python,
+        str(script),
+        "start",
+        f"--rest-port={rest}",
+        f"--grpc-port={grpc}",
+        f"--project={PROJECT}",
+    ]
+    with (folder / "emulator.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)}, cwd=folder
+        )
+        try:
+            url = f"http://127.0.0.1:{rest}"
+            _wait(f"{url}/bigquery/v2/projects/{PROJECT}/datasets", process, folder / "emulator.log")
+            yield url, key
+        finally:
+            process.terminate()
+            process.wait(30)
+            token.shutdown()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the emulator did not start: {log.read_text()[-2000:]}")
