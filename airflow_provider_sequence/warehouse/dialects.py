@@ -46,6 +46,7 @@ class DatabaseDialect:
     :param begin: statement that begins a transaction, where the driver begins none before DDL.
     :param on_connect: statements that a new connection runs.
     :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
+    :param temp_tables_in_schema: whether a temporary table has a schema, which a session may lack.
     :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
     :param key_collation: collation in which keys are sorted for a load; the same for all tasks, so that loads cannot
         deadlock.
@@ -77,6 +78,7 @@ class DatabaseDialect:
     begin: str | None = None
     on_connect: tuple[str, ...] = ()
     temporary_tables: bool = True
+    temp_tables_in_schema: bool = False
     temp_table_lifetime: str | None = None
     key_collation: str | None = None
     insert: Callable[[Table], Any] | None = None
@@ -201,6 +203,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     ),
     "snowflake": DatabaseDialect(
         connection_types=("snowflake",),
+        temp_tables_in_schema=True,
         bind_timestamp="utc",
         savepoints=False,
         merge=True,

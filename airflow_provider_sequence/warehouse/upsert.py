@@ -89,7 +89,7 @@ class Upserter:
     @cached_property
     def _staged(self) -> Table:
         columns = [Column(name, self._target.c[name].type) for name in self._names]
-        return create_temp_table(self._connection, columns)
+        return create_temp_table(self._connection, columns, self._target.schema)
 
 
 def _parameter(column: str) -> str:

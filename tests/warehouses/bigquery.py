@@ -37,7 +37,7 @@ class _Token(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
@@ -65,7 +65,7 @@ def bigquery_emulator(python: str, folder: Path) -> Iterator[tuple[str, Path]]:
     threading.Thread(target=token.serve_forever, daemon=True).start()
     key = folder / "key.json"
     key.write_text(json.dumps(_key(token.server_address[1])))
-    rest, grpc = _free_port(), _free_port()
+    rest, grpc = free_port(), free_port()
     script = Path(__file__).with_name("bigquery_emulator.py")
     command = [
         python,
@@ -84,7 +84,7 @@ def bigquery_emulator(python: str, folder: Path) -> Iterator[tuple[str, Path]]:
             _wait(f"{url}/bigquery/v2/projects/{PROJECT}/datasets", process, folder / "emulator.log")
             yield url, key
         finally:
-            process.terminate()
+            process.kill()  # it would wait for the driver's open connections
             process.wait(30)
             token.shutdown()
 

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from tests.warehouses.bigquery import PROJECT, bigquery_emulator
 from tests.warehouses.redshift import redshift_proxy
+from tests.warehouses.snowflake import snowflake_server
 
 _number = itertools.count()
 
@@ -96,7 +97,51 @@ def bigquery(emulator: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Sta
     return Standin("bigquery", f"{dataset}.", run)
 
 
-@pytest.fixture(params=["redshift", "bigquery"])
+@pytest.fixture(scope="session")
+def fakesnow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    python = os.environ["SEQUENCE_SNOWFLAKE_PYTHON"]
+    with snowflake_server(python, tmp_path_factory.mktemp("snowflake")) as running:
+        yield running
+
+
+@pytest.fixture
+def snowflake(fakesnow: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+    import snowflake.connector
+
+    port, certificate = fakesnow
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, str(certificate))
+    monkeypatch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
+    database = f"DB_{os.getpid()}_{next(_number)}"
+    # Without a schema: tables are named in full.
+    where = {
+        "account": "fakesnow",
+        "database": database,
+        "schema": "SALES",
+        "warehouse": "WH",
+        "host": "localhost",
+        "port": port,
+    }
+    fields = {
+        "conn_type": "snowflake",
+        "login": "user",
+        "password": "secret",
+        "schema": "SALES",
+        "extra": {**where, "insecure_mode": "true"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
+    connection = snowflake.connector.connect(user="user", password="secret", **where)
+
+    def run(sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in connection.cursor().execute(sql).fetchall()]
+
+    run(f"CREATE DATABASE IF NOT EXISTS {database}")
+    run(f"CREATE SCHEMA IF NOT EXISTS {database}.SALES")
+    yield Standin("snowflake", f"{database}.SALES.", run)
+    connection.close()
+
+
+@pytest.fixture(params=os.environ["SEQUENCE_STANDINS"].split())
 def standin(request: pytest.FixtureRequest) -> Standin:
     """Each warehouse in turn."""
     return request.getfixturevalue(request.param)
