@@ -9,7 +9,6 @@ import pytest
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceRejectedError
-from tests.unit.loopback import Loopback, Reply
 
 
 def test_idempotency_key_is_the_same_for_ever():
@@ -82,9 +81,3 @@ def test_all_aliases_and_balances_are_listed(server, client, last_page):
     balances = {lossless_json.decode(item["id"]): lossless_json.decode(item["total"]) for item in client.seat_balances()}  # fmt: skip
     assert len(balances) == 130
     assert {customer: total for customer, total in balances.items() if total} == {"c-7": 4}
-
-
-def test_balances_without_an_envelope_are_read(loopback: Loopback, connect):
-    loopback.answers = [Reply(body=[{"id": "c-1", "total": 4}])]
-
-    assert [lossless_json.decode(item["total"]) for item in connect(loopback).seat_balances()] == [4]

@@ -229,7 +229,7 @@ class TestOutcomes:
 
     def test_without_a_memory_every_run_sends_every_row(self, server, client):
         rows = [row(f"e-{n}", n) for n in range(3)]
-        for memory in [{}, {"memory": RunState()}]:
+        for memory in [{}, {"state": RunState()}]:
             summary = push(map_rows([rows], MAKE_EVENT), client, USAGE_EVENTS, threads=2, **memory)
             assert summary.counts == {Status.DELIVERED: 3}
             assert summary.requests == 3

@@ -88,7 +88,7 @@ class TestRequests:
         account: Any = Account([], per_minute=1500)
         scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
         slices: list[Any] = scan.split(Page([], "next", 100_000), 8, seconds)
-        assert {each.cuts.items for each in slices} == ({items} if items else set())
+        assert {each.plan.slice_items for each in slices} == ({items} if items else set())
 
     def test_a_short_list_is_not_cut(self):
         account = Account(evenly(4000))
