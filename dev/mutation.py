@@ -48,7 +48,7 @@ TARGETS = {
     "api/aliases.py": ["unit/test_aliases.py"],
     "api/http/error_response.py": ["unit/test_error_response.py"],
     "api/http/rate_limit.py": ["unit/test_rate_limit.py", "unit/test_shared_limit.py"],
-    "utils/partitions.py": ["unit/test_partitions.py"],
+    "utils/partitions.py": ["integration/utils/test_partitions.py"],
     "pipelines/reconcile/fingerprint.py": ["unit/test_fingerprint.py"],
     "pipelines/push/timestamps.py": ["unit/test_timestamp_policy.py"],
     "pipelines/push/sort.py": ["unit/test_sort.py"],
@@ -56,11 +56,23 @@ TARGETS = {
     "pipelines/pull/rows.py": ["unit/test_pull_rows.py"],
     "pipelines/push/pipeline.py": ["unit/test_push.py", "integration/transfers/test_push_policies.py"],
     "pipelines/push/outcomes.py": ["unit/test_push.py", "integration/transfers/test_push_policies.py"],
-    "pipelines/delivery_log.py": ["integration/pipelines/test_delivery_log.py", "integration/operators/test_void.py"],
-    "pipelines/pull/pipeline.py": ["integration/transfers/test_pull_resources.py", "integration/transfers/test_pull_slices.py"],
+    "pipelines/delivery_log.py": [
+        "integration/pipelines/test_delivery_log.py",
+        "integration/operators/test_void.py",
+    ],
+    "pipelines/pull/pipeline.py": [
+        "integration/transfers/test_pull_resources.py",
+        "integration/transfers/test_pull_slices.py",
+    ],
     "pipelines/pull/scans.py": ["unit/test_scans.py", "integration/transfers/test_pull_slices.py"],
-    "warehouse/staging.py": ["integration/warehouse/test_staging.py", "integration/transfers/test_pull_table.py"],
-    "warehouse/upsert.py": ["integration/warehouse/test_staging.py", "integration/pipelines/test_delivery_log.py"],
+    "warehouse/staging.py": [
+        "integration/warehouse/test_staging.py",
+        "integration/transfers/test_pull_table.py",
+    ],
+    "warehouse/upsert.py": [
+        "integration/warehouse/test_staging.py",
+        "integration/pipelines/test_delivery_log.py",
+    ],
     "pipelines/reconcile/comparison.py": ["integration/operators/test_reconcile.py"],
 }
 #: Integration tests that are parametrized by the database run on SQLite only.

@@ -1,4 +1,4 @@
-"""A small HTTP server whose every byte a test decides, for what a well-behaved sandbox can't be made to do."""
+"""HTTP server that sends exactly the bytes that a test gives it, for faults that the sandbox can't produce."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Reply:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-class Cut:
+class Reset:
     """Break the connection off with a reset, and send nothing."""
 
 
@@ -93,7 +93,7 @@ class Drip:
     seconds: float
 
 
-Answer = Reply | Cut | Close | Wait | Partial | Drip
+Answer = Reply | Reset | Close | Wait | Partial | Drip
 Responder = Callable[[Received], Answer]
 
 EMPTY_LIST = Reply(200, {"items": [], "pagination": {}})
@@ -200,9 +200,9 @@ class Loopback:
                             break
             case Wait():
                 self._ended.wait(answer.seconds)
-            case Cut():
+            case Reset():
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.shutdown(socket.SHUT_RD) if not isinstance(answer, Cut) else connection.close()
+        connection.shutdown(socket.SHUT_RD) if not isinstance(answer, Reset) else connection.close()
         return False
 
 
