@@ -1,4 +1,4 @@
-"""The client under each way in which an account's limit may be counted, and under the limits of a body's text."""
+"""The client and the limits of an account, however the account counts them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,6 @@ from tests.support.server import Server
 from tests.unit.events import post_event, seat_event, usage_event
 from tests.unit.loopback import (
     EMPTY_LIST,
-    Answer,
     Close,
     Drip,
     Loopback,
@@ -44,6 +43,7 @@ from tests.unit.loopback import (
     Received,
     Reply,
     Reset,
+    Response,
     Wait,
     created,
     free_port,
@@ -53,7 +53,7 @@ Connect = Callable[..., SequenceClient]
 
 CREATED_ID = "0184421a-8202-70ea-a729-30308a40bbf7"
 GATEWAY = Reply(502, "<html><body><h1>502 Bad Gateway</h1></body></html>", content_type="text/html")
-FAILURES: dict[str, Answer] = {
+FAILURES: dict[str, Response] = {
     "reset": Reset(),
     "closed": Close(),
     "timeout": Wait(1.0),
@@ -64,7 +64,7 @@ FAILURES: dict[str, Answer] = {
     "429": Reply(
         429, {"error": {"type": "TooManyRequests", "message": "slow down"}}, (("Retry-After", "0"),)
     ),
-    "half an answer": Partial(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n" + b'{"id": "x'),
+    "half a response": Partial(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n" + b'{"id": "x'),
     "half a header": Partial(b"HTTP/1.1 20"),
     "no HTTP": Partial(b"SSH-2.0-OpenSSH_9.6\r\n"),
     "invalid JSON": Reply(200, b'{"items": [{"id": "'),
@@ -107,7 +107,7 @@ class TestRequests:
         assert request.body == b""
 
     def test_create_request_of_a_usage_event(self, loopback: Loopback, connect: Connect):
-        loopback.answers = [created]
+        loopback.responses = [created]
         sent = usage_event(weight=1.10, name="Zoë \U0001f600")
         assert connect(loopback).create(USAGE_EVENTS, sent) == CREATED_ID
         [request] = loopback.requests
@@ -118,7 +118,7 @@ class TestRequests:
         assert request.headers["sequence-version"] == "2024-07-30"
 
     def test_create_request_of_a_seat_event(self, loopback: Loopback, connect: Connect):
-        loopback.answers = [created]
+        loopback.responses = [created]
         connect(loopback).create(SEAT_EVENTS, seat_event())
         assert (loopback.requests[0].method, loopback.requests[0].target) == ("POST", "/api/seat-events")
 
@@ -202,7 +202,7 @@ class TestRetries:
     @pytest.mark.parametrize("failure", ["reset", "503", "invalid JSON"])
     def test_failed_read_is_retried(self, loopback, connect, failure):
         good = Reply(200, {"items": [{"id": "1"}], "pagination": {}})
-        loopback.answers = [FAILURES[failure], FAILURES[failure], good]
+        loopback.responses = [FAILURES[failure], FAILURES[failure], good]
         client = connect(loopback, timeout=0.2)
         assert texts(client.items(USAGE_EVENTS), "id") == ["1"]
         assert len(loopback.requests) == client.requests_sent == 3
@@ -210,7 +210,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("failure", FAILURES)
     def test_failed_create_is_retried_with_the_same_body(self, loopback, connect, failure):
-        loopback.answers = [FAILURES[failure], FAILURES[failure], created]
+        loopback.responses = [FAILURES[failure], FAILURES[failure], created]
         assert connect(loopback, timeout=0.2).create(USAGE_EVENTS, usage_event()) == CREATED_ID
         assert len(loopback.requests) == 3
         assert {request.body for request in loopback.requests} == {usage_event().body}
@@ -219,7 +219,7 @@ class TestRetries:
         port = free_port()
         client = connect(f"http://127.0.0.1:{port}/api")
         late = Loopback(port)
-        late.answers = [created]
+        late.responses = [created]
         timer = threading.Timer(0.2, late.__enter__)
         timer.start()
         try:
@@ -231,19 +231,19 @@ class TestRetries:
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_retry_after_seconds_are_honoured(self, loopback, connect, status):
-        loopback.answers = [Reply(status, b"", (("Retry-After", "1"),)), EMPTY_LIST]
+        loopback.responses = [Reply(status, b"", (("Retry-After", "1"),)), EMPTY_LIST]
         list(connect(loopback).items(USAGE_EVENTS))
         assert 1.0 <= loopback.gaps()[0] < 2.5
 
     def test_retry_after_date_is_honoured(self, loopback, connect):
         date = int(time.time() + 0.5) + 1
-        loopback.answers = [Reply(503, b"", (("Retry-After", formatdate(date, usegmt=True)),)), EMPTY_LIST]
+        loopback.responses = [Reply(503, b"", (("Retry-After", formatdate(date, usegmt=True)),)), EMPTY_LIST]
         list(connect(loopback).items(USAGE_EVENTS))
         assert len(loopback.requests) == 2
         assert date <= time.time() < date + 1.5
 
     def test_429_pauses_every_thread(self, loopback, connect):
-        loopback.answers = [Reply(429, b"", (("Retry-After", "1"),)), created]
+        loopback.responses = [Reply(429, b"", (("Retry-After", "1"),)), created]
         client = connect(loopback)
         first = threading.Thread(target=client.create, args=(USAGE_EVENTS, usage_event("first")))
         first.start()
@@ -261,7 +261,7 @@ class TestRetries:
         assert client.requests_throttled == 1
 
     def test_retries_end_at_the_deadline(self, loopback, connect):
-        loopback.answers = [FAILURES["503"]]
+        loopback.responses = [FAILURES["503"]]
         in_time = within(1.6)
         with pytest.raises(SequenceUnavailableError) as caught:
             connect(loopback, deadline=0.5).create(USAGE_EVENTS, usage_event())
@@ -271,7 +271,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_retry_after_beyond_the_deadline_ends_the_retries(self, loopback, connect, status):
-        loopback.answers = [Reply(status, b"", (("Retry-After", "3600"),))]
+        loopback.responses = [Reply(status, b"", (("Retry-After", "3600"),))]
         in_time = within(2)
         with pytest.raises(SequenceUnavailableError) as caught:
             connect(loopback, deadline=0.5).create(USAGE_EVENTS, usage_event())
@@ -279,7 +279,7 @@ class TestRetries:
         assert caught.value.status == status
 
     def test_timeouts_are_retried_until_the_deadline(self, loopback, connect):
-        loopback.answers = [Wait(2)]
+        loopback.responses = [Wait(2)]
         in_time = within(1.6)
         with pytest.raises(SequenceUnavailableError) as caught:
             connect(loopback, timeout=0.1, deadline=0.6).create(USAGE_EVENTS, usage_event())
@@ -301,8 +301,8 @@ class TestRetries:
         assert client.requests_sent >= 2
 
     def test_default_backoff_makes_few_attempts(self, loopback):
-        """With the waits it comes with: a server in trouble is not run over."""
-        loopback.answers = [FAILURES["503"]]
+        """With the default waits between attempts."""
+        loopback.responses = [FAILURES["503"]]
         client = SequenceClient(loopback.api_url, "key", "secret", deadline=1)
         with client, pytest.raises(SequenceUnavailableError):
             client.create(USAGE_EVENTS, usage_event())
@@ -318,7 +318,7 @@ class TestRetries:
         """Each byte comes within the timeout; the whole may take four of them."""
         head = b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n"
         dripping = {"headers": head + b"X-Padding: " + b"x" * 500, "body": head + b"\r\n" + b" " * 500}[part]
-        loopback.answers = [Drip(dripping, 0.02)]
+        loopback.responses = [Drip(dripping, 0.02)]
         began = time.monotonic()
         with pytest.raises(SequenceUnavailableError, match="no answer within the timeout"):
             connect(loopback, timeout=0.15, deadline=0.1).create(USAGE_EVENTS, usage_event())
@@ -340,7 +340,7 @@ class TestRetries:
         ],
     )
     def test_permanent_error_is_not_retried(self, loopback, connect, status, kind, method):
-        loopback.answers = [Reply(status, {"error": {"type": "SomeType", "message": "the reason why"}})]
+        loopback.responses = [Reply(status, {"error": {"type": "SomeType", "message": "the reason why"}})]
         client = connect(loopback)
         with pytest.raises(kind) as caught:
             client.create(USAGE_EVENTS, usage_event()) if method == "POST" else list(
@@ -370,7 +370,7 @@ class TestRetries:
         ],
     )
     def test_unreadable_response_is_retried_only_a_few_times(self, loopback, connect, failure, method):
-        loopback.answers = [FAILURES[failure]]
+        loopback.responses = [FAILURES[failure]]
         client = connect(loopback, deadline=60)
         in_time = within(5)
         with pytest.raises(SequenceResponseError) as caught:
@@ -385,7 +385,7 @@ class TestRetries:
         "body", [b"[" * 200_000, b'{"items":[{"a":' + b"[" * 200_000, b'{"id":' + b"[" * 200_000]
     )
     def test_deeply_nested_response_is_an_error(self, loopback, connect, body):
-        loopback.answers = [Reply(200, body)]
+        loopback.responses = [Reply(200, body)]
         with pytest.raises(SequenceResponseError):
             list(connect(loopback).items(USAGE_EVENTS))
         with pytest.raises(SequenceResponseError):
@@ -393,7 +393,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("failure", ["503", "reset"])
     def test_connection_check_is_not_retried(self, loopback, connect, failure):
-        loopback.answers = [FAILURES[failure]]
+        loopback.responses = [FAILURES[failure]]
         with pytest.raises(SequenceApiError):
             connect(loopback).check()
         assert len(loopback.requests) == 1
@@ -452,7 +452,7 @@ class TestLostResponses:
 
 class TestConnections:
     def test_connection_is_reused(self, loopback, connect):
-        loopback.answers = [created]
+        loopback.responses = [created]
         client = connect(loopback)
         for n in range(50):
             client.create(USAGE_EVENTS, usage_event(str(n)))
@@ -460,7 +460,7 @@ class TestConnections:
         assert loopback.connections == 1
 
     def test_each_thread_needs_one_connection(self, loopback, connect):
-        loopback.answers = [created]
+        loopback.responses = [created]
         client = connect(loopback, connections=8)
 
         def send(thread: int) -> None:
@@ -476,7 +476,7 @@ class TestConnections:
         assert loopback.connections <= 8
 
     def test_connection_is_reused_after_an_error_status(self, loopback, connect):
-        loopback.answers = [Reply(400, {"error": {"type": "T", "message": "m" * 10_000}})]
+        loopback.responses = [Reply(400, {"error": {"type": "T", "message": "m" * 10_000}})]
         client = connect(loopback)
         for n in range(10):
             with pytest.raises(SequenceRejectedError):
@@ -484,7 +484,7 @@ class TestConnections:
         assert loopback.connections == 1
 
     def test_connection_closed_by_the_server_is_replaced(self, loopback, connect):
-        loopback.answers = [lambda request: Partial(created(request).encoded())]
+        loopback.responses = [lambda request: Partial(created(request).encoded())]
         client = connect(loopback)
         for n in range(10):
             assert client.create(USAGE_EVENTS, usage_event(str(n))) == CREATED_ID
@@ -494,12 +494,12 @@ class TestConnections:
             b"".join(b"%x\r\n%s\r\n" % (len(c), c) for c in [b'{"items":[{"id"', b':"1"}]', b"}"])
             + b"0\r\n\r\n"
         )
-        loopback.answers = [Partial(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)]
+        loopback.responses = [Partial(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)]
         assert texts(connect(loopback).items(USAGE_EVENTS), "id") == ["1"]
 
     def test_compressed_response_is_read(self, loopback, connect):
         body = gzip.compress(b'{"items":[{"id":"1"}]}')
-        loopback.answers = [Reply(200, body, (("Content-Encoding", "gzip"),))]
+        loopback.responses = [Reply(200, body, (("Content-Encoding", "gzip"),))]
         assert texts(connect(loopback).items(USAGE_EVENTS), "id") == ["1"]
 
     @pytest.mark.parametrize(
@@ -508,7 +508,7 @@ class TestConnections:
     def test_redirects_are_not_followed(self, loopback, connect, status, method):
         with Loopback() as elsewhere:
             location = f"http://127.0.0.1:{elsewhere.port}/api/usage-events?token=Hunter2"
-            loopback.answers = [Reply(status, b"", (("Location", location),))]
+            loopback.responses = [Reply(status, b"", (("Location", location),))]
             client = connect(loopback)
             with pytest.raises(SequenceResponseError) as caught:
                 client.create(USAGE_EVENTS, usage_event()) if method == "POST" else list(
@@ -521,7 +521,7 @@ class TestConnections:
         assert len(loopback.requests) == 1
 
     def test_cookies_are_ignored(self, loopback, connect):
-        loopback.answers = [Reply(200, {"items": []}, (("Set-Cookie", "lb=1; Path=/"),))]
+        loopback.responses = [Reply(200, {"items": []}, (("Set-Cookie", "lb=1; Path=/"),))]
         client = connect(loopback)
         list(client.items(USAGE_EVENTS))
         list(client.items(USAGE_EVENTS))
@@ -576,7 +576,7 @@ class TestLists:
             {"items": [{"id": str(n)}], "pagination": {"after": cursor}}
             for n, cursor in enumerate([*cursors, None])
         ]
-        loopback.answers = [Reply(200, page) for page in pages]
+        loopback.responses = [Reply(200, page) for page in pages]
         items = connect(loopback).items(USAGE_EVENTS, {"unmapped_aliases_only": True, "event_type": "t"})
         assert texts(items, "id") == ["0", "1", "2", "3"]
         queries = [request.query for request in loopback.requests]
@@ -587,7 +587,7 @@ class TestLists:
         assert all(name not in dict(query) for query in queries for name in ["before", "offset"])
 
     def test_repeated_cursor_is_an_error(self, loopback, connect):
-        loopback.answers = [Reply(200, {"items": [{"id": "1"}], "pagination": {"after": "Y3Vyc29y"}})]
+        loopback.responses = [Reply(200, {"items": [{"id": "1"}], "pagination": {"after": "Y3Vyc29y"}})]
         in_time = within(3)
         with pytest.raises(SequenceApiError) as caught:
             list(itertools.islice(connect(loopback).items(USAGE_EVENTS), 1000))
@@ -601,7 +601,7 @@ class TestLists:
             after = {None: "a", "a": "b", "b": "c", "c": "a"}[dict(request.query).get("after")]
             return Reply(200, {"items": [{"id": "1"}], "pagination": {"after": after}})
 
-        loopback.answers = [respond]
+        loopback.responses = [respond]
         with pytest.raises(SequenceApiError):
             list(itertools.islice(connect(loopback).items(USAGE_EVENTS), 1000))
         assert len(loopback.requests) == 4
@@ -688,7 +688,7 @@ class TestCount:
         ("total", "count"), [("estimate_low", 1), ("estimate_low", 30), ("estimate_high", 3)]
     )
     def test_wrong_total_of_a_single_page_is_corrected(self, server, client, total, count):
-        """Nobody says that ``totalResultSize`` is exact; where all items are on one page, they can be counted."""
+        """``totalResultSize`` may be an estimate; the items of a single page can be counted."""
         server.check(check_answers=False)
         server.settings(total=total)
         TestLists.fill(server, count)
@@ -770,7 +770,7 @@ class TestRedaction:
         ],
     )
     def test_values_that_a_rejection_repeats_are_redacted(self, loopback, connect, method, repeated, shape):
-        loopback.answers = [lambda request: Reply(400, SHAPES[shape](REPEATED[repeated](request)))]
+        loopback.responses = [lambda request: Reply(400, SHAPES[shape](REPEATED[repeated](request)))]
         error = self.provoke(connect(loopback, credentials=("key", SECRET)), method)
         assert [piece for piece in PIECES if piece in everything_shown(error)] == []
         assert "/usage-events" in str(error)
@@ -778,7 +778,7 @@ class TestRedaction:
     @pytest.mark.parametrize("status", [200, 201, 302, 401, 403, 404, 409, 500, 503])
     def test_values_are_redacted_whatever_the_status(self, loopback, connect, status):
         texts = ("decoded target", "secret", "alias")
-        loopback.answers = [
+        loopback.responses = [
             lambda request: Reply(
                 status, SHAPES["message"](" and ".join(REPEATED[text](request) for text in texts))
             )
@@ -795,14 +795,14 @@ class TestRedaction:
             ("GET", "reset"),
             ("GET", "timeout"),
             ("GET", "503"),
-            ("GET", "half an answer"),
+            ("GET", "half a response"),
             ("GET", "invalid JSON"),
             ("POST", "timeout"),
             ("POST", "a page"),
         ],
     )
     def test_errors_of_an_outage_hold_no_values(self, loopback, connect, failure, method):
-        loopback.answers = [FAILURES[failure]]
+        loopback.responses = [FAILURES[failure]]
         client = connect(loopback, credentials=("key", SECRET), deadline=0.1, timeout=0.05)
         assert [piece for piece in PIECES if piece in everything_shown(self.provoke(client, method))] == []
 
@@ -812,12 +812,12 @@ class TestRedaction:
         assert [piece for piece in PIECES if piece in everything_shown(self.provoke(client, method))] == []
 
     @pytest.mark.parametrize(
-        ("method", "answer"), [("GET", "good"), ("POST", "good"), ("GET", "503"), ("POST", "reset")]
+        ("method", "response"), [("GET", "good"), ("POST", "good"), ("GET", "503"), ("POST", "reset")]
     )
-    def test_debug_logs_hold_no_values(self, loopback, connect, method, answer, caplog):
+    def test_debug_logs_hold_no_values(self, loopback, connect, method, response, caplog):
         caplog.set_level(logging.DEBUG)
         good = created if method == "POST" else EMPTY_LIST
-        loopback.answers = [good] if answer == "good" else [FAILURES[answer], good]
+        loopback.responses = [good] if response == "good" else [FAILURES[response], good]
         client = connect(loopback, credentials=("key", SECRET))
         if method == "POST":
             client.create(USAGE_EVENTS, usage_event(customer_alias=ALIAS, name=PROPERTY))
@@ -832,8 +832,8 @@ class TestRedaction:
         assert "127.0.0.1" not in client.account
 
     def test_error_message_is_one_short_line(self, loopback, connect):
-        """It goes into logs, where lines of its own would pass for others'."""
-        loopback.answers = [
+        """More lines in a log would look like log records."""
+        loopback.responses = [
             Reply(
                 400, {"error": {"type": "T\nERROR - x", "message": "a\r\nERROR - fake\x1b[31m" + "x" * 9000}}
             )
@@ -910,11 +910,11 @@ class TestClosing:
     @pytest.mark.parametrize("reason", ["429", "503", "a turn"])
     def test_close_ends_a_wait(self, loopback, connect, reason):
         if reason == "a turn":
-            loopback.answers = [created]
+            loopback.responses = [created]
             client = connect(loopback, usage_events_per_minute=1)
             client.create(USAGE_EVENTS, usage_event())
         else:
-            loopback.answers = [Reply(int(reason), b"", (("Retry-After", "30"),))]
+            loopback.responses = [Reply(int(reason), b"", (("Retry-After", "30"),))]
             client = connect(loopback, deadline=60)
         ended: list[BaseException] = []
 
@@ -987,7 +987,7 @@ class TestSettings:
             SequenceClient("https://x/api", client_id, secret)
 
     def test_client_id_with_a_colon_is_refused(self):
-        """HTTP Basic would cut it there, and take the rest for the secret."""
+        """HTTP Basic would read the rest as the secret."""
         with pytest.raises(SequenceConfigurationError):
             SequenceClient("https://x/api", "key:1", SECRET)
 

@@ -45,7 +45,7 @@ FULL = CHARACTERS.filter(str.strip)
 
 
 def content(event: Event) -> dict[str, Any]:
-    """The body as an exact reader sees it; the same name twice is an error."""
+    """The body, with exact numbers; the same name twice is an error."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         assert len(dict(pairs)) == len(pairs), f"a name comes twice: {pairs}"
@@ -99,7 +99,7 @@ class TestBody:
         }
 
     def test_body_of_a_row_is_deterministic(self):
-        """The delivery log tells changed rows by their bodies."""
+        """The delivery log compares rows by their bodies."""
         row = {"b": Decimal("1.10"), "a": {"z": 1, "y": [True, None]}, "ü": "é"}
         assert usage_event(**row).body == usage_event(**row).body
 
@@ -708,17 +708,17 @@ class TestExactValues:
             usage_event(weight=value)
         assert "weight" in caught.value.field
 
-    @pytest.mark.parametrize("half", ["\ud800", "a\udfff", "\udc00\ud800"], ids=ascii)
-    def test_lone_surrogate_is_refused(self, half):
+    @pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\udc00\ud800"], ids=ascii)
+    def test_lone_surrogate_is_refused(self, text):
         for changes in [
-            {"p": half},
-            {"p": [half]},
-            {"p": {half: 1}},
-            {"customer_alias": half},
-            {"event_type": half},
-            {"customer_event_id": half},
-            {"event_properties": {"p": half}},
-            {"event_properties": {half: 1}},
+            {"p": text},
+            {"p": [text]},
+            {"p": {text: 1}},
+            {"customer_alias": text},
+            {"event_type": text},
+            {"customer_event_id": text},
+            {"event_properties": {"p": text}},
+            {"event_properties": {text: 1}},
         ]:
             with pytest.raises(InvalidEventError):
                 usage_event(**changes)

@@ -1,4 +1,4 @@
-"""Order of the keys of several pages, by which duplicates are ruled out."""
+"""Order of the keys of several pages, which shows whether a key can be there twice."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class TestParsePage:
 
 
 def page_of(items: list[int], pagination: dict[str, object] | None = None) -> Page:
-    """A page as it comes out of an answer."""
+    """Page parsed from a response."""
     return parse_page(body([{"id": number} for number in items], pagination))
 
 

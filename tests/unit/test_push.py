@@ -246,7 +246,7 @@ class TestOutcomes:
         assert len(text) < 10_000
 
     def test_state_is_used_only_by_the_calling_thread(self, server, client):
-        """Database connections do not like to change threads."""
+        """A database connection may not change threads."""
         state = RecordingState()
         push(
             map_rows(in_batches([usage_row(f"e-{n}") for n in range(50)]), map_usage_row),
@@ -372,7 +372,7 @@ class TestLastRowWins:
                 in_flight[key] -= 1
             return created(request)
 
-        loopback.answers = [respond]
+        loopback.responses = [respond]
         rows = [usage_row(f"e-{n % 5}", n) for n in range(200)]
         push(map_rows(in_batches(rows), map_usage_row), connect(loopback), USAGE_EVENTS, threads=8)
         assert overlaps == []
@@ -397,7 +397,7 @@ class TestLastRowWins:
                 now -= 1
             return created(request)
 
-        loopback.answers = [respond]
+        loopback.responses = [respond]
         push(
             map_rows(in_batches([usage_row(f"e-{n}", n) for n in range(100)]), map_usage_row),
             connect(loopback),
@@ -621,7 +621,7 @@ class TestMemoryUse:
         assert most < total / 3
 
     def test_id_seen_long_before_is_sent_again(self):
-        """An id that comes again after thousands of others, when what the log said of it is out of date."""
+        """An id that comes again after thousands of others, when what is known of it is out of date."""
         open_gate = threading.Event()
 
         def batches() -> Iterator[list[Row]]:

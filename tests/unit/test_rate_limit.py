@@ -25,7 +25,7 @@ def rate_of(limiter: RateLimiter) -> float:
 
 
 def busiest_minute(turns: list[float]) -> int:
-    """The most turns within any 60 seconds. The first of a window that starts at a turn is in it."""
+    """The most turns within any 60 seconds, the first one included."""
     turns = sorted(turns)
     return max((bisect_left(turns, turn + MINUTE - EPSILON) - i for i, turn in enumerate(turns)), default=0)
 
@@ -36,7 +36,7 @@ def busiest_minute_of_the_clock(turns: list[float], offset: float) -> int:
 
 
 def take(limiter: RateLimiter, clock: Clock | World, count: int, turns: list[float]) -> None:
-    """So many turns one after the other, each noted when it really came."""
+    """Take turns one after another, and note when each came."""
     for _ in range(count):
         turn = limiter.acquire()
         assert turn <= clock() + EPSILON, "the turn was given before its time"
@@ -237,11 +237,11 @@ class TestThrottled:
 
     @settings(max_examples=20, deadline=None)
     @given(st.lists(st.tuples(st.booleans(), st.none() | st.floats(0, 5)), max_size=300))
-    def test_rate_stays_within_its_bounds(self, answers):
+    def test_rate_stays_within_its_bounds(self, responses):
         clock = Clock()
         limiter = RateLimiter(600, wait=clock.wait, clock=clock)
         full = rate_of(limiter)
-        for is_throttled, retry_after in answers:
+        for is_throttled, retry_after in responses:
             turn = limiter.acquire()
             if is_throttled:
                 limiter.throttled(turn, retry_after)
@@ -251,7 +251,7 @@ class TestThrottled:
         before = clock.now
         limiter.acquire()
         assert clock.now - before < 120, "it comes to a standstill"
-        assert limiter.throttled_requests == sum(is_throttled for is_throttled, _ in answers)
+        assert limiter.throttled_requests == sum(is_throttled for is_throttled, _ in responses)
 
     def test_concurrent_429s_lower_the_rate_once(self):
         """Requests sent before the rate was lowered don't lower it again."""
@@ -260,7 +260,7 @@ class TestThrottled:
             clock = Clock()
             limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
             turns = [limiter.acquire() for _ in range(40)]
-            clock.now += 0.1  # the answers take a while
+            clock.now += 0.1  # the responses take a while
             for turn in turns[:late]:
                 limiter.throttled(turn, 1)
             rates.append(rate_of(limiter))

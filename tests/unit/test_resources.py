@@ -203,7 +203,7 @@ class TestFilters:
         ("value", "written"), [(True, "true"), (False, "false"), ("true", "true"), ("False", "false")]
     )
     def test_flag_is_sent_as_true_or_false(self, value, written):
-        """Templates give text."""
+        """A template renders to text."""
         assert USAGE_EVENTS.query({"unmapped_aliases_only": value}) == [("unmappedAliasesOnly", written)]
 
     @pytest.mark.parametrize("value", ["yes", 5, "", [True]])

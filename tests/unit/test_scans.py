@@ -32,7 +32,7 @@ MONTH = Window(START, END)
 
 
 def read(account: Any, threads: int, window: Window = MONTH) -> Counter[str]:
-    """Read a window; how often each event of it came."""
+    """Read a window, and count how often each event came."""
     scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, window))
     came: Counter[str] = Counter()
     with ReaderPool([scan], threads, account.close) as pages:
@@ -93,7 +93,7 @@ class TestRequestCost:
         [(0.02, None), (0.05, 50_000), (0.1, 25_000), (0.2, 12_500), (0.3, 12_500), (0.4, 3125)],
     )
     def test_number_of_slices_depends_on_the_limit(self, seconds, items):
-        """1,500 requests a minute keep two threads busy that wait 0.08 seconds for each answer."""
+        """1,500 requests a minute keep two threads busy that wait 0.08 seconds for each response."""
         account: Any = Account([], per_minute=1500)
         scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
         slices: list[Any] = scan.split(Page([], "next", 100_000), 8, seconds)

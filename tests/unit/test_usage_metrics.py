@@ -83,12 +83,12 @@ def test_invalid_aliases_are_refused_without_repeating_them(given):
     ],
 )  # fmt: skip
 def test_numbers_are_exact_in_each_form(count, value, wanted):
-    answer = read_calculation(f'{{"eventCount": {count}, "value": {value}, "more": [1.10]}}'.encode())
+    response = read_calculation(f'{{"eventCount": {count}, "value": {value}, "more": [1.10]}}'.encode())
 
-    assert answer == {"eventCount": 3, "value": wanted, "more": [Decimal("1.10")]}
-    assert type(answer["value"]) is type(wanted)
-    assert str(answer["value"]) == str(wanted)
-    assert type(answer["eventCount"]) is int
+    assert response == {"eventCount": 3, "value": wanted, "more": [Decimal("1.10")]}
+    assert type(response["value"]) is type(wanted)
+    assert str(response["value"]) == str(wanted)
+    assert type(response["eventCount"]) is int
 
 
 @pytest.mark.parametrize("body", ['{"eventCount": 0}', '{"eventCount": 0, "value": null}'])
@@ -133,9 +133,9 @@ def test_invalid_calculation_is_refused(body):
     ],
 )
 def test_sum_is_exact(values, total):
-    answers = [{"eventCount": 2, "value": value, "name": "m", "n": i} for i, value in enumerate(values)]
+    responses = [{"eventCount": 2, "value": value, "name": "m", "n": i} for i, value in enumerate(values)]
 
-    assert add_up(answers) == {"eventCount": 2 * len(values), "value": total, "name": "m"}
+    assert add_up(responses) == {"eventCount": 2 * len(values), "value": total, "name": "m"}
 
 
 def test_sum_with_too_many_digits_is_refused():
