@@ -76,6 +76,12 @@ test-form: $(VENV)/.ready
 mutation: $(VENV)/.ready
 	@$(BIN)/python -m dev.mutation $(ARGS)
 
+# What a live account tells about the assumptions of docs/assumptions.md: GET requests only, 60 at most, no data shown.
+# It takes SEQUENCE_CLIENT_ID, SEQUENCE_CLIENT_SECRET and perhaps SEQUENCE_URL from the environment.
+.PHONY: check-account
+check-account: $(VENV)/.ready
+	@$(BIN)/python -m dev.check_account
+
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

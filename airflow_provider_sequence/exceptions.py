@@ -10,7 +10,7 @@ Errors of this provider.
     │   ├── SequenceRejectedError                 Sequence refused this one request: 400, 409, 422, …
     │   ├── SequenceUnavailableError              no usable response until the deadline
     │   └── SequenceResponseError                 a response that the API does not document
-    ├── SequenceClientClosedError                 the task was told to end
+    ├── SequenceClientClosedError                 the task is being stopped
     ├── InvalidEventError (ValueError)            a row can't become an event
     ├── RejectedRowsError                         more rejected rows than allowed
     ├── DifferencesError                          more differences than allowed
@@ -89,7 +89,7 @@ class SequenceResponseError(SequenceApiError):
 
 
 class SequenceClientClosedError(SequenceError):
-    """The client was closed while a request waited for its slot: the task was told to end."""
+    """The client was closed while a request waited for its slot: the task is being stopped."""
 
 
 #: Errors that another attempt can't change: the DAG, the connection or the account must.

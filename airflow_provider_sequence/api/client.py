@@ -183,7 +183,7 @@ class SequenceClient:
         :raises SequenceConfigurationError: if a filter is not known, or the resource knows no windows.
         """
         if resource.parent is not None:
-            # All ids before the first child list: how long the cursor to more of them can be used is not documented.
+            # All ids before the first child list: assumption cursor-lifetime.
             parent_ids = [
                 resource.parent.id_of(item) for item in self.items(resource.parent, filters, window)
             ]
@@ -286,7 +286,7 @@ class SequenceClient:
             )
         return created.id
 
-    def check(self) -> None:
+    def verify_credentials(self) -> None:
         """
         Test the credentials with the cheapest request that needs them.
 

@@ -142,8 +142,7 @@ USAGE_EVENT = EventKind(
     (_ALIAS, EventField("eventType", "event_type", check_text_field), _TIMESTAMP),
     has_properties=True,
 )
-#: ``POST /seat-events``. ``total`` is the number of seats in use, not a change, and what Sequence makes of totals that
-#: arrive out of order is not documented.
+#: ``POST /seat-events``. ``total`` is the number of seats in use, not a change. Sent in order: assumption seat-order.
 SEAT_EVENT = EventKind(
     "seat_events",
     (

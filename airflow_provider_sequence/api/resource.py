@@ -178,7 +178,7 @@ class Resource:
                 parts = [values[i : i + one.max_values] for i in range(0, len(values), one.max_values)]
                 asked = [{**each, name: part} for each in asked for part in parts]
         selection = Selection(self, tuple(asked), window, tuple(matches), disjoint and clear)
-        selection.queries()  # what can't be asked is told at once
+        selection.queries()  # fails at once where something can't be asked
         return selection
 
     def query(self, filters: Mapping[str, Any], bounds: Bounds | None = None) -> Query:
@@ -242,7 +242,7 @@ class Resource:
         """
         Find an item's time, the one that windows are about.
 
-        :raises SequenceResponseError: if it can't be read: it can't be told then where the item belongs.
+        :raises SequenceResponseError: if it can't be read, so that it is not known to which window the item belongs.
         """
         raw = item.get(self.time_field or "", b"null")
         try:

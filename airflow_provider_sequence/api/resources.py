@@ -55,15 +55,14 @@ USAGE_EVENTS = Resource(
             "customer_alias",
             "customerAlias",
             encode_each,
-            max_values=1,  # whether several are repeated or comma-separated is not documented
+            max_values=1,  # assumption alias-list
             match_fields=("customerAlias",),
             is_ambiguous=may_be_a_list,
         ),
         Filter("unmapped_aliases_only", "unmappedAliasesOnly", encode_flag),
         Filter("event_type", "eventType", encode_text),
-        Filter(
-            "event_id", "eventId", encode_text, match_fields=("id", "customerEventId")
-        ),  # which of them is not documented
+        # Which of the two: assumption event-id-filter.
+        Filter("event_id", "eventId", encode_text, match_fields=("id", "customerEventId")),
         *_SORTED,
         Filter("offset", "offset", encode_whole_number, skips_items=True),
     ),

@@ -11,9 +11,8 @@ import pendulum
 from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
-#: Whether Sequence's ``eventTimestampAfter`` and ``eventTimestampBefore`` include their bound is not
-#: documented, nor how finely they are compared. A second more on either side, in whole seconds, is right
-#: under each reading; :meth:`Window.__contains__` then keeps what belongs.
+#: What is asked for beyond each end of a window: assumptions window-bounds and filter-precision.
+#: :meth:`Window.__contains__` then keeps what belongs.
 MARGIN = dt.timedelta(seconds=1)
 
 _LAST_SECOND = MAX_TIME.replace(microsecond=0)

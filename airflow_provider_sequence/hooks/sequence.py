@@ -89,7 +89,7 @@ class SequenceHook(BaseHook):
         :raises SequenceClientClosedError: after :meth:`end`.
         """
         if self._ended:
-            raise SequenceClientClosedError("the task was told to end")
+            raise SequenceClientClosedError("the task is being stopped")
         if self._client is None or self._client.closed:
             self._client = make_client(self.get_connection(self.sequence_conn_id), **self._client_options)
         return self._client
@@ -100,7 +100,7 @@ class SequenceHook(BaseHook):
             self._client.close()
 
     def end(self) -> None:
-        """Close the client, and make no other: for a task that is told to end, maybe before it has made one."""
+        """Close the client, and make no other: for a task that is being stopped, maybe before it has made one."""
         self._ended = True
         self.close()
 
@@ -111,7 +111,7 @@ class SequenceHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Make the cheapest request that needs valid credentials; say what is wrong if it fails."""
         try:
-            self.client.check()
+            self.client.verify_credentials()
         except SequenceAuthenticationError as e:
             return (
                 False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
@@ -11,6 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, keep_json_as_text
 
 
@@ -35,8 +35,14 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
         raise SequenceConfigurationError(
             f"the connection {sql_conn_id} is not one to a SQL database: its hook is {type(hook).__name__}"
         )
+    options = {**ENGINE_OPTIONS, "creator": hook.get_conn}
     try:
-        engine: Engine = hook.get_sqlalchemy_engine({**ENGINE_OPTIONS, "creator": _creator(hook)})
+        engine: Engine = hook.get_sqlalchemy_engine(options)
+        wrapper = dialect_of(engine).connection_wrapper
+        if wrapper is not None:
+            module, name = wrapper
+            options["creator"] = lambda: getattr(importlib.import_module(module), name)(hook.get_conn())
+            engine = hook.get_sqlalchemy_engine(options)
     except (ArgumentError, NoSuchModuleError) as e:
         raise SequenceConfigurationError(
             f"SQLAlchemy can't use the connection {sql_conn_id} ({type(hook).__name__}): {type(e).__name__}. "
@@ -44,15 +50,3 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
         ) from None
     keep_json_as_text(engine)
     return engine
-
-
-# Dialects that take a driver's connections only in a wrapper of their own.
-_WRAPPERS = {"duckdb": ("duckdb_engine", "ConnectionWrapper")}
-
-
-def _creator(hook: Any) -> Callable[[], Any]:
-    connect: Callable[[], Any] = hook.get_conn
-    if hook.conn_type not in _WRAPPERS:
-        return connect
-    module, name = _WRAPPERS[hook.conn_type]
-    return lambda: getattr(importlib.import_module(module), name)(connect())

@@ -22,7 +22,7 @@ from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, RejectionLimit
 from airflow_provider_sequence.pipelines.reconcile.comparison import Reconciliation
 from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
-from airflow_provider_sequence.pipelines.reconcile.metrics import metric_rows, reconcile_metric
+from airflow_provider_sequence.pipelines.reconcile.usage_metric import metric_rows, reconcile_metric
 from airflow_provider_sequence.utils.delivery_log import open_delivery_log
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
 from airflow_provider_sequence.utils.params import parse_decimal, parse_int
@@ -63,7 +63,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
     :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
     :param max_differences: how many events may be missing, different or unexpected in the end: a number (``10``) or a
         part of the expected ones (``0.001``). (templated)
-    :param concurrency: how many requests may be under way at a time, where events are sent again. (templated)
+    :param concurrency: how many requests may be in flight at a time, where events are sent again. (templated)
     :return: ``{"rows", "expected", "found", "missing", "different", "unexpected", "voided", "late", "outside",
         "invalid", "resent", "requests", "seconds"}``.
     """

@@ -291,7 +291,7 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
         )
         for outcome in summary.first_rejected:
             self.log.warning("Row %d rejected: %s", outcome.row, outcome.reason)
-        limit.check(summary)
+        limit.enforce(summary)
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:

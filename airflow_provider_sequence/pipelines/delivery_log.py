@@ -37,6 +37,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     existing_columns,
     split_table_name,
 )
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import Upserter, Values
@@ -104,7 +105,7 @@ class DeliveryLog:
         read_only: bool = False,
     ) -> None:
         require_transactions(
-            connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id:"
+            connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id"
         )
         self._connection = connection
         schema, name = split_table_name(table)
@@ -179,7 +180,7 @@ class DeliveryLog:
     def _write_look_up(self, *, has_voided: bool) -> Select[Any]:
         c = self._table.c
         this_run = c.last_at >= self._opened_at
-        if self._connection.dialect.name == "postgresql":
+        if dialect_of(self._connection).array_parameters:
             # One parameter, however many ids: a third of the work.
             wanted = c.customer_event_id == any_(bindparam("ids", type_=ARRAY(Text)))
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from airflow_provider_sequence.sandbox import events, metrics, pages, records
+from airflow_provider_sequence.sandbox import events, pages, records, usage_metrics
 from airflow_provider_sequence.sandbox.http import JSON, HTTPError, Request, Response, json_response
 from airflow_provider_sequence.sandbox.resources import BY_PATH, BY_TABLE, RESOURCES, Resource
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
@@ -93,7 +93,9 @@ def _poster(resource: Resource, kind: events.EventKind) -> Endpoint:
 def _calculate(sandbox: Sandbox, request: Request, identifier: str) -> Response:
     metric = msgspec.json.decode(_existing(sandbox, "usage-metrics", identifier).body, type=dict)
     return json_response(
-        metrics.calculate(metric, request.query, sandbox.settings, sandbox.store, BY_PATH["usage-events"])
+        usage_metrics.calculate(
+            metric, request.query, sandbox.settings, sandbox.store, BY_PATH["usage-events"]
+        )
     )
 
 

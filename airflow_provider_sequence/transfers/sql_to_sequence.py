@@ -32,7 +32,7 @@ class SqlToSequenceUsageEventsOperator(PushOperator):
         ``customer_event_id``: the same values give the same id for ever. (templated)
     :param timezone: the zone of timestamps that have none. (templated)
     :param max_rejected: how many rows may be rejected: a number (``10``) or a part (``0.01``). (templated)
-    :param concurrency: how many requests may be under way at a time. (templated)
+    :param concurrency: how many requests may be in flight at a time. (templated)
     :param delivery_log_table: ``table`` or ``schema.table`` that remembers what was delivered, so that a run sends
         only what is new or changed, and a retry goes on where the last try stopped; made when missing. Without it,
         every row is sent. (templated)

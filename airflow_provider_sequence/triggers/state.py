@@ -37,7 +37,7 @@ class TriggerState:
             except ValueError as e:
                 if type(e) is not ValueError:
                     raise
-                # It is one of several assets', and can't be told apart.
+                # Several assets share the trigger, and their states can't be distinguished.
                 self._assets = None
         return dict(await sync_to_async(Variable.get)(self.name, {}, deserialize_json=True))
 

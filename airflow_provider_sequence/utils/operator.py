@@ -1,4 +1,4 @@
-"""Base of every operator and sensor here: the hook, and what happens when a task is told to end."""
+"""Base of every operator and sensor here: the hook, and what happens when a task is being stopped."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from airflow_provider_sequence.utils.operator import SequenceTaskMixin
 from airflow_provider_sequence.utils.params import parse_int
 from airflow_provider_sequence.utils.progress import log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.reader import read_rows
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
             threads = parse_int("concurrency", self.concurrency)
             policy = self._timestamp_policy()
             engine = create_sql_engine(self.sql_conn_id)
+            if not dialect_of(engine).tried:
+                self.log.warning(
+                    "Pushes from %s were never tried; compare the first events with the query",
+                    engine.dialect.name,
+                )
             with (
                 self.hook.client as client,
                 open_delivery_log(
@@ -182,7 +188,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                         self._counters.retried = TaskCounters()
                         retried = push_rows(self._rejected(log), client, state, self._counters.retried)
                         result["retried"] = {"rows": retried.rows, **retried.by_status()}
-            limit.check(summary, log.query_for_rejected() if log is not None else "")
+            limit.enforce(summary, log.query_for_rejected() if log is not None else "")
         facts = {
             "resource": self.resource.name,
             "rows": summary.rows,

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import Table, inspect, text
+from sqlalchemy import Table, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable
 from sqlalchemy.sql import Executable
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import transaction
-from airflow_provider_sequence.warehouse.types import MYSQL
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
-#: Databases without savepoints, or that commit before and after DDL.
-_NO_SAVEPOINTS = frozenset({"mysql", "mariadb", "duckdb", "redshift", "snowflake", "bigquery", "databricks"})
 
 
 def split_table_name(name: str) -> tuple[str | None, str]:
@@ -37,8 +35,9 @@ def split_table_name(name: str) -> tuple[str | None, str]:
 
 def existing_columns(connection: Connection, schema: str | None, name: str) -> set[str] | None:
     """Find the names of a table's columns; None if there is no such table."""
-    if connection.dialect.name == "duckdb":
-        found = connection.execute(_DUCKDB_COLUMNS, {"name": name, "before": schema}).scalars()
+    query = dialect_of(connection).columns
+    if query is not None:
+        found = connection.execute(query, {"name": name, "before": schema}).scalars()
         return set(found) or None
     inspector = inspect(connection)
     if not inspector.has_table(name, schema=schema):
@@ -52,7 +51,7 @@ def require_unique_key(connection: Connection, schema: str | None, name: str, co
 
     :raises SequenceConfigurationError: if the column is not the whole of a primary or unique key.
     """
-    if connection.dialect.name not in MYSQL:
+    if dialect_of(connection).checks_unique_key:
         return
     inspector = inspect(connection)
     keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
@@ -64,17 +63,6 @@ def require_unique_key(connection: Connection, schema: str | None, name: str, co
         )
 
 
-# What its dialect asks of PostgreSQL's catalogue is not all in DuckDB's.
-_DUCKDB_COLUMNS = text("""
-    SELECT column_name FROM duckdb_columns()
-    WHERE lower(table_name) = lower(:name)
-        AND CASE WHEN CAST(:before AS TEXT) IS NULL
-            THEN database_name = current_database() AND schema_name = current_schema()
-            ELSE lower(:before) IN (lower(schema_name), lower(database_name), lower(database_name || '.' || schema_name))
-        END
-""")
-
-
 def create_if_missing(connection: Connection, table: Table) -> bool:
     """
     Create a table, in the transaction that is open, unless it is there or another task makes it meanwhile.
@@ -83,7 +71,7 @@ def create_if_missing(connection: Connection, table: Table) -> bool:
     """
     if existing_columns(connection, table.schema, table.name) is not None:
         return False
-    if connection.dialect.name in _NO_SAVEPOINTS:
+    if not dialect_of(connection).savepoints:
         connection.execute(CreateTable(table, if_not_exists=True))
         return False
     try:
@@ -104,7 +92,7 @@ def create_without_key(connection: Connection, table: Table) -> Executable | Non
 
     :return: the statement that makes the key, if the table was created without.
     """
-    if connection.dialect.name != "postgresql":
+    if not dialect_of(connection).key_after_load:
         create_if_missing(connection, table)
         return None
     key = AddConstraint(table.primary_key)  # and CREATE TABLE leaves it out

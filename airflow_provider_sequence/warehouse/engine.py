@@ -14,13 +14,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.dialects import DIALECTS, dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
 from airflow_provider_sequence.warehouse.temp_tables import drop_temp_tables
-
-#: Seconds that a write to SQLite waits for another writer; the default of five is short for two tasks.
-SQLITE_BUSY_SECONDS = 60
-#: Databases whose drivers run each statement by itself.
-_NO_TRANSACTIONS = frozenset({"bigquery", "databricks"})
 
 #: Options of ``create_engine``: connections are not kept, values stay out of errors, and SQLAlchemy 1.4, of Airflow
 #: 2.11, behaves like 2.0.
@@ -59,13 +55,28 @@ def connect(engine: Engine) -> Iterator[Connection]:
     :raises WarehouseError: if the database can't be reached, or refuses a statement meanwhile.
     """
     with database_errors(), engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
+        for statement in dialect_of(connection).on_connect:
+            connection.exec_driver_sql(statement)
             connection.rollback()
         try:
             yield connection
         finally:
             drop_temp_tables(connection)
+
+
+def require_tried(connection: Connection, what: str, instead: str) -> None:
+    """
+    Refuse to write into a database that has no row in DIALECTS, since it was never tried.
+
+    :param what: what is refused.
+    :param instead: how to have it elsewhere.
+    :raises SequenceConfigurationError: if it is such a database.
+    """
+    if not dialect_of(connection).tried:
+        raise SequenceConfigurationError(
+            f"{what} can't be kept in {connection.dialect.name}: it was never tried there. {instead}: "
+            f"{', '.join(DIALECTS)} were"
+        )
 
 
 def require_transactions(connection: Connection, what: str, instead: str) -> None:
@@ -74,12 +85,14 @@ def require_transactions(connection: Connection, what: str, instead: str) -> Non
 
     :param what: what is refused.
     :param instead: how to have it elsewhere.
-    :raises SequenceConfigurationError: if it is such a database.
+    :raises SequenceConfigurationError: if it is such a database, or one that was never tried.
     """
-    if connection.dialect.name in _NO_TRANSACTIONS:
+    require_tried(connection, what, instead)
+    if not dialect_of(connection).transactions:
+        able = [name for name, dialect in DIALECTS.items() if dialect.transactions]
         raise SequenceConfigurationError(
             f"{what} can't be kept in {connection.dialect.name}, which has no transactions of several statements "
-            f"over its driver. {instead} PostgreSQL, MySQL, MariaDB, SQLite, DuckDB, Snowflake and Redshift have them"
+            f"over its driver. {instead}: {', '.join(able)} have them"
         )
 
 
@@ -87,7 +100,7 @@ def require_transactions(connection: Connection, what: str, instead: str) -> Non
 def transaction(connection: Connection) -> Iterator[None]:
     """Atomic block: a transaction that is committed at the end, or rolled back as a whole, DDL included."""
     with connection.begin():
-        if connection.dialect.name == "sqlite":
-            # Python's driver opens no transaction before DDL, and asks for the write lock late.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        begin = dialect_of(connection).begin
+        if begin is not None:
+            connection.exec_driver_sql(begin)
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import CursorResult, Engine
-from sqlalchemy.exc import ProgrammingError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
+from airflow_provider_sequence.warehouse.statements import require_query
 
 Row = Sequence[Any]
 
@@ -23,10 +23,6 @@ BATCH_ROWS = 1000
 
 
 _NOT_A_QUERY = "the statement in sql gives no rows; it must be a query"
-_NO_QUERY = re.compile(
-    r"(\s|--[^\n]*\n|/\*.*?\*/)*(insert|update|delete|merge|create|alter|drop|truncate|grant)\b",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +48,15 @@ def read_rows(
     :param sql: one statement, in the database's own words; it is passed to the driver as it stands.
     :param parameters: the statement's parameters, in the driver's own style.
     :raises WarehouseError: if the database refuses the query, or breaks off.
-    :raises SequenceConfigurationError: if the statement gives no rows.
+    :raises SequenceConfigurationError: if the statement is no query, or gives no rows.
     """
-    if engine.dialect.name == "duckdb" and _NO_QUERY.match(sql):
-        raise SequenceConfigurationError(_NOT_A_QUERY)  # it answers an UPDATE with a row, too
+    require_query(sql)
     # Without parameters, a percent sign in the statement is a percent sign.
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
     with database_errors(), engine.connect() as connection, ExitStack() as stack:
         given = tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters
         try:
             result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
-        except ProgrammingError:
-            # PostgreSQL says of a cursor for an UPDATE only that its syntax is wrong.
-            if _NO_QUERY.match(sql):
-                raise SequenceConfigurationError(_NOT_A_QUERY) from None
-            raise
         except (IndexError, KeyError, TypeError, ValueError):
             # What drivers raise that put parameters into the statement themselves.
             raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None
@@ -74,8 +64,8 @@ def read_rows(
             raise SequenceConfigurationError(_NOT_A_QUERY)
         columns = tuple(result.keys())
         stack.callback(result.close)  # MySQL's drivers take nothing else before, not even a rollback
-        if engine.dialect.name == "sqlite":
-            # An open query locks the whole file against writers, a delivery log in it included.
+        if dialect_of(engine).locks_readers:
+            # A delivery log may be in the same database.
             with tempfile.TemporaryFile() as spool:
                 for rows in _batches(result):
                     pickle.dump(rows, spool)

@@ -33,7 +33,8 @@ from airflow_provider_sequence.warehouse.ddl import (
     require_unique_key,
     split_table_name,
 )
-from airflow_provider_sequence.warehouse.engine import transaction
+from airflow_provider_sequence.warehouse.dialects import dialect_of
+from airflow_provider_sequence.warehouse.engine import require_tried, transaction
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, JsonText, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
@@ -142,6 +143,7 @@ class StagingLoad:
         columns: Sequence[StagingColumn],
         optional: Collection[str] = (),
     ) -> None:
+        require_tried(connection, "a pulled table", "Name a connection to another database in sql_conn_id")
         self._connection = connection
         self._key = next(c.name for c in columns if c.type == "key")
         schema, name = split_table_name(table)
@@ -172,7 +174,7 @@ class StagingLoad:
         filled = [Column(c.name, _SQL_TYPES[c.type]) for c in columns]
         self._staged = create_temp_table(connection, [*own, *filled], schema)
         #: Whether the database's text and JSON can hold the character U+0000.
-        self.holds_nul = connection.dialect.name not in {"postgresql", "redshift"}
+        self.holds_nul = dialect_of(connection).holds_nul
         self._key_position = [c.name for c in columns].index(self._key)
         #: Rows staged so far.
         self.rows = 0
@@ -252,7 +254,7 @@ class StagingLoad:
             if add_key is not None:
                 statements: list[Executable] = [self._target.insert().from_select(names, rows), add_key]
             else:
-                dialect = self._connection.dialect.name
+                dialect = dialect_of(self._connection)
                 statements = upsert_rows(dialect, self._target, names, self._in_key_order(rows))
             for statement in statements:
                 self._connection.execute(statement)
@@ -267,9 +269,8 @@ class StagingLoad:
         if len(self._orders) == 1 and all(order.is_descending for order in self._orders.values()):
             return rows
         key = rows.selected_columns[self._key]
-        return rows.order_by(
-            (key.collate("C") if self._connection.dialect.name == "postgresql" else key).desc()
-        )
+        collation = dialect_of(self._connection).key_collation
+        return rows.order_by((key.collate(collation) if collation else key).desc())
 
     def _last_of_each_key(self, names: Sequence[str]) -> Select[Any]:
         c = self._staged.c

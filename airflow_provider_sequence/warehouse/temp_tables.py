@@ -13,10 +13,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateTable, DropTable
 
-#: Databases that have temporary tables nowhere, or not for single statements: an ordinary one is dropped at the end.
-_NO_TEMPORARY = frozenset({"bigquery", "databricks"})
+from airflow_provider_sequence.warehouse.dialects import dialect_of
+
 #: How long one stays whose task was killed, in the database that drops tables by itself.
-_LASTS = dt.timedelta(days=1)
+_LIFETIME = dt.timedelta(days=1)
 #: Key under which a connection keeps the tables that it has to drop.
 _TO_DROP = "sequence_temp_tables"
 
@@ -29,24 +29,20 @@ def create_temp_table(
 
     :param schema: where it is made, in a database without temporary tables.
     """
-    dialect = connection.dialect.name
-    options: dict[str, Any] = {"prefixes": ["TEMPORARY"]}
-    if dialect in _NO_TEMPORARY:
-        options = {"schema": schema}
-    if dialect == "bigquery":
-        options["bigquery_expiration_timestamp"] = dt.datetime.now(dt.UTC) + _LASTS
+    dialect = dialect_of(connection)
+    options: dict[str, Any] = {"prefixes": ["TEMPORARY"]} if dialect.temporary_tables else {"schema": schema}
+    if dialect.temp_table_lifetime is not None:
+        options[dialect.temp_table_lifetime] = dt.datetime.now(dt.UTC) + _LIFETIME
     table = Table(f"_sequence_{uuid.uuid4().hex[:12]}", MetaData(), *columns, **options)
     with connection.begin():
         connection.execute(CreateTable(table))
-    if dialect in _NO_TEMPORARY:
+    if not dialect.temporary_tables:
         connection.info.setdefault(_TO_DROP, []).append(table)
     return table
 
 
 def drop_temp_tables(connection: Connection) -> None:
     """Drop tables that the database does not drop by itself; what can't be dropped now is no reason to fail."""
-    if connection.dialect.name not in _NO_TEMPORARY:
-        return
     for table in connection.info.pop(_TO_DROP, []):
         with suppress(SQLAlchemyError), connection.begin():
             connection.execute(DropTable(table))

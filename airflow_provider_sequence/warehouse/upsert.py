@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from sqlalchemy import Column, Table, and_, bindparam, exists, literal_column, select, true
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, Executable, Select
@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import Subquery
 
 from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
+from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
 from airflow_provider_sequence.warehouse.engine import transaction
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 
@@ -49,6 +50,7 @@ class Upserter:
         change: Change = _no_change,
     ) -> None:
         self._connection = connection
+        self._dialect = dialect_of(connection)
         self._target = target
         self._names = names
         self._options: Any = {"keep": keep, "change": change}
@@ -59,12 +61,13 @@ class Upserter:
 
         :param rows: values by the names of their columns, each key once.
         """
-        if self._connection.dialect.name in _STAGE_FIRST:
+        if self._dialect.stage_upserts:
             self._store_staged(rows)
             return
+        parameters = [{_parameter(name): row[name] for name in self._names} for row in rows]
         with transaction(self._connection):
             for statement in self._by_values:
-                self._connection.execute(statement, rows)
+                self._connection.execute(statement, parameters)
 
     def _store_staged(self, rows: Sequence[Mapping[str, Any]]) -> None:
         bulk = BulkInsert(self._connection, self._staged)
@@ -76,12 +79,12 @@ class Upserter:
 
     @cached_property
     def _by_values(self) -> list[Executable]:
-        return upsert_values(self._connection.dialect.name, self._target, self._names, **self._options)
+        return upsert_values(self._dialect, self._target, self._names, **self._options)
 
     @cached_property
     def _by_table(self) -> list[Executable]:
         rows = select(*self._staged.columns)
-        return upsert_rows(self._connection.dialect.name, self._target, self._names, rows, **self._options)
+        return upsert_rows(self._dialect, self._target, self._names, rows, **self._options)
 
     @cached_property
     def _staged(self) -> Table:
@@ -89,8 +92,13 @@ class Upserter:
         return create_temp_table(self._connection, columns)
 
 
+def _parameter(column: str) -> str:
+    # SQLAlchemy keeps a column's own name for the parameter that it makes itself in VALUES and SET.
+    return f"new_{column}"
+
+
 def upsert_values(
-    dialect: str,
+    dialect: DatabaseDialect,
     target: Table,
     names: Sequence[str],
     *,
@@ -98,17 +106,17 @@ def upsert_values(
     change: Change = _no_change,
 ) -> list[Executable]:
     """
-    Statements that upsert one row; they are executed in turn, with parameters named like the columns.
+    Statements that upsert one row; they are executed in turn, each with all parameters.
 
-    :param dialect: SQLAlchemy's name of the database.
+    :param dialect: the database's row.
 
     The others are those of :class:`Upserter`.
     """
-    values = {name: bindparam(name, type_=target.c[name].type) for name in names}
+    values = {name: bindparam(_parameter(name), type_=target.c[name].type) for name in names}
     key = _key(target)
     changed = [name for name in names if name not in {*key, *keep}]
-    if dialect in _WITH_UPSERT:
-        return [_on_conflict(_WITH_UPSERT[dialect](target).values(values), key, changed, change)]
+    if dialect.insert is not None:
+        return [_on_conflict(dialect.insert(target).values(values), key, changed, change)]
     same = and_(*(target.c[name] == values[name] for name in key))
     there = exists(select(literal_column("1")).select_from(target).where(same))
     missing = select(*(value.label(name) for name, value in values.items())).where(~there)
@@ -117,7 +125,7 @@ def upsert_values(
 
 
 def upsert_rows(
-    dialect: str,
+    dialect: DatabaseDialect,
     target: Table,
     names: Sequence[str],
     rows: Select[Any],
@@ -128,35 +136,21 @@ def upsert_rows(
     """
     Statements that upsert the rows of a query; they are executed in turn.
 
-    :param dialect: SQLAlchemy's name of the database.
+    :param dialect: the database's row.
     :param rows: the rows, each key once.
 
     The others are those of :class:`Upserter`; ``keep`` and ``change`` are for what upserts or merges.
     """
     key = _key(target)
     changed = [name for name in names if name not in {*key, *keep}]
-    if dialect in _WITH_UPSERT:
-        return [_on_conflict(_WITH_UPSERT[dialect](target).from_select(names, rows), key, changed, change)]
-    if dialect in _WITH_MERGE:
+    if dialect.insert is not None:
+        return [_on_conflict(dialect.insert(target).from_select(names, rows), key, changed, change)]
+    if dialect.merge:
         source = rows.subquery("source")
         return [Merge(target, source, names, key, _set(source.c, changed, change))]
     (only,) = key
     keys = rows.with_only_columns(rows.selected_columns[only])
     return [target.delete().where(target.c[only].in_(keys)), target.insert().from_select(names, rows)]
-
-
-# The dialects that can do it in one statement, each with an insert of its own.
-_WITH_UPSERT: dict[str, Callable[[Table], Any]] = {
-    "postgresql": postgresql.insert,
-    "sqlite": sqlite.insert,
-    "duckdb": postgresql.insert,
-    "mysql": mysql.insert,
-    "mariadb": mysql.insert,
-}
-# Those that can do it in another. Redshift merges tables only, and no queries; it has transactions for the rest.
-_WITH_MERGE = frozenset({"snowflake", "bigquery", "databricks"})
-# Where a statement for each row costs a hundred times what the row does.
-_STAGE_FIRST = frozenset({"duckdb", "snowflake"})
 
 
 def _on_conflict(statement: Any, key: Sequence[str], changed: Sequence[str], change: Change) -> Executable:

@@ -24,7 +24,7 @@ from dev.demo.warehouse import DAYS, MONTH, make_postgres_warehouse
 DAG_ID = "sequence_month_on_many_workers"
 START, END = "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"
 WORKERS, SLOTS = ("worker-1", "worker-2"), 2
-#: What the account allows. Each task is told all of it, and of no other.
+#: What the account allows. Each task's connection has all of it; no task knows of another.
 LIMITS = {"usage_events_per_minute": 6_000, "requests_per_minute": 1_500}
 #: Seconds after which a run that has not ended is given up, and between two lines that tell how far it has come.
 PATIENCE, EVERY = 20 * 60, 15
@@ -73,7 +73,10 @@ def main(home: Path) -> int:
         *result.lines(),
         ("staged", result.staged),
         ("differences between warehouse, Sequence and staging table", len(result.differences)),
-        ("posts a minute that the account allows, and each task is told", LIMITS["usage_events_per_minute"]),
+        (
+            "posts a minute that the account and each task's connection allow",
+            LIMITS["usage_events_per_minute"],
+        ),
         ("    that were accepted in the busiest minute", pace.busiest_minute()),
         ("    that were accepted on average, from the first to the last", pace.average()),
         ("posts that were answered with 429", after["throttled"]),

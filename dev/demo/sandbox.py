@@ -80,6 +80,6 @@ def ask(api: str, question: str) -> dict[str, Any]:
 
 
 def connection(api: str, **limits: int) -> str:
-    """Write the Airflow connection to the sandbox as JSON, with the limits as each task is told them."""
+    """Write the Airflow connection to the sandbox as JSON, with the limits that each task gets."""
     fields = {"conn_type": "sequence", "host": api, "login": "key", "password": "secret", "extra": limits}
     return json.dumps(fields)

@@ -90,7 +90,7 @@ def test_pushed_events_fit(server, client):
 
 
 def test_connection_check_fits(server, client):
-    client.check()
+    client.verify_credentials()
     assert server.violations() == []
 
 

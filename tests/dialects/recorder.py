@@ -45,14 +45,17 @@ class Recorder:
     def __init__(self, dialect: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.dialect: Any = make_url(URLS[dialect]).get_dialect()()
+            self.dialect: Any = make_url(URLS.get(dialect, dialect)).get_dialect()()
         if dialect == "mysql":
             self.dialect.server_version_info = (8, 0, 40)
         self.statements: list[str] = []
         self.info: dict[str, Any] = {}
 
     def execute(self, statement: Any, parameters: Any = None) -> EmptyResult:
-        self.statements.append(" ".join(str(statement.compile(dialect=self.dialect)).split()))
+        row = parameters[0] if isinstance(parameters, list) else parameters
+        # As SQLAlchemy compiles a statement that it executes.
+        options = {"column_keys": list(row)} if row else {}
+        self.statements.append(" ".join(str(statement.compile(dialect=self.dialect, **options)).split()))
         return EmptyResult()
 
     def exec_driver_sql(self, statement: str, parameters: Any = None) -> EmptyResult:

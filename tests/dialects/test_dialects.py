@@ -285,7 +285,13 @@ def test_differences_are_replaced_in_one_transaction(dialect, monkeypatch):
 @pytest.mark.parametrize("dialect", sorted(NO_TRANSACTIONS))
 @pytest.mark.parametrize("use", [record_delivery_log, record_reconcile])
 def test_feature_that_needs_transactions_is_refused(dialect, use, monkeypatch):
-    with pytest.raises(
-        SequenceConfigurationError, match=rf"{dialect}.*transactions.*PostgreSQL, MySQL, MariaDB"
-    ):
+    with pytest.raises(SequenceConfigurationError, match=rf"{dialect}.*transactions.*postgresql, sqlite"):
         use(dialect, monkeypatch)
+
+
+@pytest.mark.parametrize("url", ["mssql+pymssql://", "oracle+oracledb://"])
+@pytest.mark.parametrize("use", [record_delivery_log, record_reconcile, record_pull])
+def test_database_that_was_never_tried_is_not_written_into(url, use, monkeypatch):
+    arguments = {"dialect": url} if use is record_pull else {"dialect": url, "monkeypatch": monkeypatch}
+    with pytest.raises(SequenceConfigurationError, match=r"never tried there.*postgresql, sqlite"):
+        use(**arguments)

@@ -61,7 +61,9 @@ def test_wheel_holds_every_module_and_nothing_else(names):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
         "airflow_provider_sequence"
     }
-    assert not [name for name in names if re.search(r"test|conftest|__pycache__|\.pyc|\.cache", name)]
+    assert not [
+        name for name in names if re.search(r"(^|/)tests?(/|_)|conftest|__pycache__|\.pyc|\.cache", name)
+    ]
 
 
 def test_wheel_holds_the_licence(wheel):

@@ -144,7 +144,7 @@ class TestRequests:
         assert loopback.requests[0].path == "/api/usage-events"
 
     def test_connection_check_reads_one_item(self, loopback, connect):
-        connect(loopback).check()
+        connect(loopback).verify_credentials()
         [request] = loopback.requests
         assert (request.method, request.path, request.query) == (
             "GET",
@@ -395,7 +395,7 @@ class TestRetries:
     def test_connection_check_is_not_retried(self, loopback, connect, failure):
         loopback.responses = [FAILURES[failure]]
         with pytest.raises(SequenceApiError):
-            connect(loopback).check()
+            connect(loopback).verify_credentials()
         assert len(loopback.requests) == 1
 
     @pytest.mark.parametrize("status", [200, 201, 202])
@@ -418,7 +418,7 @@ class TestRetries:
     def test_unknown_api_version_is_an_error(self, server, connect):
         server.check(check_requests=False)
         with pytest.raises(SequenceApiError) as caught:
-            connect(server, api_version="2023-01-01").check()
+            connect(server, api_version="2023-01-01").verify_credentials()
         assert (caught.value.status, caught.value.error_type) == (400, "UnrecognisedApiVersion")
 
 
@@ -872,7 +872,7 @@ class TestRateBudgets:
         in_time = within(2)
         for n in range(10):
             client.create(SEAT_EVENTS, seat_event(str(n)))
-            client.check()
+            client.verify_credentials()
         assert in_time()
 
     @pytest.mark.parametrize("what", ["usage events", "seat events", "lists"])
@@ -949,7 +949,7 @@ class TestClosing:
 
     def test_context_manager_closes_the_client(self, loopback):
         with SequenceClient(loopback.api_url, "key", "secret") as client:
-            client.check()
+            client.verify_credentials()
             assert not client.closed
         assert client.closed
 

@@ -698,9 +698,9 @@ class TestRejectionLimit:
     )
     def test_limit_is_a_number_or_a_share(self, value, allowed):
         limit = RejectionLimit.parse(value)
-        limit.check(rejected(allowed, 1000))
+        limit.enforce(rejected(allowed, 1000))
         with pytest.raises(RejectedRowsError):
-            limit.check(rejected(allowed + 1, 1000))
+            limit.enforce(rejected(allowed + 1, 1000))
 
     def test_float_of_one_is_all_rows(self):
         for value in (1.0, "1.0"):

@@ -87,7 +87,7 @@ class RateLimiter:
                 slot = max(self._next_slot, self._stopped_until, now - SLACK)
                 wait = slot - now
                 stops = self._stops
-                # Nobody lines up behind a request that goes ahead alone: the line would be much too slow after it.
+                # No thread takes a slot far behind the probe: the spacing would be much too slow after it.
                 mine = not self._probing or wait <= PATIENCE
                 if mine:
                     self._next_slot = slot + (PROBE_SPACING if self._probing else 1 / self._rate)

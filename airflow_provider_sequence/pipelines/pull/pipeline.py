@@ -163,7 +163,7 @@ def _scans(
     numbers = itertools.count()
     if resource.parent is None:
         return [ListScan(client, resource, numbers, part) for part in selection.by_query()]
-    # All ids before the first child list: how long the cursor to more of them can be used is not documented.
+    # All ids before the first child list: assumption cursor-lifetime.
     ids = _parent_ids(client, resource.parent, selection, table)
     return (ListScan(client, resource, numbers, parent_id=parent_id) for parent_id in ids)
 

@@ -123,7 +123,7 @@ class RejectionLimit:
         """The number that is allowed of so many rows."""
         return self.number if self.number is not None else self.share * rows
 
-    def check(self, summary: PushSummary, where_to_look: str = "") -> None:
+    def enforce(self, summary: PushSummary, where_to_look: str = "") -> None:
         """
         Fail if more rows were rejected than may be.
 

@@ -35,7 +35,7 @@ def store_differences(
     :raises SequenceConfigurationError: if the table is there, and is none of differences; or if the database has no
         transactions.
     """
-    require_transactions(connection, "a table of differences", "Leave the table out.")
+    require_transactions(connection, "a table of differences", "Leave the table out")
     schema, name = split_table_name(table)
     target = Table(
         name,

@@ -136,7 +136,7 @@ def test_version_and_limits_come_from_the_extra(connect, sandbox):
     hook = connect(
         extra={"api_version": "2024-05-09", "requests_per_minute": 600, "usage_events_per_minute": "1200"}
     )
-    hook.client.check()
+    hook.client.verify_credentials()
 
     (request,) = sandbox._admin("GET", "/_sandbox/requests")["items"]
     assert request["headers"]["sequence-version"] == "2024-05-09"
@@ -324,7 +324,7 @@ def test_refused_event_says_why_without_the_customer(hook, sandbox):
 def test_secret_is_in_no_text(connect):
     hook = connect(password="wr0ng-s3cret")
     with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is
-        hook.client.check()
+        hook.client.verify_credentials()
 
     for text in (
         said(caught.value),

@@ -141,7 +141,7 @@ class TestEvents:
 
         assert found(result) == {"missing": 2, "different": 4, "unexpected": 3, "voided": 1}
         assert (result["rows"], result["expected"], result["outside"], result["invalid"]) == (13, 10, 2, 1)
-        assert (result["held"], result["late"], result["resent"]) == (10, None, 0)
+        assert (result["found"], result["late"], result["resent"]) == (10, None, 0)
         assert table(warehouse) == [
             *[(f"changed-{i}", "different") for i in range(4)],
             *[(f"extra-{i}", "unexpected") for i in (1, 2, 3)],
@@ -157,7 +157,7 @@ class TestEvents:
         result = reconcile(max_differences=0)
 
         assert found(result) == {}
-        assert (result["rows"], result["expected"], result["held"]) == (2, 2, 2)
+        assert (result["rows"], result["expected"], result["found"]) == (2, 2, 2)
         assert result["requests"] >= 1
 
     @on_sqlite
@@ -175,7 +175,7 @@ class TestEvents:
         result = reconcile()
 
         assert found(result) == {}
-        assert (result["expected"], result["held"], result["outside"]) == (2, 2, 1)
+        assert (result["expected"], result["found"], result["outside"]) == (2, 2, 1)
 
     @on_sqlite
     def test_of_several_rows_of_an_id_the_last_counts(self, sequence_conn, give, post):
@@ -224,7 +224,7 @@ class TestEvents:
         result = reconcile()
 
         assert found(result) == {}
-        assert result["held"] == 0
+        assert result["found"] == 0
 
     @both_readings
     @on_sqlite

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import USAGE_EVENT
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
-from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.push.delivery_state import LoggedState
@@ -115,9 +116,8 @@ def test_delivery_clears_what_was_rejected_before(open_delivery_log, warehouse):
     log.store([rejected("a")])
     log.store([delivered("a")])
 
-    (entry,) = warehouse.rows("SELECT * FROM deliveries")
-    assert not any("1.10" in str(value) for value in entry)
-    assert "no" not in entry
+    entries = warehouse.rows("SELECT status, reason, rejected_body FROM deliveries")
+    assert entries == [("delivered", None, None)]
 
 
 @every_database
@@ -176,8 +176,8 @@ def test_many_ids_at_once(open_delivery_log):
 def test_store_is_all_or_nothing(open_delivery_log, warehouse):
     log = open_delivery_log()
     log.store([delivered("a", "h1")])
-    broken = Outcome(1, Status.DELIVERED, "b", ["no", "text"])  # type: ignore[arg-type]
-    with pytest.raises((WarehouseError, TypeError, ValueError)):
+    broken = Outcome(1, Status.DELIVERED, "b", object())  # type: ignore[arg-type]
+    with pytest.raises((sa.exc.SQLAlchemyError, TypeError)):
         log.store([delivered("a", "h2"), delivered("b"), broken])
 
     assert held(open_delivery_log(), ["a", "b"]) == {"a": "h1"}

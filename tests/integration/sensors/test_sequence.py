@@ -506,13 +506,13 @@ def test_trigger_sleeps_between_its_looks(kind, status, sandbox, sequence_conn, 
 
 
 @pytest.mark.parametrize(
-    ("fault", "hopeless"), [({"status": 401}, True), ({"status": 400}, True), ({"status": 503}, False)]
+    ("fault", "retryable"), [({"status": 401}, False), ({"status": 400}, False), ({"status": 503}, True)]
 )
-def test_trigger_that_gives_up_says_why(fault, hopeless, sandbox, sequence_conn, impatient):
+def test_trigger_that_gives_up_says_why(fault, retryable, sandbox, sequence_conn, impatient):
     sandbox.fault(method="GET", **fault)
     event = asyncio.run(fired(trigger("events", 0.01)))
 
-    assert (event["status"], event["hopeless"]) == ("error", hopeless)
+    assert (event["status"], event["retryable"]) == ("error", retryable)
     assert str(fault["status"]) in event["message"]
     assert "secret" not in json.dumps(event)
 

@@ -1,0 +1,208 @@
+"""
+Database dialects: what each database can do, one frozen row of data each.
+
+No other module asks for a dialect's name. A database without a row can be read from; nothing is written into it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, TextClause, text
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.types import TypeEngine, UserDefinedType
+
+from airflow_provider_sequence.warehouse.loaders import (
+    Loader,
+    copy_psycopg,
+    copy_psycopg2,
+    insert,
+    insert_many,
+    read_csv_file,
+    to_csv,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseDialect:
+    """
+    Abilities of a database.
+
+    :param tried: whether anything was ever tried on it; else nothing is written into it.
+    :param key_text: type of text that may be part of a key.
+    :param long_text: type of text of any length, compared byte by byte.
+    :param json_text: type of a column that is given JSON text; ``long_text`` by default.
+    :param timestamp: type of an instant.
+    :param bind_timestamp: how an instant is bound: as it is, in UTC, or in UTC without its zone.
+    :param holds_nul: whether text and JSON can hold the character U+0000.
+    :param transactions: whether the driver has transactions of several statements.
+    :param savepoints: whether there are savepoints, and DDL does not end a transaction.
+    :param begin: statement that begins a transaction, where the driver begins none before DDL.
+    :param on_connect: statements that a new connection runs.
+    :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
+    :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
+    :param key_collation: collation in which keys are sorted for a load; the same for all tasks, so that loads cannot
+        deadlock.
+    :param insert: insert statement that can upsert.
+    :param merge: whether there is a ``MERGE`` from a query.
+    :param stage_upserts: whether an upsert of values goes through a temporary table, because a statement for each row
+        costs a hundred times what the row does.
+    :param key_after_load: whether a new table gets its key after its rows, which takes less time and space.
+    :param checks_unique_key: whether an upsert into a table without a unique key fails by itself.
+    :param array_parameters: whether a statement takes an array as one parameter.
+    :param loaders: bulk loaders by the names of drivers.
+    :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
+    :param locks_readers: whether an open query locks the database against writers.
+    :param connection_wrapper: module and class in which the dialect takes a driver's connection.
+    """
+
+    tried: bool = True
+    key_text: TypeEngine[Any] = field(default_factory=Text)
+    long_text: TypeEngine[Any] = field(default_factory=Text)
+    json_text: TypeEngine[Any] | None = None
+    timestamp: TypeEngine[Any] = field(default_factory=lambda: DateTime(timezone=True))
+    bind_timestamp: Literal["as_is", "utc", "without_zone"] = "without_zone"
+    holds_nul: bool = True
+    transactions: bool = True
+    savepoints: bool = True
+    begin: str | None = None
+    on_connect: tuple[str, ...] = ()
+    temporary_tables: bool = True
+    temp_table_lifetime: str | None = None
+    key_collation: str | None = None
+    insert: Callable[[Table], Any] | None = None
+    merge: bool = False
+    stage_upserts: bool = False
+    key_after_load: bool = False
+    checks_unique_key: bool = True
+    array_parameters: bool = False
+    loaders: Mapping[str, Loader] = field(default_factory=dict)
+    columns: TextClause | None = None
+    locks_readers: bool = False
+    connection_wrapper: tuple[str, str] | None = None
+
+    def loader(self, driver: str) -> Loader:
+        """Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row."""
+        return self.loaders.get(driver, Loader(insert))
+
+
+class _Jsonb(UserDefinedType[str]):
+    """JSONB column that is given JSON text, and not Python values whose numbers were floats in between."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSONB"
+
+
+#: Seconds that a write to SQLite waits for another writer; the default of five is short for two tasks.
+SQLITE_BUSY_SECONDS = 60
+
+_DUCKDB_COLUMNS = text("""
+    SELECT column_name FROM duckdb_columns()
+    WHERE lower(table_name) = lower(:name)
+        AND CASE WHEN CAST(:before AS TEXT) IS NULL
+            THEN database_name = current_database() AND schema_name = current_schema()
+            ELSE lower(:before) IN (lower(schema_name), lower(database_name), lower(database_name || '.' || schema_name))
+        END
+""")
+
+
+def _mysql(collation: str) -> DatabaseDialect:
+    # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
+    return DatabaseDialect(
+        key_text=mysql.VARCHAR(255, collation=collation),
+        long_text=mysql.LONGTEXT(collation=collation),
+        timestamp=mysql.DATETIME(fsp=6),
+        savepoints=False,
+        insert=mysql.insert,
+        checks_unique_key=False,
+    )
+
+
+def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
+    return {driver: Loader(insert_many(driver_parameters)) for driver in drivers}
+
+
+DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
+    "postgresql": DatabaseDialect(
+        json_text=_Jsonb(),
+        bind_timestamp="as_is",
+        holds_nul=False,
+        key_collation="C",
+        insert=postgresql.insert,
+        key_after_load=True,
+        array_parameters=True,
+        loaders={
+            "psycopg": Loader(copy_psycopg, to_csv, threaded=True),
+            "psycopg2": Loader(copy_psycopg2, to_csv, threaded=True),
+        },
+    ),
+    "sqlite": DatabaseDialect(
+        # Python's driver begins no transaction before DDL, and asks for the write lock late.
+        begin="BEGIN IMMEDIATE",
+        on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
+        insert=sqlite.insert,
+        locks_readers=True,
+    ),
+    "duckdb": DatabaseDialect(
+        bind_timestamp="utc",
+        savepoints=False,
+        insert=postgresql.insert,
+        stage_upserts=True,
+        loaders={"duckdb_engine": Loader(read_csv_file, to_csv)},
+        columns=_DUCKDB_COLUMNS,
+        connection_wrapper=("duckdb_engine", "ConnectionWrapper"),
+    ),
+    "mysql": _mysql("utf8mb4_0900_bin"),
+    "mariadb": _mysql("utf8mb4_nopad_bin"),
+    "redshift": DatabaseDialect(
+        key_text=String(65535),  # TEXT is 256 bytes there
+        long_text=String(65535),
+        bind_timestamp="utc",
+        holds_nul=False,
+        savepoints=False,
+        loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
+    ),
+    "snowflake": DatabaseDialect(bind_timestamp="utc", savepoints=False, merge=True, stage_upserts=True),
+    "bigquery": DatabaseDialect(
+        timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
+        bind_timestamp="utc",
+        transactions=False,
+        savepoints=False,
+        temporary_tables=False,
+        temp_table_lifetime="bigquery_expiration_timestamp",
+        merge=True,
+        loaders=_by_statement(10_000, "bigquery"),
+    ),
+    "databricks": DatabaseDialect(
+        timestamp=TIMESTAMP(timezone=True),
+        bind_timestamp="utc",
+        transactions=False,
+        savepoints=False,
+        temporary_tables=False,
+        merge=True,
+        loaders=_by_statement(255, "databricks", "databricks-sql-python"),  # the latter before SQLAlchemy 2
+    ),
+})
+_OTHER = DatabaseDialect(tried=False)
+
+
+def dialect_of(database: Connection | Engine | Dialect) -> DatabaseDialect:
+    """Row of a database."""
+    dialect: Any = database if isinstance(database, Dialect) else database.dialect
+    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    return DIALECTS.get(name, _OTHER)
+
+
+def bind_timestamp(value: dt.datetime, dialect: DatabaseDialect) -> dt.datetime:
+    """Instant as a database's driver takes it."""
+    if dialect.bind_timestamp == "as_is":
+        return value
+    utc = value.astimezone(dt.UTC)
+    return utc if dialect.bind_timestamp == "utc" else utc.replace(tzinfo=None)
