@@ -704,13 +704,13 @@ class TestRejectionLimit:
 
     def test_float_of_one_is_all_rows(self):
         for value in (1.0, "1.0"):
-            RejectionLimit.parse(value).check(rejected(1000, 1000))
+            RejectionLimit.parse(value).enforce(rejected(1000, 1000))
 
     def test_integer_of_one_is_one_row(self):
         for value in (1, "1"):
-            RejectionLimit.parse(value).check(rejected(1, 1000))
+            RejectionLimit.parse(value).enforce(rejected(1, 1000))
             with pytest.raises(RejectedRowsError):
-                RejectionLimit.parse(value).check(rejected(2, 1000))
+                RejectionLimit.parse(value).enforce(rejected(2, 1000))
 
     @pytest.mark.parametrize(
         "value",
@@ -736,16 +736,16 @@ class TestRejectionLimit:
 
     def test_default_limit_is_zero(self):
         with pytest.raises(RejectedRowsError):
-            RejectionLimit().check(rejected(1, 1_000_000))
-        RejectionLimit().check(rejected(0, 5))
+            RejectionLimit().enforce(rejected(1, 1_000_000))
+        RejectionLimit().enforce(rejected(0, 5))
 
     def test_limit_without_rows(self):
-        RejectionLimit.parse(0.01).check(PushSummary())
-        RejectionLimit.parse(0).check(PushSummary())
+        RejectionLimit.parse(0.01).enforce(PushSummary())
+        RejectionLimit.parse(0).enforce(PushSummary())
 
     def test_error_names_rows_and_reasons(self):
         with pytest.raises(RejectedRowsError) as caught:
-            RejectionLimit.parse(2).check(rejected(3, 50))
+            RejectionLimit.parse(2).enforce(rejected(3, 50))
         message = str(caught.value)
         assert "3" in message
         assert "50" in message
@@ -755,7 +755,7 @@ class TestRejectionLimit:
 
     def test_error_is_short(self):
         with pytest.raises(RejectedRowsError) as caught:
-            RejectionLimit.parse(0).check(rejected(100_000, 100_000))
+            RejectionLimit.parse(0).enforce(rejected(100_000, 100_000))
         assert len(str(caught.value)) < 3000
         assert "100000" in str(caught.value).replace(",", "")
 
