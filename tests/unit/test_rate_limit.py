@@ -323,6 +323,16 @@ class TestThrottled:
         assert len(accepted) >= 0.5 * 20 * 100
         assert refused <= len(accepted)
 
+    def test_rate_after_a_429_is_that_of_the_requests_that_passed(self):
+        clock = Clock()
+        limiter = RateLimiter(6000, wait=clock.wait, clock=clock)
+        for _ in range(120):  # one a second, where 100 are configured
+            clock.now += 1
+            limiter.passed(limiter.acquire())
+        limiter.throttled(limiter.acquire(), 1)
+        limiter.passed(limiter.acquire())
+        assert rate_of(limiter) <= 1.1
+
     def test_429s_are_counted(self):
         clock = Clock()
         limiter = RateLimiter(1500, wait=clock.wait, clock=clock)
