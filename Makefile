@@ -32,6 +32,11 @@ demo-celery: .cache/celery/.ready
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
+# The unit tests, which need neither Airflow nor a database: less than a minute.
+.PHONY: test-fast
+test-fast: $(VENV)/.ready
+	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
+
 # Every fault, kills and cut databases, with a ledger of what arrived; `make reliability` does more of it, and writes
 # what came of it to docs/reliability.md.
 test-faults: $(VENV)/.ready

@@ -48,7 +48,7 @@ TARGETS = {
     "api/aliases.py": ["unit/test_aliases.py"],
     "api/http/error_response.py": ["unit/test_error_response.py"],
     "api/http/rate_limit.py": ["unit/test_rate_limit.py", "unit/test_shared_limit.py"],
-    "utils/partitions.py": ["unit/test_partitions.py"],
+    "utils/partitions.py": ["integration/utils/test_partitions.py"],
     "pipelines/reconcile/fingerprint.py": ["unit/test_fingerprint.py"],
     "pipelines/push/timestamps.py": ["unit/test_timestamp_policy.py"],
     "pipelines/push/sort.py": ["unit/test_sort.py"],

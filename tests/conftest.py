@@ -1,6 +1,7 @@
-"""A home of its own for Airflow, and the real parts tests run against: a sandbox, PostgreSQL, SQLite.
+"""The environment of a test run, with an Airflow home of its own, and the sandbox.
 
-The environment comes first: Airflow reads it while it is imported.
+Nothing here imports Airflow, which takes seconds; it reads the environment when a test imports it. Fixtures that need
+Airflow or a database are in the conftest files of the folders that use them.
 """
 
 from __future__ import annotations
@@ -39,11 +40,9 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)  # a time limit ends t
 
 import pytest
 
-from tests.integration.support.airflow import airflow_db, run_dag
-from tests.integration.support.databases import postgres, sequence_conn, warehouse
 from tests.support.server import Server, sequence_server
 
-__all__ = ["airflow_db", "postgres", "run_dag", "sandbox", "sequence_conn", "sequence_server", "warehouse"]
+__all__ = ["sandbox", "sequence_server"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""A connection to a database that is not there: what it would be told, in its dialect's own words."""
+"""Connection that records compiled statements instead of running them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ URLS = {
 }
 
 
-class Answer:
-    """What a database without rows says."""
+class EmptyResult:
+    """Result of a statement on an empty database."""
 
     def scalar_one(self) -> int:
         return 0
@@ -51,16 +51,16 @@ class Recorder:
         self.statements: list[str] = []
         self.info: dict[str, Any] = {}
 
-    def execute(self, statement: Any, parameters: Any = None) -> Answer:
+    def execute(self, statement: Any, parameters: Any = None) -> EmptyResult:
         row = parameters[0] if isinstance(parameters, list) else parameters
         # As SQLAlchemy compiles a statement that it executes.
         options = {"column_keys": list(row)} if row else {}
         self.statements.append(" ".join(str(statement.compile(dialect=self.dialect, **options)).split()))
-        return Answer()
+        return EmptyResult()
 
-    def exec_driver_sql(self, statement: str, parameters: Any = None) -> Answer:
+    def exec_driver_sql(self, statement: str, parameters: Any = None) -> EmptyResult:
         self.statements.append(statement)
-        return Answer()
+        return EmptyResult()
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[None]:

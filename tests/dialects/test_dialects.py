@@ -1,7 +1,7 @@
-"""What the package would tell each database, compiled by its SQLAlchemy dialect: no more than that it is in its words.
+"""Statements for each database, compiled by its SQLAlchemy dialect but not run.
 
-Snowflake, BigQuery, Redshift and Databricks run nowhere but at home; the others, which the integration tests run on,
-are here to compare.
+Snowflake, BigQuery, Redshift and Databricks can't run locally. The others, which the integration tests run on, are here
+for comparison.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ HAVE_TEMPORARY = URLS.keys() - NO_TRANSACTIONS
 
 
 @pytest.fixture(autouse=True)
-def _nothing_there(monkeypatch):
+def _no_existing_tables(monkeypatch):
     for module in (ddl, staging):
         monkeypatch.setattr(module, "existing_columns", lambda *_: None)
 
 
-def pulled(dialect: str, number: int = 3) -> Recorder:
-    """What a pull runs."""
+def record_pull(dialect: str, number: int = 3) -> Recorder:
+    """Run a pull on a recorder."""
     recorder: Any = Recorder(dialect)
     load = StagingLoad(recorder, "sales.staged", COLUMNS)
     load.add([ROW] * number, [True] * number)
@@ -61,13 +61,13 @@ def pulled(dialect: str, number: int = 3) -> Recorder:
     load.keys_by_list()
     load.merge()
     load.count_rows("event_timestamp", (NOON, NOON))
-    list(keys_of_window(Reading(recorder), "sales.staged", "event_timestamp", (NOON, NOON)))
+    list(keys_of_window(StreamingConnection(recorder), "sales.staged", "event_timestamp", (NOON, NOON)))
     drop_temp_tables(recorder)
     return recorder
 
 
-class Reading:
-    """The connection where a result is read in parts."""
+class StreamingConnection:
+    """Connection that reads a result in parts."""
 
     def __init__(self, recorder: Any) -> None:
         self.begin, self._recorder = recorder.begin, recorder
@@ -83,8 +83,8 @@ class Reading:
         return []
 
 
-def logged(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voiding: bool = False) -> Recorder:
-    """What a push with a delivery log runs."""
+def record_delivery_log(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voiding: bool = False) -> Recorder:
+    """Run a push with a delivery log on a recorder."""
     recorder: Any = Recorder(dialect)
     monkeypatch.setattr(delivery_log, "existing_columns", lambda *_: LOG_COLUMNS)  # once it is made
     log = DeliveryLog(
@@ -103,8 +103,8 @@ def logged(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voiding: bool = Fal
     return recorder
 
 
-def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """What a reconciliation runs."""
+def record_reconcile(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Run a reconciliation on a recorder."""
     recorder: Any = Recorder(dialect)
     names = {"account", "resource", "window_start", "window_end", "customer_event_id", "difference"}
     monkeypatch.setattr(differences, "existing_columns", lambda *_: {*names, "sequence_id", "found_at"})
@@ -120,9 +120,9 @@ def compared(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 @pytest.mark.parametrize("dialect", URLS)
-def test_rows_replace_those_with_their_key_all_or_nothing(dialect, monkeypatch):
+def test_rows_with_existing_keys_are_replaced_in_one_transaction(dialect, monkeypatch):
     monkeypatch.setattr(staging, "create_without_key", lambda *_: None)
-    recorder = pulled(dialect)
+    recorder = record_pull(dialect)
     one = recorder.beginning("MERGE INTO")
     upserts = [statement for statement in recorder.beginning("INSERT INTO") if " SELECT " in statement]
     if dialect in WITH_MERGE:
@@ -148,8 +148,8 @@ def test_rows_replace_those_with_their_key_all_or_nothing(dialect, monkeypatch):
         assert one == []
 
 
-def test_a_table_that_nobody_else_sees_yet_has_no_rows_to_replace():
-    recorder = pulled("postgresql")
+def test_new_table_is_filled_without_deletes():
+    recorder = record_pull("postgresql")
     (insert,) = [
         statement for statement in recorder.beginning("INSERT INTO sales.staged") if "SELECT" in statement
     ]
@@ -161,24 +161,24 @@ def test_a_table_that_nobody_else_sees_yet_has_no_rows_to_replace():
 
 
 @pytest.mark.parametrize("dialect", sorted({*URLS} - {"postgresql", "bigquery"}))
-def test_elsewhere_a_table_is_made_with_its_key(dialect):
-    recorder = pulled(dialect)
+def test_new_table_has_a_primary_key(dialect):
+    recorder = record_pull(dialect)
     (made,) = [each for each in recorder.beginning("CREATE TABLE") if "_sequence_" not in each]
     assert "PRIMARY KEY" in made
     assert recorder.beginning("ALTER") == []
 
 
-def test_what_mysql_inserts_out_of_a_query_has_no_name():
+def test_mysql_insert_from_a_query_has_no_alias():
     """``inserted.name``, which is where SQLAlchemy is led to easily, is no column there."""
     for dialect in ("mysql", "mariadb"):
-        (statement,) = [each for each in pulled(dialect).statements if "ON DUPLICATE" in each]
+        (statement,) = [each for each in record_pull(dialect).statements if "ON DUPLICATE" in each]
         assert "inserted." not in statement
         assert "VALUES(" in statement or " AS new " in statement
 
 
 @pytest.mark.parametrize("dialect", URLS)
-def test_gathered_rows_are_out_of_sight_and_gone_at_the_end(dialect):
-    recorder = pulled(dialect)
+def test_collected_rows_are_in_a_temporary_table_that_is_dropped(dialect):
+    recorder = record_pull(dialect)
     made = [each for each in recorder.beginning("CREATE") if "_sequence_" in each]
     (statement,) = made
     if dialect in HAVE_TEMPORARY:
@@ -192,15 +192,15 @@ def test_gathered_rows_are_out_of_sight_and_gone_at_the_end(dialect):
 
 
 @pytest.mark.parametrize("dialect", URLS)
-def test_no_statement_reads_the_gathered_rows_twice(dialect):
+def test_no_statement_reads_the_temporary_table_twice(dialect):
     """MySQL refuses to open a temporary table again."""
-    for statement in pulled(dialect).statements:
+    for statement in record_pull(dialect).statements:
         assert len(re.findall(r"(?:FROM|JOIN) \S*_sequence_", statement)) <= 1
 
 
 @pytest.mark.parametrize("dialect", URLS)
-def test_no_savepoint_where_there_is_none(dialect):
-    recorder = pulled(dialect)
+def test_no_savepoints_without_transactions(dialect):
+    recorder = record_pull(dialect)
     (made,) = [each for each in recorder.beginning("CREATE TABLE") if "_sequence_" not in each]
     has_savepoints = dialect in {"postgresql", "sqlite"}
     assert ("SAVEPOINT" in recorder.statements) is has_savepoints
@@ -221,8 +221,8 @@ def test_no_savepoint_where_there_is_none(dialect):
         ("sqlite", "TEXT", "DATETIME"),
     ],
 )
-def test_types_hold_long_texts_and_moments(dialect, text, time):
-    recorder = pulled(dialect)
+def test_types_of_text_and_timestamps(dialect, text, time):
+    recorder = record_pull(dialect)
     (made,) = [each for each in recorder.beginning("CREATE TABLE") if "_sequence_" not in each]
     assert made.replace("`", "").count(f"customer_event_id {text},") == 1
     assert made.replace("`", "").count(f"event_timestamp {time},") == 1
@@ -234,8 +234,8 @@ def test_types_hold_long_texts_and_moments(dialect, text, time):
     ("dialect", "rows"),
     [("snowflake", 1), ("bigquery", 1000), ("redshift", 1000), ("databricks", 28), ("mysql", 1)],
 )
-def test_rows_of_a_statement_are_as_many_as_its_parameters_allow(dialect, rows):
-    recorder = pulled(dialect, 1000)
+def test_rows_of_a_statement_stay_below_the_parameter_limit(dialect, rows):
+    recorder = record_pull(dialect, 1000)
     inserts = [
         each for each in recorder.beginning("INSERT INTO") if "_sequence_" in each and "SELECT" not in each
     ]
@@ -245,8 +245,8 @@ def test_rows_of_a_statement_are_as_many_as_its_parameters_allow(dialect, rows):
 
 @pytest.mark.parametrize("dialect", sorted(URLS.keys() - NO_TRANSACTIONS))
 @pytest.mark.parametrize("voiding", [True, False])
-def test_delivery_log(dialect, voiding, monkeypatch):
-    recorder = logged(dialect, monkeypatch, voiding=voiding)
+def test_statements_of_the_delivery_log(dialect, voiding, monkeypatch):
+    recorder = record_delivery_log(dialect, monkeypatch, voiding=voiding)
     (look_up,) = [each for each in recorder.beginning("SELECT") if "CASE WHEN" in each]
     assert "= ANY" in look_up if dialect == "postgresql" else " IN " in look_up
     assert len(recorder.beginning("UPDATE")) >= 2  # in doubt, and voided
@@ -267,31 +267,31 @@ def test_delivery_log(dialect, voiding, monkeypatch):
 
 
 @pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
-def test_only_what_is_inserted_is_a_parameter_of_mysqls_upsert(dialect, monkeypatch):
+def test_parameters_of_the_mysql_upsert(dialect, monkeypatch):
     """The drivers make one statement of many only then."""
-    for statement in logged(dialect, monkeypatch).statements:
+    for statement in record_delivery_log(dialect, monkeypatch).statements:
         assert "%(" not in statement.partition("ON DUPLICATE KEY")[2]
         assert "%s" not in statement.partition("ON DUPLICATE KEY")[2]
 
 
 @pytest.mark.parametrize("dialect", sorted(URLS.keys() - NO_TRANSACTIONS))
 def test_differences_are_replaced_in_one_transaction(dialect, monkeypatch):
-    recorder = compared(dialect, monkeypatch)
+    recorder = record_reconcile(dialect, monkeypatch)
     delete, insert = recorder.beginning("DELETE", "INSERT")
     start = recorder.statements.index(delete)
     assert "COMMIT" not in recorder.statements[start : recorder.statements.index(insert)]
 
 
 @pytest.mark.parametrize("dialect", sorted(NO_TRANSACTIONS))
-@pytest.mark.parametrize("use", [logged, compared])
-def test_what_needs_transactions_is_refused_where_there_are_none(dialect, use, monkeypatch):
+@pytest.mark.parametrize("use", [record_delivery_log, record_reconcile])
+def test_feature_that_needs_transactions_is_refused(dialect, use, monkeypatch):
     with pytest.raises(SequenceConfigurationError, match=rf"{dialect}.*transactions.*postgresql, sqlite"):
         use(dialect, monkeypatch)
 
 
 @pytest.mark.parametrize("url", ["mssql+pymssql://", "oracle+oracledb://"])
-@pytest.mark.parametrize("use", [logged, compared, pulled])
+@pytest.mark.parametrize("use", [record_delivery_log, record_reconcile, record_pull])
 def test_database_that_was_never_tried_is_not_written_into(url, use, monkeypatch):
-    arguments = {"dialect": url} if use is pulled else {"dialect": url, "monkeypatch": monkeypatch}
+    arguments = {"dialect": url} if use is record_pull else {"dialect": url, "monkeypatch": monkeypatch}
     with pytest.raises(SequenceConfigurationError, match=r"never tried there.*postgresql, sqlite"):
         use(**arguments)

@@ -16,10 +16,11 @@ from tests.faults.proxy import ByteProxy, HttpProxy, unix_or_tcp
 from tests.faults.runner import Runner
 from tests.faults.world import SETTINGS, World
 from tests.integration.support import databases
-from tests.integration.support.databases import Warehouse
+from tests.integration.support.airflow import airflow_db, run_dag
+from tests.integration.support.databases import Warehouse, postgres
 from tests.support.server import Server
 
-__all__ = ["account", "old"]
+__all__ = ["account", "airflow_db", "old", "postgres", "run_dag"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

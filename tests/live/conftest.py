@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tests.integration.support.databases import Warehouse, sequence_connection
+from tests.integration.support.databases import Warehouse, postgres, sequence_connection
 from tests.live.support.airflow import Airflow
 from tests.support.server import Server
+
+__all__ = ["postgres"]
 
 DAGS = Path(__file__).with_name("dags")
 

@@ -1,6 +1,10 @@
+"""A sandbox, a byte server and clients of them. Unit tests import no Airflow and need no database."""
+
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,23 +19,32 @@ __all__ = ["server"]
 UNLIMITED = 10_000_000
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_airflow(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a run of nothing but unit tests if one of them, or the code under test, imports Airflow."""
+    yield
+    folder = Path(__file__).parent
+    if all(item.path.is_relative_to(folder) for item in request.session.items):
+        assert "airflow" not in sys.modules, "Airflow was imported by the unit tests"
+
+
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback stays loopback, whatever the machine's environment says about proxies."""
+    """No proxy of the environment for requests to this machine."""
     monkeypatch.setenv("NO_PROXY", "*")
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries without the waiting: the same backoff, fifty times as fast."""
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backoff of retries, fifty times as short."""
     for name in ("INITIAL_BACKOFF", "MAX_BACKOFF"):
         monkeypatch.setattr(transport, name, getattr(transport, name) / 50)
 
 
 @pytest.fixture
-def connect(quick: None) -> Iterator[Callable[..., SequenceClient]]:
-    """Makes clients without limits and with short patience, and closes them."""
-    made: list[SequenceClient] = []
+def connect(short_backoff: None) -> Iterator[Callable[..., SequenceClient]]:
+    """Factory of clients without rate limits and with short timeouts."""
+    clients: list[SequenceClient] = []
 
     def make(target: Server | Loopback | str, **options: Any) -> SequenceClient:
         defaults = {
@@ -42,11 +55,11 @@ def connect(quick: None) -> Iterator[Callable[..., SequenceClient]]:
         }
         client_id, secret = options.pop("credentials", CREDENTIALS)
         url = target if isinstance(target, str) else target.api_url
-        made.append(SequenceClient(url, client_id, secret, **(defaults | options)))
-        return made[-1]
+        clients.append(SequenceClient(url, client_id, secret, **(defaults | options)))
+        return clients[-1]
 
     yield make
-    for client in made:
+    for client in clients:
         client.close()
 
 
@@ -58,6 +71,6 @@ def client(server: Server, connect: Callable[..., SequenceClient]) -> SequenceCl
 
 @pytest.fixture
 def loopback() -> Iterator[Loopback]:
-    """A server that sends what a test tells it to, to the byte."""
-    with Loopback() as double:
-        yield double
+    """HTTP server that sends the bytes that a test gives it."""
+    with Loopback() as server:
+        yield server

@@ -1,4 +1,4 @@
-"""A small HTTP server whose every byte a test decides, for what a well-behaved sandbox can't be made to do."""
+"""HTTP server that sends exactly the bytes that a test gives it, for faults that the sandbox can't produce."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came over the wire."""
+    """One received request."""
 
     method: str
     target: str
@@ -43,7 +43,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to send back."""
+    """Response with a status and a body."""
 
     status: int = 200
     body: bytes | str | Any = b""
@@ -63,17 +63,17 @@ class Reply:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-class Cut:
-    """Break the connection off with a reset, and send nothing."""
+class Reset:
+    """Reset the connection without a response."""
 
 
 class Close:
-    """Close the connection politely, and send nothing."""
+    """Close the connection without a response."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Say nothing for a while, then close."""
+    """Send nothing for a while, then close."""
 
     seconds: float = 0.5
 
@@ -87,20 +87,20 @@ class Partial:
 
 @dataclass(frozen=True)
 class Drip:
-    """Send these bytes one by one, each after a while, until nobody listens any more."""
+    """Send these bytes one by one, each after a while, until the client disconnects."""
 
     data: bytes
     seconds: float
 
 
-Answer = Reply | Cut | Close | Wait | Partial | Drip
-Responder = Callable[[Received], Answer]
+Response = Reply | Reset | Close | Wait | Partial | Drip
+Responder = Callable[[Received], Response]
 
 EMPTY_LIST = Reply(200, {"items": [], "pagination": {}})
 
 
 def created(request: Received) -> Reply:
-    """The answer that a good event deserves."""
+    """The API's response to a valid event."""
     sent = json.loads(request.body)
     return Reply(201, {"id": "0184421a-8202-70ea-a729-30308a40bbf7", "sequenceAccountId": "acc", **sent})
 
@@ -109,14 +109,14 @@ class Loopback:
     """
     Listens on 127.0.0.1.
 
-    ``answers`` are given one after the other, the last of them for ever; or set ``respond`` for more.
+    ``responses`` are given one after the other, the last of them for ever; or set ``respond`` for more.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
         self.requests: list[Received] = []
         self.connections = 0
-        self.answers: list[Answer | Responder] = [EMPTY_LIST]
+        self.responses: list[Response | Responder] = [EMPTY_LIST]
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._ended = threading.Event()
@@ -162,7 +162,7 @@ class Loopback:
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
             with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError, ValueError):
-                while (request := self._read(stream, number)) and self._answer(connection, request):
+                while (request := self._read(stream, number)) and self._respond(connection, request):
                     pass
         finally:
             with self._lock:
@@ -180,29 +180,29 @@ class Loopback:
         body = stream.read(int(headers.get("content-length", 0)))
         return Received(method, target, headers, body, number, time.monotonic())
 
-    def _answer(self, connection: socket.socket, request: Received) -> bool:
+    def _respond(self, connection: socket.socket, request: Received) -> bool:
         with self._lock:
             self.requests.append(request)
-            answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
-        if callable(answer) and not isinstance(answer, type):
-            answer = answer(request)
-        match answer:
+            response = self.responses[min(len(self.requests), len(self.responses)) - 1]
+        if callable(response) and not isinstance(response, type):
+            response = response(request)
+        match response:
             case Reply():
-                connection.sendall(answer.encoded())
+                connection.sendall(response.encoded())
                 return True
             case Partial():
-                connection.sendall(answer.data)
+                connection.sendall(response.data)
             case Drip():
                 with contextlib.suppress(OSError):
-                    for byte in answer.data:
+                    for byte in response.data:
                         connection.sendall(bytes([byte]))
-                        if self._ended.wait(answer.seconds):
+                        if self._ended.wait(response.seconds):
                             break
             case Wait():
-                self._ended.wait(answer.seconds)
-            case Cut():
+                self._ended.wait(response.seconds)
+            case Reset():
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.shutdown(socket.SHUT_RD) if not isinstance(answer, Cut) else connection.close()
+        connection.shutdown(socket.SHUT_RD) if not isinstance(response, Reset) else connection.close()
         return False
 
 

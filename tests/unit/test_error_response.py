@@ -1,4 +1,4 @@
-"""What a failure says, in words that may be logged."""
+"""Error responses: message, redaction and Retry-After."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from airflow_provider_sequence.api.http.error_response import (
     values_in_body,
     values_in_query,
 )
+from tests.unit.strategies import few_examples
 
 PAGE = b"""<!DOCTYPE html>
 <html><head><title>502 Bad Gateway</title><style>h1 { color: red }</style><script>var x = "y";</script></head>
@@ -25,11 +26,11 @@ PAGE = b"""<!DOCTYPE html>
 
 
 class TestReadError:
-    def test_the_shape_with_one_error(self):
+    def test_body_with_one_error(self):
         body = b'{"error": {"type": "UnrecognisedApiVersion", "message": "No such version"}}'
         assert read_error(body) == ("UnrecognisedApiVersion", "No such version")
 
-    def test_the_shape_with_several(self):
+    def test_body_with_several_errors(self):
         kind, message = read_error(
             b'{"errors": [{"type": "A", "message": "first"}, {"type": "B", "message": "second"}]}'
         )
@@ -37,16 +38,16 @@ class TestReadError:
         assert "first" in message
         assert "second" in message
 
-    def test_several_that_are_plain_text(self):
+    def test_body_with_several_texts(self):
         kind, message = read_error(b'{"errors": ["first", "second"]}')
         assert kind is None
         assert "first" in message
         assert "second" in message
 
-    def test_one_that_is_plain_text(self):
+    def test_body_with_one_text(self):
         assert read_error(b'{"error": "no"}') == (None, "no")
 
-    def test_a_page_of_a_gateway(self):
+    def test_html_page(self):
         kind, message = read_error(PAGE)
         assert kind is None
         assert "502 Bad Gateway" in message
@@ -59,7 +60,7 @@ class TestReadError:
         assert read_error(b"upstream connect error") == (None, "upstream connect error")
 
     @pytest.mark.parametrize("body", [b"", b" \n"])
-    def test_nothing_at_all(self, body):
+    def test_empty_body(self, body):
         kind, message = read_error(body)
         assert kind is None
         assert message.strip()
@@ -84,12 +85,13 @@ class TestReadError:
         ],
         ids=repr,
     )
-    def test_other_shapes_do_not_break_it(self, body):
+    def test_body_of_another_shape(self, body):
         kind, message = read_error(body)
         assert kind is None or isinstance(kind, str)
         assert isinstance(message, str)
         assert message
 
+    @few_examples
     @given(
         st.binary()
         | st.recursive(
@@ -100,19 +102,19 @@ class TestReadError:
             ),
         ).map(lambda value: json.dumps(value).encode())
     )
-    def test_nothing_breaks_it(self, body):
+    def test_any_body_is_read(self, body):
         kind, message = read_error(body)
         assert kind is None or isinstance(kind, str)
         assert isinstance(message, str)
         assert message
 
-    def test_neither_does_a_body_that_never_closes_its_brackets(self):
+    def test_deeply_nested_body_is_read(self):
         assert read_error(b"[" * 200_000)[0] is None
         assert read_error(b'{"error":' * 100_000)[0] is None
 
 
-class TestScrub:
-    def test_values_are_taken_out(self):
+class TestRedaction:
+    def test_values_are_redacted(self):
         message = redact(
             "alias 'acme-corp' is unknown to account 77; secret=s3cr3t", ["acme-corp", "77", "s3cr3t"]
         )
@@ -124,44 +126,45 @@ class TestScrub:
     @pytest.mark.parametrize(
         "alias", ["a.b", "a+b(c)", "[x]", "back\\slash", "$1", "Ünï cödé", "\U0001f600", "^", "x" * 400]
     )
-    def test_values_are_no_patterns(self, alias):
+    def test_value_with_pattern_characters_is_redacted(self, alias):
         message = redact(f"no customer {alias}, sorry", [alias])
         assert alias not in message
         assert message.startswith("no customer ")
         assert message.endswith(", sorry")
 
-    def test_a_value_that_begins_another_leaves_nothing_of_it(self):
+    def test_value_that_is_a_prefix_of_another(self):
         for values in [["acme", "acme-corp-7"], ["acme-corp-7", "acme"]]:
             message = redact("alias acme-corp-7 and acme", values)
             assert "acme" not in message
             assert "corp" not in message
 
-    def test_short_values_do_not_take_words_apart(self):
+    def test_short_values_are_not_redacted_inside_words(self):
         assert redact("the total is wrong", ["a", "o", "", "wr"]) == "the total is wrong"
 
-    def test_an_empty_value_changes_nothing(self):
+    def test_empty_value_is_ignored(self):
         assert redact("eventType is required", [""]) == "eventType is required"
 
+    @few_examples
     @given(
         st.lists(
             st.text(st.characters(categories=["L", "N"]), min_size=4, max_size=12), min_size=1, max_size=5
         )
     )
-    def test_no_value_is_left(self, values):
+    def test_every_value_is_redacted(self, values):
         message = redact("; ".join(f"'{value}'" for value in values), values)
         assert not [value for value in values if value in message]
 
-    def test_the_message_is_cut(self):
+    def test_long_message_is_cut(self):
         assert len(redact("x " * 5000, [])) <= MAX_MESSAGE
 
-    @pytest.mark.parametrize("before", range(MAX_MESSAGE - 12, MAX_MESSAGE + 1))
-    def test_a_value_at_the_cut_leaves_no_piece_of_it(self, before):
-        message = redact("." * before + " Hunter2Secret", ["Hunter2Secret"])
-        assert "Hunt" not in message
+    def test_value_at_the_limit_of_the_message_is_redacted_whole(self):
+        for before in range(MAX_MESSAGE - 12, MAX_MESSAGE + 1):
+            message = redact("." * before + " Hunter2Secret", ["Hunter2Secret"])
+            assert "Hunt" not in message
 
 
-class TestValues:
-    def test_in_a_body(self):
+class TestSentValues:
+    def test_values_of_a_body(self):
         body = {
             "customerEventId": "e-1",
             "customerAlias": "acme",
@@ -173,13 +176,13 @@ class TestValues:
         assert {"acme", "Jane Doe", "DE89", "deep", "12.50"} <= set(values)
         assert not {"sent", "e-1", "2024-01-01T00:00:00Z"} & set(values)
 
-    def test_in_a_body_with_escapes(self):
+    def test_escaped_values_of_a_body(self):
         assert "Zoë \U0001f600" in list(values_in_body(b'{"customerAlias": "Zo\\u00eb \\ud83d\\ude00"}'))
 
-    def test_without_a_body(self):
+    def test_values_without_a_body(self):
         assert list(values_in_body(None)) == []
 
-    def test_in_a_query(self):
+    def test_values_of_a_query(self):
         query = [
             ("customerAlias", "acme"),
             ("customerAlias", "b&b"),
@@ -191,7 +194,7 @@ class TestValues:
         assert {"acme", "b&b"} <= set(values)
         assert not {"100", "sent"} & set(values)
 
-    def test_without_a_query(self):
+    def test_values_without_a_query(self):
         assert list(values_in_query(None)) == []
 
 
@@ -200,15 +203,19 @@ class TestRetryAfter:
     def test_seconds(self, text, seconds):
         assert parse_retry_after({"Retry-After": text}) == seconds
 
-    @pytest.mark.parametrize("seconds", [3, 90, 86400])
     @pytest.mark.parametrize(
-        "form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+        ("form", "seconds"),
+        [
+            ("%a, %d %b %Y %H:%M:%S GMT", 3),
+            ("%A, %d-%b-%y %H:%M:%S GMT", 90),
+            ("%a %b %e %H:%M:%S %Y", 86400),
+        ],
     )
-    def test_a_date_in_each_form_that_http_allows(self, seconds, form):
+    def test_http_date_in_each_form(self, seconds, form):
         date = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
         assert parse_retry_after({"Retry-After": date.strftime(form)}) == pytest.approx(seconds, abs=2)
 
-    def test_a_date_that_has_passed(self):
+    def test_past_date_is_zero_seconds(self):
         past = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
         assert parse_retry_after({"Retry-After": format_datetime(past, usegmt=True)}) == 0
 
@@ -223,10 +230,11 @@ class TestRetryAfter:
         ],
         ids=str,
     )
-    def test_missing_or_neither(self, headers):
+    def test_missing_or_invalid_header_is_none(self, headers):
         assert parse_retry_after(headers) is None
 
+    @few_examples
     @given(st.text())
-    def test_no_text_breaks_it(self, text):
+    def test_any_text_is_parsed(self, text):
         seconds = parse_retry_after({"Retry-After": text})
         assert seconds is None or seconds >= 0

@@ -1,4 +1,4 @@
-"""Errors cross processes, and name what to look at."""
+"""Exceptions: their messages, pickling and base classes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from airflow_provider_sequence.exceptions import (
     SequenceConfigurationError,
     SequenceError,
     SequenceRejectedError,
+    SequenceUnavailableError,
 )
 
 API_ERRORS = [
@@ -22,13 +23,13 @@ API_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("kind", API_ERRORS, ids=lambda kind: kind.__name__)
-class TestApiErrors:
-    def make(self, kind: type[SequenceApiError]) -> SequenceApiError:
-        return kind("POST", "/usage-events", "customerAlias is required", status=400, error_type="BadRequest")
+def api_error(kind: type[SequenceApiError] = SequenceRejectedError) -> SequenceApiError:
+    return kind("POST", "/usage-events", "customerAlias is required", status=400, error_type="BadRequest")
 
-    def test_say_what_was_asked_and_what_came_back(self, kind):
-        error = self.make(kind)
+
+class TestApiErrors:
+    def test_message_has_request_and_response(self):
+        error = api_error()
         for part in ["POST", "/usage-events", "customerAlias is required", "400", "BadRequest"]:
             assert part in str(error)
         assert (error.method, error.path, error.status, error.error_type) == (
@@ -39,33 +40,33 @@ class TestApiErrors:
         )
         assert error.message == "customerAlias is required"
 
-    def test_survive_pickling(self, kind):
-        """Airflow carries errors from one process to another."""
-        error = self.make(kind)
-        copy = pickle.loads(pickle.dumps(error))
-        assert type(copy) is kind
-        assert str(copy) == str(error)
-        assert vars(copy) == vars(error)
-
-    def test_without_an_answer(self, kind):
-        error = kind("GET", "/usage-metrics", "connection refused")
+    def test_message_without_a_response(self):
+        error = SequenceUnavailableError("GET", "/usage-metrics", "connection refused")
         assert error.status is None
         assert error.error_type is None
         assert "connection refused" in str(error)
         assert "None" not in str(error)
 
-    def test_other_words_for_the_same(self, kind):
-        error = self.make(kind).with_message("something else")
+    @pytest.mark.parametrize("kind", API_ERRORS, ids=lambda kind: kind.__name__)
+    def test_pickling(self, kind):
+        """Airflow sends errors from one process to another."""
+        error = api_error(kind)
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is kind
+        assert str(copy) == str(error)
+        assert vars(copy) == vars(error)
+        assert isinstance(error, SequenceError)
+
+    @pytest.mark.parametrize("kind", API_ERRORS, ids=lambda kind: kind.__name__)
+    def test_with_message(self, kind):
+        error = api_error(kind).with_message("something else")
         assert type(error) is kind
         assert (error.status, error.error_type, error.path) == (400, "BadRequest", "/usage-events")
         assert "something else" in str(error)
         assert "customerAlias" not in str(error)
 
-    def test_can_be_caught_together(self, kind):
-        assert issubclass(kind, SequenceError)
 
-
-def test_an_invalid_event_names_its_field():
+def test_invalid_event_names_its_field():
     error = InvalidEventError("eventProperties.weight", "is NaN")
     assert str(error) == "eventProperties.weight: is NaN"
     error.event_id = "e"
@@ -73,7 +74,7 @@ def test_an_invalid_event_names_its_field():
     assert (copy.field, copy.reason, str(copy)) == (error.field, error.reason, str(error))
 
 
-def test_who_can_mend_it():
+def test_configuration_errors_are_value_errors():
     assert issubclass(SequenceConfigurationError, ValueError)
     assert issubclass(InvalidEventError, ValueError)
     assert not issubclass(SequenceRejectedError, ValueError)

@@ -1,4 +1,4 @@
-"""Two events say the same, or they do not, in whatever way they are written."""
+"""Fingerprints: equal for events with the same values, however they are written."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT
 from airflow_provider_sequence.api.lossless_json import decode
 from airflow_provider_sequence.pipelines.reconcile.fingerprint import fingerprint
+from tests.unit.strategies import few_examples
 
 USAGE = {
     "customerEventId": '"e-1"',
@@ -26,7 +27,7 @@ BIG = "1234567890123456789012345678901234567890"
 
 
 def usage(**fields: str) -> str:
-    """What a usage event says, of fields written as JSON."""
+    """Fingerprint of a usage event; fields are JSON."""
     return fingerprint(USAGE_EVENT, decode(_object(USAGE | fields)))
 
 
@@ -34,8 +35,8 @@ def seats(**fields: str) -> str:
     return fingerprint(SEAT_EVENT, decode(_object(SEATS | fields)))
 
 
-def having(value: str) -> str:
-    """What a usage event says whose one property is this JSON."""
+def of_property(value: str) -> str:
+    """Fingerprint of a usage event with one property; the value is JSON."""
     return usage(eventProperties=f'{{"n": {value}}}')
 
 
@@ -68,8 +69,8 @@ SAME = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=range(len(SAME)))
-def test_says_the_same(one, other):
-    assert having(one) == having(other)
+def test_equal_values(one, other):
+    assert of_property(one) == of_property(other)
 
 
 DIFFERENT = [
@@ -105,41 +106,41 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT, ids=range(len(DIFFERENT)))
-def test_says_something_else(one, other):
-    assert having(one) != having(other)
+def test_different_values(one, other):
+    assert of_property(one) != of_property(other)
 
 
-def test_a_property_that_is_null_is_not_one_that_is_missing():
-    assert having("null") != usage(eventProperties="{}")
+def test_null_property_differs_from_a_missing_one():
+    assert of_property("null") != usage(eventProperties="{}")
 
 
 @pytest.mark.parametrize("empty", ["{}", "null"])
-def test_no_properties_are_empty_ones(empty):
+def test_missing_properties_equal_empty_ones(empty):
     assert usage() == usage(eventProperties=empty)
 
 
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=40)
+@few_examples
 @given(NUMBERS, st.integers(0, 60))
 def test_numbers_are_compared_by_value(number, zeros):
     sign, digits, exponent = number.as_tuple()
     longer = Decimal((sign, (0, *digits, *[0] * zeros), exponent - zeros))
-    assert having(f"{number:E}") == having(f"{longer:E}")
+    assert of_property(f"{number:E}") == of_property(f"{longer:E}")
 
 
-@settings(max_examples=40)
+@few_examples
 @given(NUMBERS, NUMBERS)
-def test_two_numbers_say_the_same_only_if_they_are_equal(one, other):
-    assert (having(f"{one:E}") == having(f"{other:E}")) is (one == other)
+def test_fingerprints_of_numbers_are_equal_only_if_the_numbers_are(one, other):
+    assert (of_property(f"{one:E}") == of_property(f"{other:E}")) is (one == other)
 
 
-@settings(max_examples=40)
+@few_examples
 @given(NUMBERS)
-def test_the_last_digit_counts(number):
+def test_last_digit_matters(number):
     sign, digits, exponent = number.as_tuple()
-    assert having(f"{number:E}") != having(f"{Decimal((sign, (*digits, 1), exponent - 1)):E}")
+    assert of_property(f"{number:E}") != of_property(f"{Decimal((sign, (*digits, 1), exponent - 1)):E}")
 
 
 VALUES = st.recursive(
@@ -158,10 +159,10 @@ def typed(value: Any) -> Any:
     return type(value), value
 
 
-@settings(max_examples=40)
+@few_examples
 @given(VALUES, VALUES)
-def test_values_say_the_same_only_if_they_are_the_same(one, other):
-    assert (having(json.dumps(one)) == having(json.dumps(other))) is (typed(one) == typed(other))
+def test_fingerprints_of_values_are_equal_only_if_the_values_are(one, other):
+    assert (of_property(json.dumps(one)) == of_property(json.dumps(other))) is (typed(one) == typed(other))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_values_say_the_same_only_if_they_are_the_same(one, other):
         '"2026-03-01T12:00:00.123456"',
     ],
 )
-def test_one_time(time):
+def test_equal_times(time):
     assert at(time) == at(NOON)
 
 
@@ -195,7 +196,7 @@ def test_one_time(time):
         "{}",
     ],
 )
-def test_another_time(time):
+def test_different_times(time):
     assert at(time) != at(NOON)
 
 
@@ -204,27 +205,27 @@ def test_times_before_1970():
     assert at('"1969-12-31T23:59:59.999999Z"') != at('"1970-01-01T00:00:00Z"')
 
 
-@pytest.mark.parametrize("name", ["customerAlias", "eventType"])
 @pytest.mark.parametrize("value", ['"other"', "null", "7", '"Acme"'])
-def test_each_field_counts(name, value):
-    assert usage(**{name: value}) != usage()
+def test_every_field_of_a_usage_event_matters(value):
+    assert usage(customerAlias=value) != usage()
+    assert usage(eventType=value) != usage()
 
 
-@pytest.mark.parametrize("name", ["customerAlias", "seatType", "total"])
-def test_each_field_of_a_seat_event_counts(name):
-    assert seats(**{name: '"other"'}) != seats()
+def test_every_field_of_a_seat_event_matters():
+    for name in ("customerAlias", "seatType", "total"):
+        assert seats(**{name: '"other"'}) != seats()
 
 
-def test_fields_are_not_mistaken_for_each_other():
+def test_fields_are_not_interchangeable():
     assert usage(customerAlias='"a"', eventType='"b"') != usage(customerAlias='"b"', eventType='"a"')
 
 
 @pytest.mark.parametrize("total", ["3.0", "3e0"])
-def test_a_total_is_compared_by_its_value(total):
+def test_total_is_compared_by_value(total):
     assert seats(total=total) == seats()
     assert seats(total=total) != seats(total="4")
 
 
 @pytest.mark.parametrize("name", ["id", "sequenceAccountId", "somethingNew"])
-def test_what_sequence_adds_says_nothing(name):
+def test_fields_that_the_api_adds_are_ignored(name):
     assert usage(**{name: '"x"'}) == usage()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp, utc_text
+from tests.unit.strategies import TEXT, few_examples
 
 NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?\Z").filter(
     str.isascii
@@ -22,6 +23,7 @@ NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9
 
 
 class TestJson:
+    @few_examples
     @given(NUMBERS)
     def test_numbers_are_read_exactly(self, text):
         read = lossless_json.decode(f"[{text}]")[0]
@@ -29,24 +31,26 @@ class TestJson:
         assert isinstance(read, int) == (not set(text) & set(".eE"))
 
     @pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64, -(2**63) - 1, 10**100])
-    def test_whole_numbers_of_any_size_stay_whole(self, number):
+    def test_integers_of_any_size_are_exact(self, number):
         read = lossless_json.decode(str(number))
         assert (read, type(read)) == (number, int)
         assert lossless_json.encode(number) == str(number).encode()
 
-    @given(st.text(st.characters(exclude_categories=["Cs"])))
-    def test_text_of_every_plane(self, text):
+    @few_examples
+    @given(TEXT)
+    def test_text_of_any_characters(self, text):
         assert json.loads(lossless_json.encode(text)) == text
         assert lossless_json.decode(json.dumps(text)) == text
         assert lossless_json.decode(json.dumps(text, ensure_ascii=False).encode()) == text
 
     @pytest.mark.parametrize("text", ["", "x", "[1,]", '{"a":1', "NaN", "[Infinity]", b"\xff", "'a'", "1 2"])
-    def test_what_is_no_json(self, text):
+    def test_invalid_json_is_refused(self, text):
         with pytest.raises(msgspec.DecodeError):
             lossless_json.decode(text)
 
+    @few_examples
     @given(st.decimals(allow_nan=False, allow_infinity=False))
-    def test_a_plain_number_has_all_digits_and_no_exponent(self, number):
+    def test_format_decimal_has_all_digits_and_no_exponent(self, number):
         text = lossless_json.format_decimal(number)
         assert "e" not in text.lower()
         assert Decimal(text) == number
@@ -56,7 +60,7 @@ class TestJson:
         ("number", "text"),
         [("1.10", "1.10"), ("1E+3", "1000"), ("1E-7", "0.0000001"), ("-0.00", "-0.00"), ("12.0E+1", "120")],
     )
-    def test_plain_numbers(self, number, text):
+    def test_format_decimal(self, number, text):
         assert lossless_json.format_decimal(Decimal(number)) == text
 
 
@@ -74,23 +78,24 @@ class TestTimestamps:
             ("2022-10-01T00:00:00.1Z", dt.datetime(2022, 10, 1, 0, 0, 0, 100000, dt.UTC)),
         ],
     )
-    def test_the_api_s_timestamps(self, text, time):
+    def test_timestamp_of_the_api_is_parsed(self, text, time):
         read = parse_timestamp(text)
         assert read == time
         assert read.utcoffset() is not None
 
     @pytest.mark.parametrize("value", ["", "x", "2022-10-01T00:00:60Z", "2022-13-01T00:00:00Z"])
-    def test_what_is_no_time(self, value):
+    def test_invalid_timestamp_is_refused(self, value):
         with pytest.raises(ValueError):  # noqa: PT011 - the message is the caller's to write
             parse_timestamp(value)
 
     @pytest.mark.parametrize("value", [None, 5, ["2022-10-01T00:00:00Z"], {}])
-    def test_what_is_no_text(self, value):
+    def test_value_that_is_no_text_is_refused(self, value):
         with pytest.raises((TypeError, ValueError)):
             parse_timestamp(value)
 
+    @few_examples
     @given(st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.timezones())
-    def test_what_is_written_is_read_back(self, naive, zone):
+    def test_utc_text_is_parsed_back(self, naive, zone):
         time = naive.replace(tzinfo=zone)
         assert utc_text(time).endswith("Z")
         assert parse_timestamp(utc_text(time)) == time.astimezone(dt.UTC)
@@ -102,7 +107,7 @@ class TestTimestamps:
             dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(hours=-1))),
         ],
     )
-    def test_outside_of_the_years_1_to_9999(self, time):
+    def test_time_outside_the_calendar_is_refused(self, time):
         with pytest.raises(OverflowError):
             utc_text(time)
 
@@ -116,5 +121,5 @@ class TestTimestamps:
             ("2022-10-01", None),
         ],
     )
-    def test_long_fractions(self, text, digits):
+    def test_long_fraction(self, text, digits):
         assert long_fraction(text) == digits

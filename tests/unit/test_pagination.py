@@ -1,4 +1,4 @@
-"""Cursors to pages: every form of an end, and no walk without one."""
+"""Cursor pagination: parsing of pages, the end of a list, and cycles of cursors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sequence.api.pagination import CursorRepeatedError, Page, iterate_pages, parse_page
+from tests.unit.strategies import TEXT, few_examples
 
 ITEM = {"id": msgspec.Raw(b'"1"')}
 
@@ -22,7 +23,7 @@ def body(items, pagination=None) -> bytes:
     return json.dumps({"items": items} | ({} if pagination is None else {"pagination": pagination})).encode()
 
 
-class TestPage:
+class TestParsePage:
     def test_items_cursor_and_total(self):
         page = parse_page(
             body([{"id": "1", "n": 1.10}, {"id": "2"}], {"after": "c", "before": "b", "totalResultSize": 10})
@@ -33,7 +34,7 @@ class TestPage:
     @pytest.mark.parametrize(
         "number", [b"1.10", b"1E400", b"12345678901234567890.12345678901234567890", b"-0"]
     )
-    def test_values_stay_as_they_came(self, number):
+    def test_values_are_kept_byte_for_byte(self, number):
         page = parse_page(b'{"items":[{"id":"1","new":{"n": ' + number + b"}}]}")
         assert bytes(page.items[0]["new"]) == b'{"n": ' + number + b"}"
 
@@ -49,19 +50,19 @@ class TestPage:
         ],
         ids=repr,
     )
-    def test_every_form_of_no_next_page(self, pagination):
+    def test_last_page_in_each_form(self, pagination):
         page = parse_page(body([{"id": "1"}], pagination))
         assert not page.after
         assert list(iterate_pages(lambda cursor: page)) == [page]
 
-    def test_no_total(self):
+    def test_missing_total_is_none(self):
         assert parse_page(body([{"id": "1"}], {})).total is None
         assert parse_page(body([{"id": "1"}], {"totalResultSize": 0})).total == 0
 
-    def test_totals_of_64_bits(self):
+    def test_total_of_64_bits(self):
         assert parse_page(body([], {"totalResultSize": 2**63 - 1})).total == 2**63 - 1
 
-    def test_fields_that_nobody_documented_do_no_harm(self):
+    def test_undocumented_fields_are_ignored(self):
         text = b'{"new":[1],"items":[{"id":"1","x":null}],"pagination":{"after":"c","new":{"a":1}}}'
         page = parse_page(text)
         assert page.after == "c"
@@ -82,17 +83,17 @@ class TestPage:
         ],
         ids=repr,
     )
-    def test_what_is_no_list(self, text):
+    def test_body_that_is_no_list_is_refused(self, text):
         with pytest.raises(msgspec.MsgspecError):
             parse_page(text)
 
-    def test_a_page_nested_too_deeply_is_no_list_either(self):
+    def test_deeply_nested_body_is_refused(self):
         with pytest.raises(msgspec.MsgspecError):
             parse_page(b'{"items":[{"a":' + b"[" * 200_000)
 
 
 def page_of(items: list[int], pagination: dict[str, object] | None = None) -> Page:
-    """A page as it comes out of an answer."""
+    """Page parsed from a response."""
     return parse_page(body([{"id": number} for number in items], pagination))
 
 
@@ -100,26 +101,27 @@ def numbers_in(pages: Iterable[Page]) -> list[int]:
     return [int(bytes(item["id"])) for page in pages for item in page.items]
 
 
-class Server:
-    """Pages under cursors."""
+class Pages:
+    """Pages by their cursors."""
 
     def __init__(self, pages: list[Page], cursors: list[str]) -> None:
         self.pages = dict(zip([None, *cursors], pages, strict=True))
-        self.asked: list[str | None] = []
+        self.requested: list[str | None] = []
 
     def __call__(self, cursor: str | None) -> Page:
-        self.asked.append(cursor)
+        self.requested.append(cursor)
         return self.pages[cursor]
 
 
-CURSORS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True, max_size=8)
+CURSORS = st.lists(TEXT.filter(len), unique=True, max_size=8)
 ENDS = {"left out": {}, "null": {"after": None}, "empty text": {"after": ""}, "no pagination": None}
 
 
-class TestWalk:
+class TestIteratePages:
+    @few_examples
     @given(CURSORS, st.sampled_from([*ENDS, "empty page"]), st.data())
-    def test_every_page_once_and_in_order(self, cursors, end, data):
-        """The end may be no cursor, an empty one, or one that leads to an empty page."""
+    def test_every_page_is_read_once_and_in_order(self, cursors, end, data):
+        """The last page has no cursor or an empty one, or leads to an empty page."""
         count = itertools.count()
         contents = [[next(count) for _ in range(data.draw(st.integers(1, 3)))] for _ in [None, *cursors]]
         followed = [{"after": cursor} for cursor in cursors]
@@ -132,60 +134,61 @@ class TestWalk:
             cursors = [*cursors, "\x00beyond"]
         else:
             data_pages = [*map(page_of, contents, [*followed, ENDS[end]])]
-        server = Server(data_pages, cursors)
+        server = Pages(data_pages, cursors)
         assert numbers_in(iterate_pages(server)) == [number for content in contents for number in content]
-        assert server.asked == [None, *cursors]
+        assert server.requested == [None, *cursors]
 
     @pytest.mark.parametrize("own", ["b", "a"])
-    def test_an_empty_page_s_own_cursor_is_not_followed(self, own):
-        server = Server([page_of([1], {"after": "a"}), page_of([], {"after": own})], ["a"])
+    def test_cursor_of_an_empty_page_is_not_followed(self, own):
+        server = Pages([page_of([1], {"after": "a"}), page_of([], {"after": own})], ["a"])
         assert numbers_in(iterate_pages(server)) == [1]
-        assert server.asked == [None, "a"]
+        assert server.requested == [None, "a"]
 
-    def test_an_empty_list(self):
-        server = Server([Page([], None, 0)], [])
+    def test_empty_list(self):
+        server = Pages([Page([], None, 0)], [])
         assert [page for page in iterate_pages(server) if page.items] == []
-        assert server.asked == [None]
+        assert server.requested == [None]
 
+    @few_examples
     @given(st.lists(st.text(min_size=1), unique=True, min_size=1, max_size=6), st.data())
-    def test_a_cursor_that_comes_again_is_an_error_and_no_loop(self, cursors, data):
+    def test_repeated_cursor_is_an_error(self, cursors, data):
         again = data.draw(st.sampled_from(cursors))
         pages = [Page([ITEM], after, None) for after in [*cursors, again]]
-        server = Server(pages, cursors)
+        server = Pages(pages, cursors)
         with pytest.raises(CursorRepeatedError):
             for _ in itertools.islice(iterate_pages(server), 50):
                 pass
-        assert server.asked == [None, *cursors]
+        assert server.requested == [None, *cursors]
 
-    def test_a_page_that_leads_to_itself(self):
-        asked = []
+    def test_page_that_leads_to_itself_is_an_error(self):
+        requested = []
 
         def fetch(cursor: str | None) -> Page:
-            asked.append(cursor)
+            requested.append(cursor)
             return Page([ITEM], "same", None)
 
         with pytest.raises(CursorRepeatedError):
             list(itertools.islice(iterate_pages(fetch), 50))
-        assert asked == [None, "same"]
+        assert requested == [None, "same"]
 
-    def test_the_message_does_not_hold_the_cursor(self):
-        """A cursor is opaque: nobody knows what it is made of."""
+    def test_error_does_not_contain_the_cursor(self):
+        """A cursor is opaque and may hold data."""
         with pytest.raises(CursorRepeatedError) as caught:
             list(itertools.islice(iterate_pages(lambda _: Page([ITEM], "Y3Vyc29y", None)), 50))
         assert "Y3Vyc29y" not in str(caught.value)
 
-    def test_pages_are_fetched_when_they_are_asked_for(self):
-        server = Server(
+    def test_pages_are_fetched_lazily(self):
+        server = Pages(
             [Page([ITEM], "a", None), Page([ITEM], "b", None), Page([ITEM], None, None)], ["a", "b"]
         )
         pages = iterate_pages(server)
-        assert server.asked == []
+        assert server.requested == []
         next(pages)
-        assert server.asked == [None]
+        assert server.requested == [None]
         next(pages)
-        assert server.asked == [None, "a"]
+        assert server.requested == [None, "a"]
 
-    def test_one_page_is_held_at_a_time(self):
+    def test_one_page_is_in_memory_at_a_time(self):
         alive: weakref.WeakSet[Held] = weakref.WeakSet()
 
         class Held(list):
@@ -205,7 +208,7 @@ class TestWalk:
             del page
         assert count == 8
 
-    def test_errors_on_the_way_come_through(self):
+    def test_error_of_a_request_is_raised(self):
         def fetch(cursor: str | None) -> Page:
             if cursor:
                 raise ConnectionError("gone")

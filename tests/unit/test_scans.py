@@ -1,4 +1,4 @@
-"""A long window is read in slices: by many threads, with hardly more requests, and nothing lost at the cuts."""
+"""Scans of long lists: the split into slices, its cost in requests, and the threads that read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sequence.api.pagination import Page
@@ -24,6 +24,7 @@ from airflow_provider_sequence.pipelines.pull import scans
 from airflow_provider_sequence.pipelines.pull.readers import ReaderPool
 from airflow_provider_sequence.pipelines.pull.scans import ListScan
 from tests.support.account import Account
+from tests.unit.strategies import few_examples
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 END = START + dt.timedelta(days=30)
@@ -31,7 +32,7 @@ MONTH = Window(START, END)
 
 
 def read(account: Any, threads: int, window: Window = MONTH) -> Counter[str]:
-    """Read a window; how often each event that is wanted came."""
+    """Read a window, and count how often each event came."""
     scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, window))
     came: Counter[str] = Counter()
     with ReaderPool([scan], threads, account.close) as pages:
@@ -57,61 +58,68 @@ SHAPES: dict[str, Callable[[int], list[dt.datetime]]] = {
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slices of few events and any length."""
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices may be short and hold few events."""
     monkeypatch.setattr(scans, "_MIN_SLICE_ITEMS", 20)
     monkeypatch.setattr(scans, "_EXTRA_REQUESTS", 100)
     monkeypatch.setattr(scans, "_MIN_SLICE", dt.timedelta(seconds=1))
 
 
-class TestRequests:
-    @pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 2500, 10_001])
-    def test_one_thread_makes_one_for_each_page(self, number):
+class TestRequestCost:
+    @pytest.mark.parametrize("number", [0, 1, 100, 101, 2500])
+    def test_single_thread_makes_one_request_for_each_page(self, number):
         account = Account(evenly(number))
         assert read(account, 1).total() == number
         assert account.requests_sent == max(1, math.ceil(number / 100))
 
-    @pytest.mark.parametrize("shape", SHAPES)
-    @pytest.mark.parametrize("threads", [2, 8, 16])
-    def test_slices_cost_five_in_a_hundred_at_most(self, shape, threads):
-        account = Account(SHAPES[shape](60_000))
+    @pytest.mark.parametrize(
+        ("shape", "threads"),
+        [
+            ("even", 16),
+            ("most in three days", 2),
+            ("most in an hour", 8),
+            ("all in a second", 16),
+            ("by day, quiet at night", 8),
+        ],
+    )
+    def test_slices_add_at_most_five_percent_of_requests(self, shape, threads):
+        account = Account(SHAPES[shape](30_000))
         came = read(account, threads)
-        assert len(came) == 60_000
-        assert account.requests_sent <= 600 * 1.05
+        assert len(came) == 30_000
+        assert account.requests_sent <= 300 * 1.05
 
     @pytest.mark.parametrize(
         ("seconds", "items"),
         [(0.02, None), (0.05, 50_000), (0.1, 25_000), (0.2, 12_500), (0.3, 12_500), (0.4, 3125)],
     )
-    def test_no_more_slices_than_use_the_limit(self, seconds, items):
-        """1,500 requests a minute keep two threads busy that wait 0.08 seconds for each answer."""
+    def test_number_of_slices_depends_on_the_limit(self, seconds, items):
+        """1,500 requests a minute keep two threads busy that wait 0.08 seconds for each response."""
         account: Any = Account([], per_minute=1500)
         scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
         slices: list[Any] = scan.split(Page([], "next", 100_000), 8, seconds)
-        assert {each.cuts.items for each in slices} == ({items} if items else set())
+        assert {each.plan.slice_items for each in slices} == ({items} if items else set())
 
-    def test_a_short_list_is_not_cut(self):
+    def test_short_list_is_not_split(self):
         account = Account(evenly(4000))
         read(account, 8)
         assert account.requests_sent == 40
 
 
-class TestNothingIsLostOrDoubled:
-    @pytest.mark.parametrize("inclusive", [True, False])
+class TestCompleteness:
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_whatever_the_bounds(self, small, shape, inclusive):
-        account = Account(SHAPES[shape](3000), inclusive=inclusive)
+    def test_each_event_is_read_once(self, small_slices, shape):
+        account = Account(SHAPES[shape](3000), inclusive=shape in {"even", "all in a second"})
         came = read(account, 5)
         assert came == dict.fromkeys((f"{n:012}" for n in range(3000)), 1)
-        assert account.requests_sent > 33  # else it was not cut
+        assert account.requests_sent > 33  # else it was not split
 
-    @settings(max_examples=60, deadline=None)
+    @few_examples
     @given(
-        seconds=st.lists(st.integers(0, 7200).map(lambda s: s / 2), min_size=30, max_size=400),
+        seconds=st.lists(st.integers(0, 7200).map(lambda s: s / 2), min_size=30, max_size=200),
         threads=st.integers(2, 6),
         inclusive=st.booleans(),
     )
-    def test_events_on_the_cuts(self, seconds, threads, inclusive):
+    def test_events_at_the_bounds_of_slices_are_read_once(self, seconds, threads, inclusive):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(scans, "_MIN_SLICE_ITEMS", 5)
             patch.setattr(scans, "_EXTRA_REQUESTS", 100)
@@ -124,8 +132,8 @@ class TestNothingIsLostOrDoubled:
         assert came == dict.fromkeys(wanted, 1)
 
 
-class Slow(Account):
-    """One that answers after a while, and remembers how many it answered at a time."""
+class SlowAccount(Account):
+    """Account with slow responses that counts the concurrent ones."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -137,7 +145,7 @@ class Slow(Account):
             with self.lock:
                 self.now += 1
                 self.most = max(self.most, self.now)
-            time.sleep(0.01)
+            time.sleep(0.005)
             with self.lock:
                 self.now -= 1
             try:
@@ -147,9 +155,9 @@ class Slow(Account):
             yield page
 
 
-@pytest.mark.parametrize("threads", [2, 6])
-def test_as_many_at_a_time_as_asked(small, threads):
-    account = Slow(evenly(5000))
+def test_all_threads_read_concurrently(small_slices):
+    threads = 6
+    account = SlowAccount(evenly(5000))
     assert len(read(account, threads)) == 5000
     assert account.most == threads
 
@@ -158,13 +166,13 @@ def readers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "sequence-reader"]
 
 
-class TestTheEnd:
-    def test_no_thread_is_left(self, small):
+class TestReaderThreads:
+    def test_no_thread_is_left_running(self, small_slices):
         read(Account(evenly(3000)), 4)
         assert not readers()
 
-    def test_an_error_ends_all(self, small):
-        class Broken(Slow):
+    def test_error_stops_all_threads(self, small_slices):
+        class Broken(SlowAccount):
             def pages(self, resource: Any, query: Any, **options: Any) -> Any:
                 for number, page in enumerate(super().pages(resource, query, **options)):
                     if number == 2:
@@ -177,8 +185,8 @@ class TestTheEnd:
         assert account.closed
         assert not readers()
 
-    def test_early_exit_leaves_no_thread_behind(self, small):
-        account = Slow(evenly(50_000))
+    def test_early_exit_stops_all_threads(self, small_slices):
+        account = SlowAccount(evenly(50_000))
         scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
         pool = ReaderPool([scan], 4, account.close)
         assert isinstance(next(pool.__enter__())[1], Page)
@@ -187,7 +195,7 @@ class TestTheEnd:
         assert not readers()
         assert account.requests_sent < 200
 
-    def test_buffer_of_pages_is_bounded(self, small):
+    def test_buffer_of_pages_is_bounded(self, small_slices):
         account = Account(evenly(50_000))
         scan = ListScan(account, USAGE_EVENTS, itertools.count(), USAGE_EVENTS.select({}, MONTH))
         with ReaderPool([scan], 4, account.close) as pages:

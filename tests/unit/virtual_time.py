@@ -1,4 +1,4 @@
-"""Time that only passes when everybody waits: threads that sleep for hours, in milliseconds and always the same."""
+"""Virtual clocks: threads that wait for hours in milliseconds, with the same result each time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class Clock:
-    """For one thread: waiting is what makes the time pass."""
+    """Clock of one thread; waiting moves it on."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -25,7 +25,7 @@ class Clock:
 
 class World:
     """
-    For several threads: one of them runs at a time, and the one that is to wake up first runs next.
+    Clock of several threads: one of them runs at a time, and the one that wakes up first runs next.
 
     The threads must not wait for one another by other means than :meth:`wait`.
     """

@@ -1,4 +1,4 @@
-"""Partition keys: the time that each of them stands for."""
+"""Windows of partition keys, with Airflow's timetables."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def window(start: str, end: str) -> Window:
     return Window.parse(start, end)
 
 
-class TestNamesOfPeriods:
-    """What Airflow's mappers make of keys, of a DAG on no cron."""
+class TestPeriods:
+    """Keys that Airflow's mappers write, of DAGs without a cron schedule."""
 
     @pytest.mark.parametrize(
         ("key", "start", "end"),
@@ -40,9 +40,9 @@ class TestNamesOfPeriods:
             ("2026-06-14T23", "2026-06-14T23:00", "2026-06-15T00:00"),
         ],
     )
-    @pytest.mark.parametrize("timetable", [None, object()], ids=["none", "other"])
-    def test_year_month_day_and_hour_in_utc(self, key, start, end, timetable):
-        assert window_of_partition(key, timetable) == window(start, end)
+    def test_key_is_a_year_month_day_or_hour_in_utc(self, key, start, end):
+        for timetable in (None, object()):
+            assert window_of_partition(key, timetable) == window(start, end)
 
     @pytest.mark.parametrize(
         "keys",
@@ -53,7 +53,7 @@ class TestNamesOfPeriods:
         ],
         ids=["months", "days", "hours"],
     )
-    def test_neighbours_share_nothing_and_miss_nothing(self, keys):
+    def test_windows_of_adjacent_keys_are_adjacent(self, keys):
         windows = [window_of_partition(key, None) for key in keys]
 
         assert all(one.end == other.start for one, other in itertools.pairwise(windows))
@@ -79,7 +79,7 @@ class TestNamesOfPeriods:
             "２０２６",
         ],
     )
-    def test_other_key_is_refused_and_says_what_to_set(self, key):
+    def test_other_key_is_refused_with_the_parameters_to_set(self, key):
         with pytest.raises(SequenceConfigurationError, match="partition key") as caught:
             window_of_partition(key, None)
 
@@ -90,21 +90,14 @@ class TestNamesOfPeriods:
 
 # Airflow has partitions since 3.2; before, there is nothing more to test.
 if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
-    #: A DAG's author may take either class, and a task gets the one that was taken.
-    KINDS = ["airflow.sdk", "airflow.timetables.trigger"]
 
-    @pytest.fixture(params=KINDS)
-    def cron(request: pytest.FixtureRequest) -> Any:
-        """Make a timetable of a cron expression, in Berlin."""
-        kind = importlib.import_module(request.param).CronPartitionTimetable
+    def cron(expression: str, module: str = "airflow.sdk", **options: Any) -> Any:
+        """Make a timetable of a cron expression, in Berlin. A task may get either of Airflow's two classes."""
+        kind = importlib.import_module(module).CronPartitionTimetable
+        return kind(expression, **({"timezone": "Europe/Berlin"} | options))
 
-        def make(expression: str, **options: Any) -> Any:
-            return kind(expression, **({"timezone": "Europe/Berlin"} | options))
-
-        return make
-
-    def airflows(timetable: Any, start: dt.datetime, end: dt.datetime) -> list[tuple[str, dt.datetime]]:
-        """The key and the instant of each partition that Airflow itself makes, by its own schedule."""
+    def partitions_of(timetable: Any, start: dt.datetime, end: dt.datetime) -> list[tuple[str, dt.datetime]]:
+        """Key and time of each partition that Airflow makes."""
         import pendulum
         from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
         from airflow.timetables.trigger import CronPartitionTimetable, CronTriggerTimetable
@@ -129,11 +122,11 @@ if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
                 return found
             found.append((core._get_partition_info(run_date=at)[1], at))
 
-    class TestTicks:
+    class TestCronPartitions:
         @pytest.mark.parametrize(
             ("day", "hours"), [("2026-03-28", 24), ("2026-03-29", 23), ("2026-10-25", 25), ("2026-10-26", 24)]
         )
-        def test_day_is_as_long_as_it_is_there(self, cron, day, hours):
+        def test_length_of_a_day_follows_the_clock(self, day, hours):
             found = window_of_partition(f"{day}T00:00:00", cron("@daily"))
 
             assert found.end - found.start == hours * HOUR
@@ -141,7 +134,17 @@ if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
             offset = "+02:00" if summer else "+01:00"
             assert found.start == dt.datetime.fromisoformat(f"{day}T00:00:00{offset}")
 
-        def test_week_begins_on_its_tick(self, cron):
+        @pytest.mark.parametrize("module", ["airflow.sdk", "airflow.timetables.trigger"])
+        def test_either_class_of_airflow_is_read(self, module):
+            timetable = cron("@daily", module, key_format="%Y-%m-%d")
+
+            assert window_of_partition("2026-06-15", timetable) == window(
+                "2026-06-15T00:00+02:00", "2026-06-16T00:00+02:00"
+            )
+            with pytest.raises(SequenceConfigurationError, match="window_start"):
+                window_of_partition("2026-06", timetable)
+
+        def test_week_begins_on_its_tick(self):
             found = window_of_partition("2026-06-15T00:00:00", cron("0 0 * * 1"))
 
             assert found == window("2026-06-15T00:00+02:00", "2026-06-22T00:00+02:00")
@@ -150,7 +153,7 @@ if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
             ("key", "end"),
             [("2026-02-01", "2026-03-01T00:00+01:00"), ("2026-03-01", "2026-04-01T00:00+02:00")],
         )
-        def test_month_is_as_long_as_it_is(self, cron, key, end):
+        def test_length_of_a_month(self, key, end):
             found = window_of_partition(key, cron("0 0 1 * *", key_format="%Y-%m-%d"))
 
             assert found == window(f"{key}T00:00+01:00", end)
@@ -165,22 +168,22 @@ if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
                 ("%Y-%j", "2026-166"),
             ],
         )
-        def test_key_may_be_written_in_any_way(self, cron, key_format, key):
+        def test_key_of_any_format(self, key_format, key):
             found = window_of_partition(key, cron("@daily", key_format=key_format))
 
             assert found == window("2026-06-15T00:00+02:00", "2026-06-16T00:00+02:00")
 
-        def test_key_that_names_the_day_of_a_tick_later_in_it(self, cron):
+        def test_key_without_the_time_of_the_tick(self):
             found = window_of_partition("2026-06-15", cron("0 6 * * *", key_format="%Y-%m-%d"))
 
             assert found == window("2026-06-15T06:00+02:00", "2026-06-16T06:00+02:00")
 
-        def test_short_key_of_a_week_is_the_week_and_not_the_day(self, cron):
+        def test_date_key_of_a_weekly_schedule_is_the_week(self):
             found = window_of_partition("2026-06-15", cron("0 0 * * 1", key_format="%Y-%m-%d"))
 
             assert found.end - found.start == dt.timedelta(days=7)
 
-        def test_offset_moves_the_run_and_not_the_partition(self, cron):
+        def test_run_offset_does_not_move_the_window(self):
             plain, moved = cron("@daily"), cron("@daily", run_offset=-1)
             key = "2026-06-15T00:00:00"
 
@@ -198,7 +201,7 @@ if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
                 "2026-06-15T00:00:00|eu",
             ],
         )
-        def test_key_between_ticks_or_of_another_form_is_refused(self, cron, key):
+        def test_key_between_ticks_or_of_another_form_is_refused(self, key):
             with pytest.raises(SequenceConfigurationError, match="window_start"):
                 window_of_partition(key, cron("@daily"))
 
@@ -214,28 +217,25 @@ if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
                 ("0 * * * *", "%Y-%m-%dT%H:%M:%S%z"),
             ],
         )
-        @pytest.mark.parametrize("month", [3, 10], ids=["spring", "autumn"])
-        def test_keys_that_airflow_makes_cover_the_year_without_gap(
-            self, cron, expression, key_format, month
-        ):
+        def test_windows_of_airflows_keys_are_adjacent(self, expression, key_format):
             timetable = cron(expression, key_format=key_format)
-            start = dt.datetime(2026, month, 1, tzinfo=dt.UTC)
-            made = airflows(timetable, start, start + dt.timedelta(days=66))
-            windows = [window_of_partition(key, timetable) for key, _ in made]
+            for start in (dt.datetime(2026, 3, 15, tzinfo=dt.UTC), dt.datetime(2026, 10, 11, tzinfo=dt.UTC)):
+                made = partitions_of(timetable, start, start + dt.timedelta(days=35))
+                windows = [window_of_partition(key, timetable) for key, _ in made]
 
-            assert [each.start for each in windows] == [at for _, at in made]
-            assert all(one.end == other.start for one, other in itertools.pairwise(windows))
+                assert [each.start for each in windows] == [at for _, at in made]
+                assert all(one.end == other.start for one, other in itertools.pairwise(windows))
 
-        def test_hour_that_comes_twice_is_not_half_missed(self, cron):
-            """Airflow names both hours alike. Together their runs read both, or say that they can't."""
+        def test_repeated_hour_is_read_or_refused(self):
+            """Airflow gives both hours the same key. Their runs read both, or fail."""
             timetable = cron("0 * * * *")
             start = dt.datetime(2026, 10, 24, 23, tzinfo=dt.UTC)
-            made = airflows(timetable, start, start + 3 * HOUR)
+            made = partitions_of(timetable, start, start + 3 * HOUR)
             assert len(made) == 4
             assert len({key for key, _ in made}) == 3
 
             covered: list[Window] = []
-            with contextlib.suppress(SequenceConfigurationError):  # said rather than missed
+            with contextlib.suppress(SequenceConfigurationError):
                 covered = [window_of_partition(key, timetable) for key, _ in made]
             if covered:
                 for hour in range(4):
