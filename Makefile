@@ -66,23 +66,27 @@ bench: $(VENV)/.ready .cache/bench/venv/.ready
 test-live: $(VENV)/.ready
 	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
 
-# Redshift, BigQuery and Databricks through their own Airflow hooks and drivers, with stand-ins for the databases. Two
-# minutes, and one to set up once.
-test-warehouses: .cache/warehouses/client/.ready .cache/warehouses/bigquery/.ready
-	@SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/.cache/warehouses/bigquery/bin/python \
-		.cache/warehouses/client/bin/python -m pytest tests/warehouses $(ARGS)
+# Snowflake, BigQuery, Redshift and Databricks through their own Airflow hooks and drivers, with stand-ins for the
+# databases. Three minutes, and two to set up once.
+WAREHOUSES := .cache/warehouses
+test-warehouses: $(addprefix $(WAREHOUSES)/,clouds/.ready snowflake/.ready bigquery-emulator/.ready snowflake-emulator/.ready)
+	@SEQUENCE_STANDINS="redshift bigquery" SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/$(WAREHOUSES)/bigquery-emulator/bin/python \
+		$(WAREHOUSES)/clouds/bin/python -m pytest tests/warehouses $(ARGS)
+	@SEQUENCE_STANDINS=snowflake SEQUENCE_SNOWFLAKE_PYTHON=$(CURDIR)/$(WAREHOUSES)/snowflake-emulator/bin/python \
+		$(WAREHOUSES)/snowflake/bin/python -m pytest tests/warehouses/test_warehouses.py $(ARGS)
 
-.cache/warehouses/client/.ready: $(VENV)/.ready
+# Airflow with the providers of warehouses; Snowflake's wants an older SQLAlchemy than the others.
+$(WAREHOUSES)/clouds/.ready $(WAREHOUSES)/snowflake/.ready: $(VENV)/.ready
 	@echo "Setting up $(@D): Airflow with the providers of warehouses (a minute, once) ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
-		--editable '.[sandbox]' --group dev --group warehouses '$(AIRFLOW)'
+		--editable '.[sandbox]' --group dev --group $(notdir $(@D)) '$(AIRFLOW)'
 	@touch $@
 
-.cache/warehouses/bigquery/.ready: $(VENV)/.ready
-	@echo "Setting up $(@D): the BigQuery emulator (less than a minute, once) ..."
+$(WAREHOUSES)/%-emulator/.ready: $(VENV)/.ready
+	@echo "Setting up $(@D) (less than a minute, once) ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
-	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --exclude-newer $(PACKAGES_AS_OF) --group bigquery-emulator
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --exclude-newer $(PACKAGES_AS_OF) --group $(notdir $(@D))
 	@touch $@
 
 # The connection's form in a real browser. It needs a Chromium: apt-get install chromium.

@@ -15,9 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tests.integration.support.databases import postgres, sequence_conn
 from tests.warehouses.bigquery import PROJECT, bigquery_emulator
 from tests.warehouses.redshift import redshift_proxy
 from tests.warehouses.snowflake import snowflake_server
+
+__all__ = ["postgres", "sequence_conn"]
 
 _number = itertools.count()
 
