@@ -6,7 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
-from tests.integration.support.databases import Warehouse
+from tests.integration.support.databases import Warehouse, postgres_database
+
+__all__ = ["postgres_database"]
 
 
 @pytest.fixture

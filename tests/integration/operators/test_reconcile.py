@@ -20,7 +20,7 @@ from airflow_provider_sequence.operators.sequence import (
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
+from tests.integration.support.databases import sqlite_and_postgres
 from tests.integration.support.values import said, utc
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -150,7 +150,6 @@ class TestEvents:
             ("voided", "voided"),
         ]  # fmt: skip
 
-    @on_sqlite
     def test_two_sides_that_agree(self, sequence_conn, give, post):
         give("a", "b")
         post("b", "a")
@@ -160,11 +159,9 @@ class TestEvents:
         assert (result["rows"], result["expected"], result["found"]) == (2, 2, 2)
         assert result["requests"] >= 1
 
-    @on_sqlite
     def test_nothing_on_either_side(self, sequence_conn, give):
         assert reconcile(max_differences=0)["expected"] == 0
 
-    @on_sqlite
     def test_the_window_is_half_open(self, sequence_conn, give, post):
         last, first, after = "2026-03-01T23:59:59.999999Z", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"
         give("first", at=first)
@@ -177,7 +174,6 @@ class TestEvents:
         assert found(result) == {}
         assert (result["expected"], result["found"], result["outside"]) == (2, 2, 1)
 
-    @on_sqlite
     def test_of_several_rows_of_an_id_the_last_counts(self, sequence_conn, give, post):
         give("a", n=1)
         give("a", n=2)
@@ -187,7 +183,6 @@ class TestEvents:
         assert found(result) == {}
         assert (result["rows"], result["expected"]) == (2, 1)
 
-    @on_sqlite
     def test_a_row_that_moves_the_event_out_of_the_window_is_the_last_one(
         self, sandbox, sequence_conn, give, post
     ):
@@ -199,7 +194,6 @@ class TestEvents:
 
         assert found(reconcile()) == {}
 
-    @on_sqlite
     @pytest.mark.parametrize("form", ["as_sent", "utc_millis", "offset", "naive"])
     def test_forms_of_a_time_are_no_difference(self, form, sandbox, sequence_conn, give, post):
         sandbox.settings(timestamp_format=form)
@@ -212,7 +206,6 @@ class TestEvents:
         ("superseded", "event_id_filter"),
         [("hidden", "id"), ("hidden", "customer_event_id"), ("listed", "customer_event_id")],
     )
-    @on_sqlite
     def test_an_event_whose_time_was_corrected_into_another_window_is_not_unexpected(
         self, superseded, event_id_filter, sandbox, sequence_conn, give, post
     ):
@@ -227,7 +220,6 @@ class TestEvents:
         assert result["found"] == 0
 
     @both_readings
-    @on_sqlite
     def test_an_event_whose_time_was_corrected_into_the_window(
         self, superseded, sandbox, sequence_conn, give, post
     ):
@@ -238,7 +230,6 @@ class TestEvents:
 
         assert found(reconcile()) == {}
 
-    @on_sqlite
     def test_an_event_that_sequence_moved_away_is_missing(self, sandbox, sequence_conn, give, post):
         sandbox.settings(superseded="hidden")
         post("moved")
@@ -248,7 +239,6 @@ class TestEvents:
         assert found(reconcile()) == {"missing": 1}
 
     @both_readings
-    @on_sqlite
     def test_late_is_what_came_after_the_pull(self, superseded, sandbox, sequence_conn, give, post):
         sandbox.settings(superseded=superseded)
         post("a", "b")
@@ -262,6 +252,7 @@ class TestEvents:
         assert result["late"] == 3
         assert found(result) == {"different": 1, "unexpected": 1}
 
+    @sqlite_and_postgres
     def test_late_events_of_a_table_on_each_database(self, sequence_conn, give, post):
         post("a", at="2026-03-01T00:00:00Z")
         post("b", at="2026-03-01T23:59:59.999Z")
@@ -271,7 +262,6 @@ class TestEvents:
         assert reconcile(staging_table="staged")["late"] == 1
 
     @both_readings
-    @on_sqlite
     def test_what_the_void_operator_voided_stays_so(self, superseded, run_dag, sandbox, sequence_conn, give):
         sandbox.settings(superseded=superseded)
         give("a", "b")
@@ -290,7 +280,6 @@ class TestEvents:
         assert result.xcoms["reconcile"]["resent"] == 0
         assert found(result.xcoms["reconcile"]) == {"voided": 1}
 
-    @on_sqlite
     def test_seat_events(self, sandbox, sequence_conn, warehouse):
         warehouse.execute("CREATE TABLE seats (customer_event_id TEXT, total INTEGER)")
         for name, here, there in (("same", 3, 3), ("changed", 3, 4), ("lost", 3, None), ("extra", None, 3)):
@@ -309,6 +298,7 @@ class TestEvents:
 
 
 class TestDifferencesTable:
+    @sqlite_and_postgres
     def test_a_second_look_replaces_the_first_and_other_windows_stay(
         self, sequence_conn, warehouse, give, post
     ):
@@ -326,6 +316,7 @@ class TestDifferencesTable:
 
         assert table(warehouse) == [("b", "different"), ("extra", "unexpected"), ("far", "missing")]
 
+    @sqlite_and_postgres
     def test_columns(self, sandbox, sequence_conn, warehouse, give, post):
         give("a")
         post("extra")
@@ -338,7 +329,6 @@ class TestDifferencesTable:
         assert [row[3:5] for row in rows] == [("a", None), ("extra", event["id"])]
         assert rows[0][5]
 
-    @on_sqlite
     def test_it_is_written_before_the_task_fails(self, sequence_conn, warehouse, give):
         give("a")
         with pytest.raises(DifferencesError, match="differences"):
@@ -354,7 +344,6 @@ class TestDifferencesTable:
         assert "usage" in said(caught.value)
         assert warehouse.rows("SELECT customer_event_id FROM usage") == [("a",)]
 
-    @on_sqlite
     def test_more_than_one_batch(self, sequence_conn, warehouse, give):
         ids = [f"e-{i:05}" for i in range(1001)]
         give(*ids)
@@ -364,7 +353,6 @@ class TestDifferencesTable:
 
 
 class TestMaxDifferences:
-    @on_sqlite
     @pytest.mark.parametrize("limit", [2, "2", 0.5, "0.5", 1.0])
     def test_no_more_than_allowed(self, limit, sequence_conn, give, post):
         give("a", "b", "c", "d")
@@ -372,7 +360,6 @@ class TestMaxDifferences:
 
         assert found(reconcile(max_differences=limit)) == {"missing": 1, "unexpected": 1}
 
-    @on_sqlite
     @pytest.mark.parametrize("limit", [0, 1, "1", 0.49, "0.25"])
     def test_more_than_allowed(self, limit, sequence_conn, give, post):
         give("a", "b", "c", "d")
@@ -380,7 +367,6 @@ class TestMaxDifferences:
         with pytest.raises(DifferencesError, match=r"^2 events"):
             reconcile(max_differences=limit)
 
-    @on_sqlite
     def test_what_was_voided_is_no_fault(self, sequence_conn, give, post):
         give("a")
         post("a")
@@ -388,7 +374,6 @@ class TestMaxDifferences:
 
         assert found(reconcile(max_differences=0)) == {"voided": 1}
 
-    @on_sqlite
     def test_outside_and_invalid_rows_are_no_differences(self, sequence_conn, give):
         give("far", at=TOMORROW)
         give("bad", alias=None)
@@ -425,7 +410,6 @@ class TestResend:
         assert (again["unchanged"], again["delivered"]) == (6, 0)
         assert len(arrived(sandbox)) == before
 
-    @on_sqlite
     def test_what_the_log_takes_for_delivered_is_sent_where_sequence_lacks_it(
         self, run_dag, sandbox, sequence_conn, warehouse, give
     ):
@@ -443,7 +427,6 @@ class TestResend:
         assert sorted(arrived(sandbox)) == [("a", 1), ("b", 1)]
         assert run_dag(pushes, END).xcoms["push"]["unchanged"] == 2
 
-    @on_sqlite
     def test_without_a_log(self, sandbox, sequence_conn, give, post):
         give("a", "b")
         post("a", "extra")
@@ -452,7 +435,6 @@ class TestResend:
         assert (result["resent"], found(result)) == (1, {"unexpected": 1})
         assert arrived(sandbox) == [("a", 1), ("extra", 1), ("b", 1)]
 
-    @on_sqlite
     def test_of_several_rows_of_an_id_the_last_is_sent(self, sandbox, sequence_conn, give, post):
         give("a", n=1)
         give("a", n=2)
@@ -461,7 +443,6 @@ class TestResend:
         assert found(reconcile(resend=True)) == {}
         assert arrived(sandbox) == [("a", 1), ("a", 2)]
 
-    @on_sqlite
     def test_nothing_to_send(self, sandbox, sequence_conn, give, post):
         give("a")
         post("a")
@@ -469,7 +450,6 @@ class TestResend:
         assert reconcile(resend=True)["resent"] == 0
         assert len(arrived(sandbox)) == 1
 
-    @on_sqlite
     def test_what_sequence_refuses_is_still_missing(self, sandbox, sequence_conn, give):
         give("a", "b")
         sandbox.fault(kind="status", status=400, match={"customerEventId": "a"})
@@ -479,7 +459,6 @@ class TestResend:
 
 
 class TestSettings:
-    @on_sqlite
     def test_a_resource_without_events_is_refused_without_a_retry(
         self, run_dag, sequence_conn, warehouse, give
     ):
@@ -490,7 +469,6 @@ class TestSettings:
         assert (result.states["reconcile"], result.tries["reconcile"]) == ("failed", 1)
         assert "customers" in said(result.error("reconcile"))
 
-    @on_sqlite
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -509,7 +487,6 @@ class TestSettings:
 
         assert "SequenceConfigurationError" in said(caught.value)
 
-    @on_sqlite
     def test_the_window_is_that_of_the_run(self, run_dag, sequence_conn, give, post):
         give("a", "lost")
         give("far", at=TOMORROW)
@@ -547,6 +524,7 @@ def values(**by_alias: str) -> str:
 
 
 class TestMetric:
+    @sqlite_and_postgres
     def test_equal(self, sequence_conn, warehouse, metric, give, post):
         give("a", n=3)
         give("b", n=4)
@@ -560,20 +538,19 @@ class TestMetric:
         assert (result["aliases"], result["different"]) == (2, 0)
         assert Decimal(result["warehouse"]) == Decimal(result["sequence"]) == 12
 
+    @sqlite_and_postgres
     def test_null_is_nothing(self, sequence_conn, warehouse, metric, post):
         assert hold(metric, values(acme="NULL"))["different"] == 0
         post("a", n=2)
         with pytest.raises(DifferencesError):
             hold(metric, values(acme="NULL"))
 
-    @on_sqlite
     @pytest.mark.parametrize("tolerance", [1, "1", 1.0, Decimal("1.0"), 2])
     def test_within_the_tolerance(self, tolerance, sequence_conn, warehouse, metric, post):
         post("a", n=3)
 
         assert hold(metric, values(acme="4", globex="-1"), tolerance=tolerance)["different"] == 0
 
-    @on_sqlite
     @pytest.mark.parametrize("tolerance", [0, "0.99", Decimal("0.999999999999999999999999")])
     @pytest.mark.parametrize("ours", ["2", "4"])
     def test_beyond_the_tolerance(self, tolerance, ours, sequence_conn, warehouse, metric, post):
@@ -581,7 +558,6 @@ class TestMetric:
         with pytest.raises(DifferencesError):
             hold(metric, values(acme=ours), tolerance=tolerance)
 
-    @on_sqlite
     @pytest.mark.parametrize("form", ["number", "text"])
     def test_every_digit_counts(self, form, sandbox, sequence_conn, warehouse, metric):
         sandbox.settings(calculated_value=form)
@@ -599,13 +575,11 @@ class TestMetric:
         with pytest.raises(DifferencesError):
             hold(metric, values(acme=f"'{digits[:-1]}8'"))
 
-    @on_sqlite
     def test_sums_that_agree_do_not_hide_aliases_that_differ(self, sequence_conn, warehouse, metric, post):
         post("a", n=1)
         with pytest.raises(DifferencesError, match="2"):
             hold(metric, values(acme="0", globex="1"))
 
-    @on_sqlite
     def test_no_alias_is_told(self, run_dag, sequence_conn, warehouse, metric, post, capfd, caplog):
         post("a", alias=SECRET, n=7)
         with interval_dag(START, END) as dag:
@@ -626,7 +600,6 @@ class TestMetric:
         assert "DifferencesError" in log
         assert SECRET not in log
 
-    @on_sqlite
     @pytest.mark.parametrize(
         "sql",
         [
@@ -641,7 +614,6 @@ class TestMetric:
 
         assert "SequenceConfigurationError" in said(caught.value)
 
-    @on_sqlite
     def test_an_unknown_metric_is_refused(self, sequence_conn, warehouse):
         with pytest.raises(Exception) as caught:  # noqa: PT011
             hold("018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27", values(acme="1"))

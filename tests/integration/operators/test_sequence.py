@@ -20,7 +20,6 @@ from airflow_provider_sequence.operators.sequence import (
     SequenceCreateUsageEventOperator,
 )
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
 from tests.integration.support.values import exact, said
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -235,7 +234,6 @@ def test_aliases_are_created_once(run_dag, sandbox, sequence_conn, warehouse, cu
     assert len(set(keys)) == len(keys) == 3
 
 
-@on_sqlite
 def test_alias_whose_answer_is_lost_is_created_once(run_dag, sandbox, sequence_conn, warehouse, customers):
     customers(("c-2", "beta", None))
     sandbox.fault(kind="reset_after", method="POST", path="/customer-aliases", times=1)
@@ -248,7 +246,6 @@ def test_alias_whose_answer_is_lost_is_created_once(run_dag, sandbox, sequence_c
     assert held(sandbox)["beta"] == ("c-2", None)
 
 
-@on_sqlite
 @pytest.mark.parametrize(("customer", "outcome"), [("c-1", "unchanged"), ("c-2", "rejected")])
 def test_alias_that_came_into_being_after_it_was_looked_up(
     customer, outcome, run_dag, sandbox, sequence_conn, warehouse, customers
@@ -295,7 +292,6 @@ def test_rejected_rows_have_reasons_and_stop_no_other(
     }  # fmt: skip
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     ("options", "word"),
     [
@@ -315,7 +311,6 @@ def test_wrong_setting_is_not_tried_again(
     assert sandbox.summary()["requests"] == 0
 
 
-@on_sqlite
 def test_outage_rejects_nothing_and_the_retry_goes_on(run_dag, sandbox, sequence_conn, warehouse, customers):
     customers(*[("c-2", f"alias {n}", None) for n in range(4)])
     sandbox.fault(status=503, path="/customer-aliases", method="POST", after_n=2)
@@ -329,7 +324,6 @@ def test_outage_rejects_nothing_and_the_retry_goes_on(run_dag, sandbox, sequence
     assert len(held(sandbox)) == 5
 
 
-@on_sqlite
 def test_columns_in_capitals(run_dag, sandbox, sequence_conn, warehouse, customers):
     customers(("c-2", "beta", None))
     sql = "SELECT customer_id AS CUSTOMER_ID, value AS VALUE, n AS OTHER FROM aliases"

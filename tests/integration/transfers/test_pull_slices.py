@@ -18,6 +18,7 @@ from airflow_provider_sequence.pipelines.pull import scans
 from airflow_provider_sequence.pipelines.pull.pipeline import pull
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.warehouse.engine import connect
+from tests.integration.support.databases import sqlite_and_postgres
 from tests.support.account import Account
 from tests.support.account import item as _item
 
@@ -51,6 +52,7 @@ def load(account: Any, engine: Any, table: str, concurrency: int, **options: Any
         return pull(account, USAGE_EVENTS, connection, table, window=DAY, concurrency=concurrency, **options)
 
 
+@sqlite_and_postgres
 def test_the_same_table(engine, warehouse):
     account = Account(times(2500))
     one = load(account, engine, "one", 1)
@@ -147,6 +149,7 @@ def test_a_database_that_fails_ends_the_reading(engine, warehouse, concurrency, 
     assert "staged" not in warehouse.tables()
 
 
+@sqlite_and_postgres
 def test_awkward_text_is_loaded_to_the_letter(engine, warehouse, monkeypatch: Any):
     """What the fast way into a database has to write its own way: quotes, ends of lines, marks of NULL."""
     texts = [

@@ -19,7 +19,7 @@ from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOpe
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.triggers.sequence import SequenceEventsTrigger
 from tests.integration.support.airflow import interval_dag, manual_dag
-from tests.integration.support.databases import sequence_connection
+from tests.integration.support.databases import on, on_postgres, sequence_connection, sqlite_and_postgres
 from tests.integration.support.values import exact, said, utc
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -74,10 +74,9 @@ NUMBERS = [
     "1e-7",
     "100",
 ]
-# MySQL would have the table's name in quotes.
-every_driver = pytest.mark.parametrize(
-    "warehouse", ["sqlite", "postgres", "psycopg2", "duckdb"], indirect=True
-)
+every_driver_but_mysql = on(
+    "sqlite", "postgres", "psycopg2", "duckdb"
+)  # MySQL wants the table's name in quotes
 NAMES = ["acme", "Zoë & Söhne", "株式会社", "👩🏽‍🚀, Inc.", 'o\'brien "co"', "a\\b %s :x"]
 
 
@@ -185,7 +184,7 @@ def test_day_there_and_back(reading, run_dag, sandbox, sequence_conn, warehouse)
     assert (extra != {None} and extra != {"{}"}) is bool(reading.get("extra_fields"))
 
 
-@every_driver
+@every_driver_but_mysql
 def test_numbers_are_the_same_text_on_the_way_out_and_back(run_dag, sandbox, sequence_conn, warehouse):
     rows = make_usage(warehouse, over_the_day(12))
     with interval_dag(START, END) as dag:
@@ -200,7 +199,7 @@ def test_numbers_are_the_same_text_on_the_way_out_and_back(run_dag, sandbox, seq
         assert "e" not in text.lower() or NUMBERS[number % len(NUMBERS)] == "1e-7"
 
 
-@every_driver
+@every_driver_but_mysql
 def test_columns_become_properties(run_dag, sandbox, sequence_conn, warehouse):
     number = "numeric" if warehouse.is_postgres else "text"
     warehouse.execute(
@@ -228,6 +227,7 @@ def test_columns_become_properties(run_dag, sandbox, sequence_conn, warehouse):
     assert properties["units"] == (Decimal(digits) if warehouse.is_postgres else digits)
 
 
+@on_postgres
 def test_run_again_changes_nothing(run_dag, sandbox, sequence_conn, warehouse):
     rows = make_usage(warehouse, over_the_day(30))
     with interval_dag(START, END) as dag:
@@ -255,6 +255,7 @@ def test_same_pull_twice_is_the_same_table(run_dag, sandbox, sequence_conn, ware
     assert warehouse.rows(f"SELECT {columns} FROM staged ORDER BY id") == before
 
 
+@on_postgres
 def test_run_again_with_a_log_sends_nothing(
     run_dag, sandbox, sequence_conn, warehouse, monkeypatch, tmp_path
 ):
@@ -584,6 +585,7 @@ def test_templates_are_rendered(run_dag, sandbox, sequence_conn, warehouse, tmp_
     }
 
 
+@sqlite_and_postgres
 def test_parameters_go_to_the_driver(run_dag, sandbox, sequence_conn, warehouse):
     make_usage(warehouse, over_the_day(6))
     mark = "%(last)s" if warehouse.is_postgres else ":last"

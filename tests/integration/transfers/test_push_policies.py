@@ -31,7 +31,7 @@ from airflow_provider_sequence.pipelines.push.senders import DryRunSender
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
+from tests.integration.support.databases import sqlite_and_postgres
 
 Row = tuple[Any, ...]
 
@@ -176,7 +176,6 @@ def numbers(result: dict[str, Any], *names: str) -> tuple[int, ...]:
     return tuple(result[name] for name in names)
 
 
-@on_sqlite
 def test_row_too_far_ahead_is_rejected_unless_told_otherwise(sandbox, sequence_conn, warehouse):
     result = execute(
         warehouse, fresh("near", distance=4 * MINUTE), fresh("far", distance=6 * MINUTE), max_rejected=1
@@ -190,7 +189,6 @@ def test_row_too_far_ahead_is_rejected_unless_told_otherwise(sandbox, sequence_c
 
 
 @pytest.mark.parametrize("max_future", [None, 40 * DAY])
-@on_sqlite
 def test_max_future_lets_later_times_through(max_future, sandbox, sequence_conn, warehouse):
     result = execute(warehouse, fresh("far", distance=30 * DAY), max_future=max_future)
 
@@ -198,7 +196,6 @@ def test_max_future_lets_later_times_through(max_future, sandbox, sequence_conn,
     assert list(bodies(sandbox)) == ["far"]
 
 
-@on_sqlite
 def test_late_counts_only_what_is_delivered(sandbox, sequence_conn, warehouse):
     refuse(sandbox, match={"customerEventId": "refused"})
     rows = [old("late"), old("refused"), ("no alias", None, "call", TIME, 1), fresh("new")]
@@ -208,12 +205,10 @@ def test_late_counts_only_what_is_delivered(sandbox, sequence_conn, warehouse):
     assert set(bodies(sandbox)) == {"late", "new"}
 
 
-@on_sqlite
 def test_nothing_is_late_by_default(sandbox, sequence_conn, warehouse):
     assert numbers(execute(warehouse, old("a")), "delivered", "late") == (1, 0)
 
 
-@on_sqlite
 def test_late_row_is_rejected_where_it_is_to_be(sandbox, sequence_conn, warehouse):
     result = execute(
         warehouse, old("late"), fresh("new"), late_after=DAY, late="reject", max_rejected=1, **LOG
@@ -234,7 +229,6 @@ def test_unchanged_row_is_neither_late_nor_rejected(sandbox, sequence_conn, ware
     assert numbers(result, "unchanged", "rejected", "late", "requests") == (2, 0, 0, 0)
 
 
-@on_sqlite
 def test_changed_row_is_checked_again(sandbox, sequence_conn, warehouse):
     execute(warehouse, old("a", 1), old("b", 1), **LOG)
     result = execute(warehouse, old("a", 2), old("b", 1), late_after=DAY, **LOG)
@@ -254,7 +248,6 @@ def test_changed_row_is_checked_again(sandbox, sequence_conn, warehouse):
         ({"late_after": "1 day"}, "late_after"),
     ],
 )
-@on_sqlite
 def test_wrong_setting_is_named_and_not_retried(options, word, sandbox, sequence_conn, warehouse):
     with pytest.raises(AirflowFailException, match=word):
         execute(warehouse, fresh("a"), **options)
@@ -263,7 +256,6 @@ def test_wrong_setting_is_named_and_not_retried(options, word, sandbox, sequence
 
 
 @pytest.mark.parametrize("log", [{}, LOG], ids=["no log", "log"])
-@on_sqlite
 def test_conflicting_rows_next_to_each_other(log, sandbox, sequence_conn, warehouse):
     rows = [old("a", 1), old("a", 2), old("b", 1), old("b", 1), old("c", 1), old("a", 3)]
     result = execute(warehouse, *rows, **log)
@@ -305,26 +297,24 @@ def test_conflicting_rows_far_apart_with_a_log(sandbox, sequence_conn, engine):
     assert units_of(sandbox) == {"a": 2}
 
 
-@on_sqlite
 def test_corrected_is_what_replaces_an_earlier_runs_event(deliver, sandbox):
     assert numbers(deliver(usage("a", 1), usage("b", 1)), "delivered", "corrected") == (2, 0)
     summary = deliver(usage("a", 2), usage("b", 1), usage("c", 1))
     assert numbers(summary, "delivered", "unchanged", "corrected", "conflicting") == (2, 1, 1, 0)
 
 
-@on_sqlite
 def test_without_a_log_nothing_is_known_to_be_corrected(sandbox, sequence_conn, warehouse):
     execute(warehouse, old("a", 1))
     assert numbers(execute(warehouse, old("a", 2)), "delivered", "corrected") == (1, 0)
 
 
-@on_sqlite
 def test_refused_correction_is_none(deliver, sandbox):
     deliver(usage("a", 1))
     refuse(sandbox)
     assert numbers(deliver(usage("a", 2)), "rejected", "corrected") == (1, 0)
 
 
+@sqlite_and_postgres
 def test_log_keeps_the_hash_of_the_body_before(deliver, sandbox, warehouse):
     deliver(usage("a", 1), usage("b", 1))
     assert [before for _, before in hashes(warehouse).values()] == [None, None]
@@ -336,6 +326,7 @@ def test_log_keeps_the_hash_of_the_body_before(deliver, sandbox, warehouse):
     assert hashes(warehouse) == {"a": (hash_body(third), hash_body(second)), "b": (hash_body(only), None)}
 
 
+@sqlite_and_postgres
 def test_refused_correction_leaves_the_hashes(deliver, sandbox, warehouse):
     deliver(usage("a", 1))
     deliver(usage("a", 2))
@@ -346,7 +337,6 @@ def test_refused_correction_leaves_the_hashes(deliver, sandbox, warehouse):
     assert hashes(warehouse) == before
 
 
-@on_sqlite
 def test_hash_before_is_another_one_where_a_run_changes_its_mind(deliver, warehouse):
     deliver(usage("a", 2))
     deliver(usage("a", 1), usage("a", 2))
@@ -363,7 +353,6 @@ ANY_ROWS = st.lists(ANY_ROW, max_size=12)
 _example = itertools.count()
 
 
-@on_sqlite
 @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(first=ANY_ROWS, second=ANY_ROWS, threads=st.integers(1, 5))
 def test_any_rows_in_two_runs(first, second, threads, sandbox, sequence_conn, engine, warehouse):
@@ -424,6 +413,7 @@ def old_log(deliver, warehouse) -> list[Row]:
     return table(warehouse)
 
 
+@sqlite_and_postgres
 def test_log_of_an_older_release_is_given_its_column(old_log, deliver, sandbox, warehouse):
     names = columns(warehouse)
     assert numbers(deliver(usage("a", 1)), "unchanged", "requests") == (1, 0)
@@ -435,6 +425,7 @@ def test_log_of_an_older_release_is_given_its_column(old_log, deliver, sandbox, 
     assert hashes(warehouse) == {"a": (hash_body(last), hash_body(first))}
 
 
+@sqlite_and_postgres
 def test_tasks_that_find_an_older_log_at_the_same_time(old_log, engine, warehouse):
     ready = threading.Barrier(4, timeout=30)
 
@@ -453,6 +444,7 @@ def test_tasks_that_find_an_older_log_at_the_same_time(old_log, engine, warehous
 
 @pytest.mark.parametrize("missing", ["reason", "run_id"])
 @pytest.mark.parametrize("read_only", [False, True])
+@sqlite_and_postgres
 def test_log_that_lacks_another_column_is_refused_and_untouched(
     missing, read_only, old_log, open_delivery_log, warehouse
 ):
@@ -472,6 +464,7 @@ def test_log_that_is_only_read_is_not_given_its_column(old_log, open_delivery_lo
     assert (columns(warehouse), table(warehouse)) == before
 
 
+@sqlite_and_postgres
 def test_rejected_rows_of_an_earlier_run_are_sent_from_the_log(sandbox, sequence_conn, warehouse):
     refuse(sandbox, match={"customerEventId": "b"})
     execute(warehouse, old("a"), old("b", 5), old("c"), max_rejected=1, **LOG)
@@ -485,7 +478,6 @@ def test_rejected_rows_of_an_earlier_run_are_sent_from_the_log(sandbox, sequence
     assert warehouse.rows(status) == [("delivered", None, None, "manual__2")]
 
 
-@on_sqlite
 def test_what_is_retried_is_in_the_metrics(sandbox, sequence_conn, warehouse, mocker):
     refuse(sandbox, match={"customerEventId": "b"})
     execute(warehouse, old("b"), max_rejected=1, **LOG)
@@ -496,7 +488,6 @@ def test_what_is_retried_is_in_the_metrics(sandbox, sequence_conn, warehouse, mo
     assert counted == {("sequence.delivered", 2), ("sequence.requests", 2)}
 
 
-@on_sqlite
 def test_what_is_refused_once_more_does_not_fail_the_task(sandbox, sequence_conn, warehouse):
     refuse(sandbox, match={"customerEventId": "b"}, times=None)
     execute(warehouse, old("b"), max_rejected=1, **LOG)
@@ -507,7 +498,6 @@ def test_what_is_refused_once_more_does_not_fail_the_task(sandbox, sequence_conn
     assert set(bodies(sandbox)) == {"a"}
 
 
-@on_sqlite
 def test_row_that_this_run_rejected_is_not_tried_twice(sandbox, sequence_conn, warehouse):
     refuse(sandbox, match={"customerEventId": "b"}, times=2)
     execute(warehouse, old("b"), max_rejected=1, **LOG)
@@ -517,7 +507,6 @@ def test_row_that_this_run_rejected_is_not_tried_twice(sandbox, sequence_conn, w
     assert not any(result["retried"].values())
 
 
-@on_sqlite
 def test_rejected_row_that_was_mended_since_is_not_retried(sandbox, sequence_conn, warehouse):
     refuse(sandbox, match={"customerEventId": "b"})
     execute(warehouse, old("b", 1), max_rejected=1, **LOG)
@@ -526,7 +515,6 @@ def test_rejected_row_that_was_mended_since_is_not_retried(sandbox, sequence_con
     assert [json.loads(body)["eventProperties"]["units"] for body in bodies(sandbox)["b"]] == [2]
 
 
-@on_sqlite
 def test_row_that_was_too_far_ahead_is_checked_again(sandbox, sequence_conn, warehouse):
     execute(warehouse, fresh("far", distance=30 * DAY), max_rejected=1, **LOG)
     result = execute(warehouse, retry_rejected=True, **LOG)
@@ -538,7 +526,6 @@ def test_row_that_was_too_far_ahead_is_checked_again(sandbox, sequence_conn, war
     assert list(bodies(sandbox)) == ["far"]
 
 
-@on_sqlite
 def test_more_rejected_rows_than_a_page_of_the_log_has(sandbox, sequence_conn, warehouse):
     refuse(sandbox, times=1001)
     ids = [f"e{number}" for number in range(1001)]
@@ -585,6 +572,7 @@ def test_dry_run_counts_what_a_run_would(log, earlier, sandbox, warehouse):
     assert numbers(real, "conflicting", "rejected") == (1, 3)
 
 
+@sqlite_and_postgres
 def test_dry_run_sends_and_writes_nothing(earlier, sandbox, warehouse):
     before = table(warehouse), sandbox.ledger(), sandbox.summary()
     execute(warehouse, *MIXED, dry_run=True, max_rejected=3, run_id="manual__2", **LOG)
@@ -592,7 +580,6 @@ def test_dry_run_sends_and_writes_nothing(earlier, sandbox, warehouse):
     assert (table(warehouse), sandbox.ledger(), sandbox.summary()) == before
 
 
-@on_sqlite
 def test_dry_run_makes_no_log(sandbox, sequence_conn, warehouse):
     result = execute(warehouse, old("a"), old("a", 2), dry_run=True, **LOG)
 
@@ -609,6 +596,7 @@ def test_dry_run_leaves_the_log_of_an_older_release_alone(earlier, sandbox, ware
     assert (columns(warehouse), table(warehouse)) == before
 
 
+@sqlite_and_postgres
 def test_query_in_the_error_shows_what_the_run_rejected(sandbox, sequence_conn, warehouse):
     execute(warehouse, fresh("earlier", distance=DAY), max_rejected=1, run_id="o'clock__0", **LOG)
     rows = [fresh(each, distance=DAY) for each in ("b", "it's 100% :x")]

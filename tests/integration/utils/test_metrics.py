@@ -16,7 +16,6 @@ from airflow_provider_sequence.operators.sequence import (
     SequenceCreateSeatEventOperator,
 )
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
 from tests.integration.support.process import run_elsewhere
 from tests.integration.transfers.test_push_and_pull import (
     END,
@@ -28,8 +27,6 @@ from tests.integration.transfers.test_push_and_pull import (
     pull,
     push,
 )
-
-pytestmark = on_sqlite
 
 _COUNTER = re.compile(r"airflow\.sequence\.(\w+),resource=(\w+):(\d+)\|c")
 #: How often each counter was told how much.

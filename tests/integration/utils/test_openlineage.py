@@ -21,7 +21,7 @@ from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOpe
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.utils import openlineage as lineage
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
+from tests.integration.support.databases import on_postgres
 from tests.integration.support.process import run_elsewhere
 from tests.integration.transfers.test_push_and_pull import (
     END,
@@ -34,7 +34,6 @@ from tests.integration.transfers.test_push_and_pull import (
     push,
 )
 
-postgres_only = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 EVENTS = sequence_asset("acme", "usage_events")
 
 #: The tasks that ran, as ``execute`` left them: Airflow runs copies.
@@ -152,7 +151,7 @@ def postgres_names(warehouse: Any, table: str) -> tuple[str, str]:
 
 
 class TestPush:
-    @postgres_only
+    @on_postgres
     def test_table_and_rows_on_both_sides(self, told, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, over_the_day(5))
         warehouse.execute("UPDATE usage SET customer_alias = NULL WHERE number = 3")
@@ -163,7 +162,7 @@ class TestPush:
         assert (rows_in(said.inputs[0]), rows_out(said.outputs[0])) == (5, 4)
         assert said.job_facets["sql"].query == "SELECT * FROM usage ORDER BY number"
 
-    @postgres_only
+    @on_postgres
     def test_query_of_several_tables(self, told, sandbox, sequence_conn, warehouse):
         """Which table how many rows came from is not known, and so not said."""
         make_usage(warehouse, over_the_day(5))
@@ -184,7 +183,7 @@ class TestPush:
         assert said.job_facets["sql"].query == sql
         assert said.run_facets == {}
 
-    @postgres_only
+    @on_postgres
     def test_query_whose_tables_may_not_all_be_known(self, told, sandbox, sequence_conn, warehouse):
         """OpenLineage's parser misses those inside a WITH."""
         make_usage(warehouse, over_the_day(5))
@@ -198,7 +197,7 @@ class TestPush:
         assert postgres_names(warehouse, "public.names") in names(said.inputs)
         assert {rows_in(dataset) for dataset in said.inputs} == {None}
 
-    @postgres_only
+    @on_postgres
     def test_default_schema_is_the_one_of_the_connection(self, told, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [START])
         name = warehouse.engine.url.database
@@ -209,7 +208,6 @@ class TestPush:
 
         assert names(said.inputs) == [postgres_names(warehouse, "billing.usage")]
 
-    @on_sqlite
     def test_database_without_a_name_of_openlineage(self, told, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, over_the_day(5))
         said = told(push, KeptPush)
@@ -218,7 +216,6 @@ class TestPush:
         assert said.job_facets["sql"].query == "SELECT * FROM usage ORDER BY number"
         assert rows_out(said.outputs[0]) == 5
 
-    @on_sqlite
     def test_without_an_asset_the_host_is_the_account(self, told, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [START])
         for outlets in ([], [sequence_asset("acme", "seat_events")]):
@@ -226,7 +223,6 @@ class TestPush:
 
             assert names(said.outputs) == [(f"sequence://{urlsplit(sandbox.api_url).netloc}", "usage_events")]
 
-    @on_sqlite
     def test_run_that_fails_tells_what_was_delivered(self, told, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, over_the_day(10))
         sandbox.fault(kind="status", status=503, after_n=3)
@@ -234,7 +230,6 @@ class TestPush:
 
         assert rows_out(said.outputs[0]) == 3
 
-    @on_sqlite
     def test_without_openlineage_nothing_is_looked_up(
         self, monkeypatch, told, sandbox, sequence_conn, warehouse
     ):
@@ -245,7 +240,7 @@ class TestPush:
 
 
 class TestPull:
-    @postgres_only
+    @on_postgres
     @pytest.mark.parametrize("table", ["staged", "public.staged"])
     def test_table_and_rows_on_both_sides(self, table, told, run_dag, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [*over_the_day(5), END])
@@ -256,14 +251,12 @@ class TestPull:
         assert names(said.outputs) == [postgres_names(warehouse, "public.staged")]
         assert (rows_in(said.inputs[0]), rows_out(said.outputs[0])) == (6, 5)
 
-    @on_sqlite
     def test_database_without_a_name_of_openlineage(self, told, sandbox, sequence_conn, warehouse):
         said = told(pull, KeptPull, inlets=[EVENTS])
 
         assert names(said.inputs) == [("sequence://acme", "usage_events")]
         assert said.outputs == []
 
-    @on_sqlite
     def test_pull_that_fails_tells_nothing(self, told, sandbox, sequence_conn, warehouse):
         sandbox.fault(kind="status", status=401)
 
@@ -271,7 +264,7 @@ class TestPull:
 
 
 class TestAliases:
-    @postgres_only
+    @on_postgres
     def test_table_and_rows_on_both_sides(self, told, sandbox, sequence_conn, warehouse):
         sandbox.add("customers", [{"id": "c-1"}])
         warehouse.execute("CREATE TABLE aliases (customer_id TEXT, value TEXT)")
@@ -292,7 +285,7 @@ def push_then_pull() -> Any:
     return dag
 
 
-@postgres_only
+@on_postgres
 def test_provider_of_openlineage_asks_the_tasks(
     airflow_db, sandbox, sequence_conn, warehouse, tmp_path: Path
 ):
