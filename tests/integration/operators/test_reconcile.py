@@ -21,7 +21,7 @@ from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOpe
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import sqlite_and_postgres
-from tests.integration.support.values import said, utc
+from tests.integration.support.values import error_text, utc
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 DAY = {"window_start": START.isoformat(), "window_end": END.isoformat()}
@@ -341,7 +341,7 @@ class TestDifferencesTable:
         with pytest.raises(Exception, match="no column") as caught:
             reconcile(differences_table="usage")
 
-        assert "usage" in said(caught.value)
+        assert "usage" in error_text(caught.value)
         assert warehouse.rows("SELECT customer_event_id FROM usage") == [("a",)]
 
     def test_more_than_one_batch(self, sequence_conn, warehouse, give):
@@ -467,7 +467,7 @@ class TestSettings:
         result = run_dag(dag, END)
 
         assert (result.states["reconcile"], result.tries["reconcile"]) == ("failed", 1)
-        assert "customers" in said(result.error("reconcile"))
+        assert "customers" in error_text(result.error("reconcile"))
 
     @pytest.mark.parametrize(
         "wrong",
@@ -485,7 +485,7 @@ class TestSettings:
         with pytest.raises(Exception) as caught:  # noqa: PT011 - Airflow's own, around ours
             reconcile(**wrong)
 
-        assert "SequenceConfigurationError" in said(caught.value)
+        assert "SequenceConfigurationError" in error_text(caught.value)
 
     def test_the_window_is_that_of_the_run(self, run_dag, sequence_conn, give, post):
         give("a", "lost")
@@ -595,7 +595,7 @@ class TestMetric:
         result = run_dag(dag, END)
 
         assert result.states["metric"] == "failed"
-        assert SECRET not in said(result.error("metric"))
+        assert SECRET not in error_text(result.error("metric"))
         log = "".join(capfd.readouterr()) + caplog.text
         assert "DifferencesError" in log
         assert SECRET not in log
@@ -612,10 +612,10 @@ class TestMetric:
         with pytest.raises(Exception) as caught:  # noqa: PT011
             hold(metric, sql)
 
-        assert "SequenceConfigurationError" in said(caught.value)
+        assert "SequenceConfigurationError" in error_text(caught.value)
 
     def test_an_unknown_metric_is_refused(self, sequence_conn, warehouse):
         with pytest.raises(Exception) as caught:  # noqa: PT011
             hold("018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27", values(acme="1"))
 
-        assert "404" in said(caught.value)
+        assert "404" in error_text(caught.value)

@@ -20,7 +20,7 @@ from airflow_provider_sequence.operators.sequence import (
     SequenceCreateUsageEventOperator,
 )
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.values import exact, said
+from tests.integration.support.values import error_text, exact
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 
@@ -162,7 +162,7 @@ def test_refused_event_is_not_tried_again_and_its_customer_not_told(run_dag, san
 
     assert (result.states["task"], result.tries["task"]) == ("failed", 1)
     assert "400" in str(result.error("task"))
-    assert "ann@example.org" not in said(result.error("task"))
+    assert "ann@example.org" not in error_text(result.error("task"))
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "truncate", "status"])

@@ -18,7 +18,7 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError, War
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.warehouse.reader import read_rows
 from tests.integration.support.databases import every_driver, on_both_postgres_drivers, sqlite_and_postgres
-from tests.integration.support.values import exact, said
+from tests.integration.support.values import error_text, exact
 
 DIGITS = "1234567890123456789012345678.901234567890"
 
@@ -266,7 +266,7 @@ def test_value_that_a_query_cannot_convert_is_in_no_error(engine, warehouse, sql
     with pytest.raises(WarehouseError) as caught:
         read(engine, sql, ["bob@example.org"] if "%s" in sql else None)
 
-    shown = said(caught.value)
+    shown = error_text(caught.value)
     assert "ann@example.org" not in shown
     assert "bob@example.org" not in shown
 
@@ -278,7 +278,7 @@ def test_wrong_parameters_are_an_error_without_data(engine, warehouse):
         read(engine, sql, ["ann@example.org"])
 
     assert getattr(caught.value, "permanent", True)
-    assert "ann@example.org" not in said(caught.value)
+    assert "ann@example.org" not in error_text(caught.value)
 
 
 @on_both_postgres_drivers
@@ -303,7 +303,7 @@ def test_unreachable_database_is_a_transient_error(warehouse, monkeypatch):
         read(create_sql_engine("away"), "SELECT 1")
 
     assert not caught.value.permanent
-    assert "p4ssw0rd" not in said(caught.value)
+    assert "p4ssw0rd" not in error_text(caught.value)
 
 
 @sqlite_and_postgres
