@@ -1,4 +1,4 @@
-"""What Airflow reads of this provider, as Airflow itself reads it."""
+"""Provider metadata, as Airflow reads it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,21 @@ from airflow_provider_sequence.hooks.sequence import SequenceHook
 PACKAGE = "airflow-provider-sequence"
 
 
-def airflow(*arguments: str) -> Any:
-    """What an ``airflow`` command says, as JSON."""
-    command = [sys.executable, "-m", "airflow", *arguments, "--output", "json"]
+@pytest.fixture(scope="module")
+def airflow_output(airflow_db) -> str:
+    """What ``airflow providers list`` prints, and then the connection's form, as JSON.
+
+    In a process of its own: before 3.2 the API server puts stand-ins in the place of what the hook imports.
+    """
+    code = (
+        "import json, sys\n"
+        "sys.argv = ['airflow', 'providers', 'list', '--output', 'json']\n"
+        "from airflow.__main__ import main; main()\n"
+        f"from {__name__} import form_of_the_interface as form; print(); print(json.dumps(form()))"
+    )
+    command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=os.environ)
-    # Airflow 3.0 logs to the same stream, with times in brackets.
-    return json.loads(done.stdout[done.stdout.index("[{") :])
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +94,17 @@ def test_connection_gives_its_hook(sequence_conn, airflow_db):
     assert type(BaseHook.get_connection(sequence_conn).get_hook()) is SequenceHook
 
 
-def test_airflow_providers_list_shows_it(airflow_db):
-    (row,) = [row for row in airflow("providers", "list") if row["package_name"] == PACKAGE]
+def test_airflow_providers_list_shows_it(airflow_output):
+    # Airflow 3.0 logs to the same stream, with times in brackets.
+    rows, _ = json.JSONDecoder().raw_decode(airflow_output[airflow_output.index("[{") :])
+    (row,) = [row for row in rows if row["package_name"] == PACKAGE]
 
     assert row["version"] == airflow_provider_sequence.__version__
 
 
 def modules() -> list[str]:
     info = get_provider_info()
-    listed = [name for room in ("operators", "sensors", "triggers", "hooks") for each in info.get(room, [])
+    listed = [name for kind in ("operators", "sensors", "triggers", "hooks") for each in info.get(kind, [])
               for name in each["python-modules"]]  # fmt: skip
     return [*listed, *(each["python-module"] for each in info["transfers"])]
 
@@ -106,9 +117,9 @@ def test_listed_module_can_be_imported(name):
 def test_every_module_is_listed():
     root = Path(airflow_provider_sequence.__file__).parent
     there = {
-        f"airflow_provider_sequence.{room}.{path.stem}"
-        for room in ("operators", "sensors", "triggers", "transfers")
-        for path in (root / room).glob("[!_]*.py")
+        f"airflow_provider_sequence.{kind}.{path.stem}"
+        for kind in ("operators", "sensors", "triggers", "transfers")
+        for path in (root / kind).glob("[!_]*.py")
         if path.stem not in ("conditions", "new_events", "state")  # hold no trigger
     }
 
@@ -181,13 +192,8 @@ def form_of_the_interface() -> tuple[list[str], str | None]:
     return list(form.extra_fields or {}), form.standard_fields and form.standard_fields.login.title
 
 
-def test_airflow_shows_the_form(airflow_db):
-    """In a process of its own: before 3.2 the API server puts stand-ins in the place of what the hook imports."""
-    code = f"import json; from {__name__} import form_of_the_interface as form; print(json.dumps(form()))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True, env=os.environ
-    )
-    names, login = json.loads(done.stdout.splitlines()[-1])
+def test_airflow_shows_the_form(airflow_output):
+    names, login = json.loads(airflow_output.splitlines()[-1])
 
     if airflow_version.startswith("3.0.") and find_spec("flask_appbuilder") is None:
         assert (names, login) == ([], None)  # 3.0 shows the bare form for every provider then

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that what Sequence's side needs runs without Airflow."""
+"""The wheel: its files and metadata, and that the API client and the pipelines run without Airflow."""
 
 from __future__ import annotations
 
@@ -88,17 +88,29 @@ def test_wheel_asks_for_what_the_package_imports(wheel):
 def test_wheel_runs_where_it_is_installed(wheel, tmp_path):
     """In an empty environment that sees other people's packages, but neither Airflow nor this checkout."""
     home = tmp_path / "venv"
-    venv.create(home, with_pip=True, symlinks=True)
+    venv.create(home, symlinks=True)
     python = home / "bin/python"
     (site,) = home.glob("lib/python*/site-packages")
-    run(python, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", wheel)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--quiet",
+        wheel,
+    )
 
-    package = run(
-        python, "-c", "import airflow_provider_sequence as a; print(a.__file__)", cwd=tmp_path
-    ).strip()
+    code = (
+        "import airflow_provider_sequence as a; print(a.__file__)\n"
+        "from airflow_provider_sequence.get_provider_info import get_provider_info as g; print(g()['versions'])"
+    )
+    package, versions = run(python, "-c", code, cwd=tmp_path).splitlines()
     assert package == str(site / "airflow_provider_sequence/__init__.py")
-    metadata = "from airflow_provider_sequence.get_provider_info import get_provider_info as g; print(g()['versions'])"
-    assert run(python, "-c", metadata, cwd=tmp_path).strip() == str([airflow_provider_sequence.__version__])
+    assert versions == str([airflow_provider_sequence.__version__])
 
     others = Path(importlib.util.find_spec("requests").origin).parents[1]
     (site / "others.pth").write_text(f"{others}\n")

@@ -20,7 +20,6 @@ from airflow_provider_sequence.assets.sequence import (
     set_outlet_extra,
 )
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
 from tests.integration.transfers.test_push_and_pull import (
     END,
     START,
@@ -152,7 +151,6 @@ class TestPush:
             TABLE.uri: expected,
         }
 
-    @on_sqlite
     def test_rows_that_are_unchanged_count_for_the_watermark(
         self, run_dag, sandbox, sequence_conn, warehouse
     ):
@@ -165,7 +163,6 @@ class TestPush:
             assert (extra["delivered"], extra["unchanged"]) == (delivered, 2 - delivered)
             assert extra["watermark"] == "2026-03-01T01:00:00Z"
 
-    @on_sqlite
     @pytest.mark.parametrize(
         ("texts", "newest"),
         [
@@ -185,7 +182,6 @@ class TestPush:
 
         assert events_of(dag)[EVENTS.uri]["watermark"] == newest
 
-    @on_sqlite
     def test_row_that_was_rejected_does_not_raise_the_watermark(
         self, run_dag, sandbox, sequence_conn, warehouse
     ):
@@ -200,7 +196,6 @@ class TestPush:
         assert (extra["delivered"], extra["rejected"]) == (1, 2)
         assert extra["watermark"] == "2026-03-01T00:00:00Z"
 
-    @on_sqlite
     def test_no_row_has_no_watermark(self, run_dag, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [])
         dag = one_task(push, outlets=[EVENTS])
@@ -208,7 +203,6 @@ class TestPush:
 
         assert facts(events_of(dag)[EVENTS.uri])["watermark"] is None
 
-    @on_sqlite
     def test_too_many_rejected_rows_make_no_event(self, run_dag, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [START, START + HOUR])
         warehouse.execute("UPDATE usage SET customer_alias = NULL WHERE number = 1")
@@ -217,7 +211,6 @@ class TestPush:
         assert run_dag(dag, END).state == "failed"
         assert events_of(dag) == {}
 
-    @on_sqlite
     def test_nothing_is_said_where_nobody_asked(self, run_dag, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [START])
         dag = one_task(push)
@@ -225,7 +218,6 @@ class TestPush:
         assert run_dag(dag, END).state == "success"
         assert events_of(dag) == {}
 
-    @on_sqlite
     @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no references to assets")
     def test_reference_to_an_asset_is_one_too(self, run_dag, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [START])
@@ -259,7 +251,6 @@ class TestPull:
             "watermark": "2026-03-02T00:00:00Z",
         }
 
-    @on_sqlite
     def test_whole_list_has_no_window(self, run_dag, sandbox, sequence_conn, warehouse):
         dag = one_task(pull, resource="customers", outlets=[TABLE])
         assert run_dag(dag, END).state == "success"

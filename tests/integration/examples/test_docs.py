@@ -1,4 +1,4 @@
-"""What the guides say is so: their code runs, and what they list is what there is."""
+"""The guides: their code runs, their links exist, and their tables are those of the package."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def code_blocks() -> list[Any]:
 
 
 @pytest.mark.parametrize("code", code_blocks())
-def test_code_that_is_in_no_example_runs(code, airflow_db, sandbox, sequence_conn):
-    """In a DAG, with the names of the package at hand: Airflow itself refuses arguments that there are not."""
+def test_code_of_the_guides_runs(code, airflow_db, sandbox, sequence_conn):
+    """In a DAG, with the names of the package; Airflow refuses unknown arguments."""
     sandbox.add("customers", [{"id": "0184421e-a9cc-711b-af93-bf0511d4d833"}])
     sandbox.add("usage-metrics", [{"id": "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27"}])
     scope: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def slugs(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", [*GUIDES, CHECKOUT / "README.md"], ids=lambda path: path.stem)
-def test_links_lead_somewhere(path):
+def test_links_have_a_target(path):
     for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text()):
         target, _, anchor = link.partition("#")
         there = (path.parent / target).resolve() if target else path
@@ -91,9 +91,9 @@ def test_every_guide_is_in_the_readme_and_in_the_contents():
     assert names == set(re.findall(r"^([\w-]+)$", (DOCS / "index.md").read_text(), re.MULTILINE))
 
 
-def test_every_resource_is_listed_with_its_path_and_filters():
+def test_every_resource_is_listed_with_its_path_window_and_filters():
     listed = {
-        cells[0].strip("`"): (cells[1].strip("`"), set(re.findall(r"`(\w+)`", cells[3])))
+        cells[0].strip("`"): (cells[1].strip("`"), cells[2], set(re.findall(r"`(\w+)`", cells[3])))
         for line in (DOCS / "pull.md").read_text().partition("## Resources")[2].splitlines()
         if line.startswith("| `")
         for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
@@ -101,30 +101,35 @@ def test_every_resource_is_listed_with_its_path_and_filters():
     assert listed == {
         resource.name: (
             resource.path,
+            f"of `{resource.parent.name}`"
+            if resource.parent is not None
+            else f"`{resource.time_field}`"
+            if resource.times
+            else "",
             {one.name for one in resource.filters} if resource.parent is None else {resource.parent.name},
         )
         for resource in RESOURCES.values()
     }
 
 
-def test_every_error_is_told():
+def test_every_error_is_listed():
     errors = {
         name
         for name, kind in inspect.getmembers(exceptions, inspect.isclass)
         if issubclass(kind, SequenceError)
     }
-    told = re.findall(r"`(\w+Error)`", (DOCS / "failures.md").read_text())
-    assert errors == set(told)
+    listed = re.findall(r"`(\w+Error)`", (DOCS / "failures.md").read_text())
+    assert errors == set(listed)
 
 
-def test_messages_that_are_told_are_those_of_the_package():
+def test_listed_messages_are_in_the_package():
     words = {
         node.value
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    told = [
+    listed = [
         piece.strip()
         for line in (DOCS / "failures.md").read_text().partition("## What is refused")[2].splitlines()
         if line.startswith("| ")
@@ -132,6 +137,6 @@ def test_messages_that_are_told_are_those_of_the_package():
         for piece in message.split("…")
         if piece.strip()
     ]
-    assert len(told) > 50
-    missing = [piece for piece in told if not any(piece in text for text in words)]
+    assert len(listed) > 50
+    missing = [piece for piece in listed if not any(piece in text for text in words)]
     assert missing == []

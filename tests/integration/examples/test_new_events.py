@@ -1,7 +1,7 @@
 """
-The example that starts when new events arrive: what its watcher says, and the run that this starts.
+The example that starts when new events arrive: the payloads of its watcher, and the run that they start.
 
-``dag.test()`` has neither triggerer nor scheduler. So the trigger runs here, what it says becomes an asset event by the
+``dag.test()`` has neither triggerer nor scheduler. So the trigger runs here, its payloads become asset events by the
 function that the triggerer calls, and the run is given the events that are waiting, as the scheduler does.
 """
 
@@ -77,26 +77,26 @@ def test_new_events_are_pulled(run_dag, deliver, sandbox, sequence_conn, warehou
         for event_id, at in events.items():
             post(sandbox, "/usage-events", at, customerEventId=event_id, customerAlias="a", eventType="call")
 
-    async def look(*batches: dict[str, dt.datetime]) -> list[dict[str, Any]]:
-        """Let the watcher look, and let events arrive in between; return what it announces."""
+    async def payloads_of(*batches: dict[str, dt.datetime]) -> list[dict[str, Any]]:
+        """Let the watcher poll, and let events arrive in between; return its payloads."""
         trigger = type(watcher.trigger)(**{**watcher.trigger.serialize()[1], "poll_interval": 0.05})
         run = trigger.run()
-        said = []
+        received = []
         for batch in batches:
             first = asyncio.ensure_future(anext(run))
             if not memory:
                 while "seen" not in memory:
                     await asyncio.sleep(0.02)
             await asyncio.to_thread(send, **batch)
-            said.append((await asyncio.wait_for(first, 30)).payload)
+            received.append((await asyncio.wait_for(first, 30)).payload)
             memory.pop("pending", None)
         await run.aclose()
-        return said
+        return received
 
     send(old=DAY)
     first = {"e1": DAY + HOUR, "e2": DAY + 2 * HOUR}
     second = {"e3": DAY + 5 * HOUR}
-    payloads = asyncio.run(look(first, second))
+    payloads = asyncio.run(payloads_of(first, second))
     deliver(asset, *payloads)
     result = run_dag(dag, None)
     assert result.states == {"pull": "success"}, result.errors
@@ -104,7 +104,7 @@ def test_new_events_are_pulled(run_dag, deliver, sandbox, sequence_conn, warehou
     assert {row["customer_event_id"]: utc(row["event_timestamp"]) for row in rows} == first | second
     assert result.xcoms["pull"]["loaded"] == 3
 
-    # The same announcement a second time, as after a kill, changes nothing.
+    # The same payloads a second time, as after a kill, changes nothing.
     deliver(asset, *payloads)
     assert run_dag(dag, None).states == {"pull": "success"}
     assert content(warehouse, "sequence_usage_events") == rows

@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.integration.examples.test_dags import load_example
+from tests.integration.examples.test_dags import load_example, shorten_interval
+from tests.integration.support.databases import on_postgres
 from tests.integration.support.values import utc
 
 DAY = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
@@ -28,7 +29,8 @@ def content(warehouse: Any, table: str) -> list[dict[str, Any]]:
         return [{name: value for name, value in row.items() if name != "_loaded_at"} for row in rows]
 
 
-def test_staging_tables_hold_what_sequence_has(run_dag, sandbox, sequence_conn, warehouse):
+@on_postgres
+def test_staging_tables_mirror_the_lists(run_dag, sandbox, sequence_conn, warehouse):
     sandbox._admin("POST", "/_sandbox/demo")
     for n, at in enumerate((DAY - TICK, DAY, DAY + 24 * HOUR - TICK, DAY + 24 * HOUR)):
         post(sandbox, "/usage-events", at, customerEventId=f"u{n}", customerAlias="acme", eventType="call")
@@ -58,14 +60,6 @@ def test_staging_tables_hold_what_sequence_has(run_dag, sandbox, sequence_conn, 
         each for each in ids for _ in range(2)
     ]
 
-    # Again: the same rows, and no others.
-    before = {
-        resource: content(warehouse, f"sequence_{resource}") for resource in ("usage_events", "seat_events")
-    }
-    assert set(run_dag(dag, DAY + 24 * HOUR).states.values()) == {"success"}
-    assert whole() == first
-    assert {resource: content(warehouse, f"sequence_{resource}") for resource in before} == before
-
     # A list is a mirror: what was changed is changed, and what is gone is deleted.
     sandbox.reset()
     sandbox.add("customers", [{"id": "new", "legalName": "New Corp", "aliases": ["new"]}])
@@ -82,12 +76,15 @@ def test_staging_tables_hold_what_sequence_has(run_dag, sandbox, sequence_conn, 
 
 
 def test_month_is_pulled_day_by_day(run_dag, sandbox, sequence_conn, warehouse):
-    start, end = dt.datetime(2026, 2, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-    days = [start + n * 24 * HOUR for n in range(28)]
+    """The last three days of a month stand for all of them."""
+    end = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    start = end - 3 * 24 * HOUR
+    days = [start + n * 24 * HOUR for n in range(3)]
     month = {f"e{n}": at for n, at in enumerate([*days, *(day + 24 * HOUR - TICK for day in days)])}
     for event_id, at in (month | {"before": start - TICK, "after": end}).items():
         post(sandbox, "/usage-events", at, customerEventId=event_id, customerAlias="acme", eventType="call")
     dag = load_example("backfill_month")
+    shorten_interval(dag, end, len(days))
     for _ in range(2):
         result = run_dag(dag, end)
         assert result.state == "success", result.errors

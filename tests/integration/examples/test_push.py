@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 from tests.integration.examples.test_dags import load_example
+from tests.integration.support.databases import on_postgres
 from tests.integration.support.values import exact, utc
 
 DAY = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
@@ -13,7 +14,7 @@ HOUR, TICK = dt.timedelta(hours=1), dt.timedelta(microseconds=1)
 
 
 def bodies(sandbox: Any, resource: str) -> list[dict[str, Any]]:
-    """What Sequence was sent, in order."""
+    """The bodies that Sequence received, in order."""
     ledger = sandbox._admin("GET", f"/_sandbox/ledger?resource={resource}&limit=1000")
     return [exact(item["body"]) for item in ledger["items"]]
 
@@ -22,7 +23,8 @@ def time_type(warehouse: Any) -> str:
     return "timestamptz" if warehouse.is_postgres else "text"
 
 
-def test_hourly_push_picks_up_what_arrives_late(run_dag, sandbox, sequence_conn, warehouse):
+@on_postgres
+def test_hourly_push_picks_up_late_rows(run_dag, sandbox, sequence_conn, warehouse):
     warehouse.execute(
         "CREATE TABLE usage (usage_id TEXT, customer TEXT, kind TEXT,"
         f" used_at {time_type(warehouse)}, quantity INTEGER)"
@@ -71,7 +73,7 @@ def test_hourly_push_picks_up_what_arrives_late(run_dag, sandbox, sequence_conn,
     }
 
 
-def test_seats_are_totals_and_go_down_to_nothing(run_dag, sandbox, sequence_conn, warehouse):
+def test_seats_are_totals_down_to_zero(run_dag, sandbox, sequence_conn, warehouse):
     sandbox.add("customers", [{"id": f"c-{name}", "aliases": [name]} for name in ("acme", "globex", "empty")])
     time = time_type(warehouse)
     warehouse.execute("CREATE TABLE accounts (account TEXT)")
@@ -116,9 +118,9 @@ def test_seats_are_totals_and_go_down_to_nothing(run_dag, sandbox, sequence_conn
             )
             assert balances() == (totals[max(totals)] if again else total)
     sent = bodies(sandbox, "seat-events")
-    told = [(b["eventTimestamp"], b["customerAlias"], b["seatType"], b["total"]) for b in sent]
-    assert set(told) == expected
-    assert len(told) == len(expected)
+    received = [(b["eventTimestamp"], b["customerAlias"], b["seatType"], b["total"]) for b in sent]
+    assert set(received) == expected
+    assert len(received) == len(expected)
     ids = {body["customerEventId"] for body in sent}
     assert len(ids) == len(expected)
     log = warehouse.rows("SELECT customer_event_id, resource, status, attempts FROM sequence_delivery_log")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.examples.test_dags import load_example
 from tests.integration.examples.test_pull import content, post
+from tests.integration.support.databases import on_postgres
 
 START, END = dt.datetime(2026, 10, 1, tzinfo=dt.UTC), dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 HOUR, TICK = dt.timedelta(hours=1), dt.timedelta(microseconds=1)
@@ -49,6 +50,7 @@ def month(sandbox, warehouse) -> list[tuple[str, str, str, dt.datetime]]:
     return rows
 
 
+@on_postgres
 def test_invoices_are_staged_once_all_usage_is_counted(run_dag, sandbox, sequence_conn, warehouse, month):
     for event_id, customer, kind, at in month:
         send(sandbox, event_id, customer, at, kind)
@@ -75,7 +77,7 @@ def test_nothing_is_staged_while_usage_is_missing(run_dag, sandbox, sequence_con
     dag = load_example("invoice_run")
     # dag.test() waits for a trigger for ever, so that the timeout is seen in the worker alone.
     dag.get_task("counted").deferrable = False
-    dag.get_task("counted").timeout = 1
+    dag.get_task("counted").timeout = 0.3
     result = run_dag(dag, END)
     assert result.states["counted"] == "failed"
     assert result.states["pull_invoices"] == result.states["pull_draft_lines"] == "upstream_failed"
@@ -98,20 +100,18 @@ def aliases(sandbox: Any) -> set[tuple[str, str, str | None]]:
     return {(item["value"], item["customerId"], item.get("label")) for item in items}
 
 
-def patient_for_a_second() -> Any:
+def dag_with_short_timeouts() -> Any:
     dag = load_example("unmapped_aliases")
     for task_id in ("all_mapped", "all_mapped_now"):
-        dag.get_task(task_id).timeout = 1
+        dag.get_task(task_id).timeout = 0.3
     return dag
 
 
-def test_alarm_is_sounded_and_customers_get_their_aliases(
-    run_dag, sandbox, sequence_conn, warehouse, accounts
-):
+def test_alert_is_sent_and_customers_get_their_aliases(run_dag, sandbox, sequence_conn, warehouse, accounts):
     send(sandbox, "e1", "acme", START)
     send(sandbox, "e2", "neu & söhne", START + HOUR)
     send(sandbox, "of-another-day", "nobody", START + 24 * HOUR)
-    dag = patient_for_a_second()
+    dag = dag_with_short_timeouts()
 
     result = run_dag(dag, START + 24 * HOUR)
     assert result.states == {
@@ -125,8 +125,8 @@ def test_alarm_is_sounded_and_customers_get_their_aliases(
         "rows": 2, "created": 1, "unchanged": 1, "rejected": 0,
     }  # fmt: skip
     assert result.xcoms["all_mapped_now"] == {"count": 0, "aliases": 0}
-    given = {("acme", "c-acme", None), ("neu & söhne", "c-new", "Neu")}
-    assert aliases(sandbox) == given
+    expected = {("acme", "c-acme", None), ("neu & söhne", "c-new", "Neu")}
+    assert aliases(sandbox) == expected
 
     # Now nothing is left to do.
     result = run_dag(dag, START + 24 * HOUR)
@@ -134,14 +134,14 @@ def test_alarm_is_sounded_and_customers_get_their_aliases(
     assert result.states == {
         "all_mapped": "success", "alert": "skipped", "give_aliases": "skipped", "all_mapped_now": "skipped",
     }, result.errors  # fmt: skip
-    assert aliases(sandbox) == given
+    assert aliases(sandbox) == expected
 
 
 def test_run_fails_where_the_warehouse_does_not_know_the_customer_either(
     run_dag, sandbox, sequence_conn, warehouse, accounts
 ):
     send(sandbox, "e1", "nobody", START)
-    result = run_dag(patient_for_a_second(), START + 24 * HOUR)
+    result = run_dag(dag_with_short_timeouts(), START + 24 * HOUR)
     assert result.states == {
         "all_mapped": "skipped", "alert": "success", "give_aliases": "success", "all_mapped_now": "failed",
     }  # fmt: skip

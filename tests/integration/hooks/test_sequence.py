@@ -17,7 +17,7 @@ from airflow_provider_sequence.exceptions import (
 )
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from tests.integration.support.databases import sequence_connection
-from tests.integration.support.values import said
+from tests.integration.support.values import error_text
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
@@ -317,7 +317,7 @@ def test_refused_event_says_why_without_the_customer(hook, sandbox):
 
     assert caught.value.status == 400
     assert "customerAlias" in str(caught.value)
-    assert "ann@example.org" not in said(caught.value)
+    assert "ann@example.org" not in error_text(caught.value)
 
 
 @pytest.mark.contract(off=True)
@@ -327,7 +327,7 @@ def test_secret_is_in_no_text(connect):
         hook.client.verify_credentials()
 
     for text in (
-        said(caught.value),
+        error_text(caught.value),
         repr(hook),
         repr(hook.client),
         str(vars(hook.client).keys()),

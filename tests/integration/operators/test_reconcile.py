@@ -1,4 +1,4 @@
-"""The warehouse held against Sequence: what is planted on either side is found, and nothing else."""
+"""Reconciliation: the differences between the warehouse and Sequence, and no others."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from airflow_provider_sequence.operators.sequence import (
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
-from tests.integration.support.values import said, utc
+from tests.integration.support.databases import sqlite_and_postgres
+from tests.integration.support.values import error_text, utc
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 DAY = {"window_start": START.isoformat(), "window_end": END.isoformat()}
@@ -111,8 +111,14 @@ def arrived(sandbox: Any) -> list[tuple[str, int]]:
 
 
 class TestEvents:
-    @both_readings
-    def test_what_is_planted_is_counted(self, superseded, sandbox, sequence_conn, warehouse, give, post):
+    @pytest.mark.parametrize(
+        ("warehouse", "superseded"),
+        [("sqlite", "listed"), ("sqlite", "hidden"), ("postgres", "listed")],
+        indirect=["warehouse"],
+    )
+    def test_each_kind_of_difference_is_counted(
+        self, superseded, sandbox, sequence_conn, warehouse, give, post
+    ):
         sandbox.settings(superseded=superseded)
         post("same-1", "same-2", "voided", "void-only", "corrected", "changed-0")
         post("changed-1", alias="other")
@@ -150,7 +156,6 @@ class TestEvents:
             ("voided", "voided"),
         ]  # fmt: skip
 
-    @on_sqlite
     def test_two_sides_that_agree(self, sequence_conn, give, post):
         give("a", "b")
         post("b", "a")
@@ -160,11 +165,9 @@ class TestEvents:
         assert (result["rows"], result["expected"], result["found"]) == (2, 2, 2)
         assert result["requests"] >= 1
 
-    @on_sqlite
     def test_nothing_on_either_side(self, sequence_conn, give):
         assert reconcile(max_differences=0)["expected"] == 0
 
-    @on_sqlite
     def test_the_window_is_half_open(self, sequence_conn, give, post):
         last, first, after = "2026-03-01T23:59:59.999999Z", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"
         give("first", at=first)
@@ -177,7 +180,6 @@ class TestEvents:
         assert found(result) == {}
         assert (result["expected"], result["found"], result["outside"]) == (2, 2, 1)
 
-    @on_sqlite
     def test_of_several_rows_of_an_id_the_last_counts(self, sequence_conn, give, post):
         give("a", n=1)
         give("a", n=2)
@@ -187,7 +189,6 @@ class TestEvents:
         assert found(result) == {}
         assert (result["rows"], result["expected"]) == (2, 1)
 
-    @on_sqlite
     def test_a_row_that_moves_the_event_out_of_the_window_is_the_last_one(
         self, sandbox, sequence_conn, give, post
     ):
@@ -199,7 +200,6 @@ class TestEvents:
 
         assert found(reconcile()) == {}
 
-    @on_sqlite
     @pytest.mark.parametrize("form", ["as_sent", "utc_millis", "offset", "naive"])
     def test_forms_of_a_time_are_no_difference(self, form, sandbox, sequence_conn, give, post):
         sandbox.settings(timestamp_format=form)
@@ -212,7 +212,6 @@ class TestEvents:
         ("superseded", "event_id_filter"),
         [("hidden", "id"), ("hidden", "customer_event_id"), ("listed", "customer_event_id")],
     )
-    @on_sqlite
     def test_an_event_whose_time_was_corrected_into_another_window_is_not_unexpected(
         self, superseded, event_id_filter, sandbox, sequence_conn, give, post
     ):
@@ -227,7 +226,6 @@ class TestEvents:
         assert result["found"] == 0
 
     @both_readings
-    @on_sqlite
     def test_an_event_whose_time_was_corrected_into_the_window(
         self, superseded, sandbox, sequence_conn, give, post
     ):
@@ -238,7 +236,6 @@ class TestEvents:
 
         assert found(reconcile()) == {}
 
-    @on_sqlite
     def test_an_event_that_sequence_moved_away_is_missing(self, sandbox, sequence_conn, give, post):
         sandbox.settings(superseded="hidden")
         post("moved")
@@ -248,7 +245,6 @@ class TestEvents:
         assert found(reconcile()) == {"missing": 1}
 
     @both_readings
-    @on_sqlite
     def test_late_is_what_came_after_the_pull(self, superseded, sandbox, sequence_conn, give, post):
         sandbox.settings(superseded=superseded)
         post("a", "b")
@@ -262,6 +258,7 @@ class TestEvents:
         assert result["late"] == 3
         assert found(result) == {"different": 1, "unexpected": 1}
 
+    @sqlite_and_postgres
     def test_late_events_of_a_table_on_each_database(self, sequence_conn, give, post):
         post("a", at="2026-03-01T00:00:00Z")
         post("b", at="2026-03-01T23:59:59.999Z")
@@ -271,7 +268,6 @@ class TestEvents:
         assert reconcile(staging_table="staged")["late"] == 1
 
     @both_readings
-    @on_sqlite
     def test_what_the_void_operator_voided_stays_so(self, superseded, run_dag, sandbox, sequence_conn, give):
         sandbox.settings(superseded=superseded)
         give("a", "b")
@@ -290,7 +286,6 @@ class TestEvents:
         assert result.xcoms["reconcile"]["resent"] == 0
         assert found(result.xcoms["reconcile"]) == {"voided": 1}
 
-    @on_sqlite
     def test_seat_events(self, sandbox, sequence_conn, warehouse):
         warehouse.execute("CREATE TABLE seats (customer_event_id TEXT, total INTEGER)")
         for name, here, there in (("same", 3, 3), ("changed", 3, 4), ("lost", 3, None), ("extra", None, 3)):
@@ -309,9 +304,8 @@ class TestEvents:
 
 
 class TestDifferencesTable:
-    def test_a_second_look_replaces_the_first_and_other_windows_stay(
-        self, sequence_conn, warehouse, give, post
-    ):
+    @sqlite_and_postgres
+    def test_second_comparison_replaces_the_first_of_its_window(self, sequence_conn, warehouse, give, post):
         give("a", "b")
         give("far", at=TOMORROW)
         post("extra")
@@ -326,6 +320,7 @@ class TestDifferencesTable:
 
         assert table(warehouse) == [("b", "different"), ("extra", "unexpected"), ("far", "missing")]
 
+    @sqlite_and_postgres
     def test_columns(self, sandbox, sequence_conn, warehouse, give, post):
         give("a")
         post("extra")
@@ -338,7 +333,6 @@ class TestDifferencesTable:
         assert [row[3:5] for row in rows] == [("a", None), ("extra", event["id"])]
         assert rows[0][5]
 
-    @on_sqlite
     def test_it_is_written_before_the_task_fails(self, sequence_conn, warehouse, give):
         give("a")
         with pytest.raises(DifferencesError, match="differences"):
@@ -351,10 +345,9 @@ class TestDifferencesTable:
         with pytest.raises(Exception, match="no column") as caught:
             reconcile(differences_table="usage")
 
-        assert "usage" in said(caught.value)
+        assert "usage" in error_text(caught.value)
         assert warehouse.rows("SELECT customer_event_id FROM usage") == [("a",)]
 
-    @on_sqlite
     def test_more_than_one_batch(self, sequence_conn, warehouse, give):
         ids = [f"e-{i:05}" for i in range(1001)]
         give(*ids)
@@ -364,7 +357,6 @@ class TestDifferencesTable:
 
 
 class TestMaxDifferences:
-    @on_sqlite
     @pytest.mark.parametrize("limit", [2, "2", 0.5, "0.5", 1.0])
     def test_no_more_than_allowed(self, limit, sequence_conn, give, post):
         give("a", "b", "c", "d")
@@ -372,7 +364,6 @@ class TestMaxDifferences:
 
         assert found(reconcile(max_differences=limit)) == {"missing": 1, "unexpected": 1}
 
-    @on_sqlite
     @pytest.mark.parametrize("limit", [0, 1, "1", 0.49, "0.25"])
     def test_more_than_allowed(self, limit, sequence_conn, give, post):
         give("a", "b", "c", "d")
@@ -380,7 +371,6 @@ class TestMaxDifferences:
         with pytest.raises(DifferencesError, match=r"^2 events"):
             reconcile(max_differences=limit)
 
-    @on_sqlite
     def test_what_was_voided_is_no_fault(self, sequence_conn, give, post):
         give("a")
         post("a")
@@ -388,7 +378,6 @@ class TestMaxDifferences:
 
         assert found(reconcile(max_differences=0)) == {"voided": 1}
 
-    @on_sqlite
     def test_outside_and_invalid_rows_are_no_differences(self, sequence_conn, give):
         give("far", at=TOMORROW)
         give("bad", alias=None)
@@ -425,7 +414,6 @@ class TestResend:
         assert (again["unchanged"], again["delivered"]) == (6, 0)
         assert len(arrived(sandbox)) == before
 
-    @on_sqlite
     def test_what_the_log_takes_for_delivered_is_sent_where_sequence_lacks_it(
         self, run_dag, sandbox, sequence_conn, warehouse, give
     ):
@@ -443,7 +431,6 @@ class TestResend:
         assert sorted(arrived(sandbox)) == [("a", 1), ("b", 1)]
         assert run_dag(pushes, END).xcoms["push"]["unchanged"] == 2
 
-    @on_sqlite
     def test_without_a_log(self, sandbox, sequence_conn, give, post):
         give("a", "b")
         post("a", "extra")
@@ -452,7 +439,6 @@ class TestResend:
         assert (result["resent"], found(result)) == (1, {"unexpected": 1})
         assert arrived(sandbox) == [("a", 1), ("extra", 1), ("b", 1)]
 
-    @on_sqlite
     def test_of_several_rows_of_an_id_the_last_is_sent(self, sandbox, sequence_conn, give, post):
         give("a", n=1)
         give("a", n=2)
@@ -461,7 +447,6 @@ class TestResend:
         assert found(reconcile(resend=True)) == {}
         assert arrived(sandbox) == [("a", 1), ("a", 2)]
 
-    @on_sqlite
     def test_nothing_to_send(self, sandbox, sequence_conn, give, post):
         give("a")
         post("a")
@@ -469,7 +454,6 @@ class TestResend:
         assert reconcile(resend=True)["resent"] == 0
         assert len(arrived(sandbox)) == 1
 
-    @on_sqlite
     def test_what_sequence_refuses_is_still_missing(self, sandbox, sequence_conn, give):
         give("a", "b")
         sandbox.fault(kind="status", status=400, match={"customerEventId": "a"})
@@ -479,7 +463,6 @@ class TestResend:
 
 
 class TestSettings:
-    @on_sqlite
     def test_a_resource_without_events_is_refused_without_a_retry(
         self, run_dag, sequence_conn, warehouse, give
     ):
@@ -488,9 +471,8 @@ class TestSettings:
         result = run_dag(dag, END)
 
         assert (result.states["reconcile"], result.tries["reconcile"]) == ("failed", 1)
-        assert "customers" in said(result.error("reconcile"))
+        assert "customers" in error_text(result.error("reconcile"))
 
-    @on_sqlite
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -507,9 +489,8 @@ class TestSettings:
         with pytest.raises(Exception) as caught:  # noqa: PT011 - Airflow's own, around ours
             reconcile(**wrong)
 
-        assert "SequenceConfigurationError" in said(caught.value)
+        assert "SequenceConfigurationError" in error_text(caught.value)
 
-    @on_sqlite
     def test_the_window_is_that_of_the_run(self, run_dag, sequence_conn, give, post):
         give("a", "lost")
         give("far", at=TOMORROW)
@@ -533,7 +514,7 @@ def metric(sandbox: Any) -> str:
     return sandbox._admin("POST", "/_sandbox/usage-metrics", fields)["items"][0]["id"]
 
 
-def hold(metric_id: str, sql: str, **options: Any) -> dict[str, Any]:
+def compare_metric(metric_id: str, sql: str, **options: Any) -> dict[str, Any]:
     defaults = {"period_start": DAY["window_start"], "period_end": DAY["window_end"]}
     return SequenceReconcileMetricOperator(
         task_id="metric", metric_id=metric_id, sql_conn_id="warehouse", sql=sql, **(defaults | options)
@@ -547,6 +528,7 @@ def values(**by_alias: str) -> str:
 
 
 class TestMetric:
+    @sqlite_and_postgres
     def test_equal(self, sequence_conn, warehouse, metric, give, post):
         give("a", n=3)
         give("b", n=4)
@@ -555,33 +537,33 @@ class TestMetric:
         post("b", n=4)
         post("c", alias="globex", n=5)
         post("far", at=TOMORROW, n=100)
-        result = hold(metric, "SELECT customer_alias, sum(n) AS value FROM usage GROUP BY customer_alias")
+        result = compare_metric(
+            metric, "SELECT customer_alias, sum(n) AS value FROM usage GROUP BY customer_alias"
+        )
 
         assert (result["aliases"], result["different"]) == (2, 0)
         assert Decimal(result["warehouse"]) == Decimal(result["sequence"]) == 12
 
+    @sqlite_and_postgres
     def test_null_is_nothing(self, sequence_conn, warehouse, metric, post):
-        assert hold(metric, values(acme="NULL"))["different"] == 0
+        assert compare_metric(metric, values(acme="NULL"))["different"] == 0
         post("a", n=2)
         with pytest.raises(DifferencesError):
-            hold(metric, values(acme="NULL"))
+            compare_metric(metric, values(acme="NULL"))
 
-    @on_sqlite
     @pytest.mark.parametrize("tolerance", [1, "1", 1.0, Decimal("1.0"), 2])
     def test_within_the_tolerance(self, tolerance, sequence_conn, warehouse, metric, post):
         post("a", n=3)
 
-        assert hold(metric, values(acme="4", globex="-1"), tolerance=tolerance)["different"] == 0
+        assert compare_metric(metric, values(acme="4", globex="-1"), tolerance=tolerance)["different"] == 0
 
-    @on_sqlite
     @pytest.mark.parametrize("tolerance", [0, "0.99", Decimal("0.999999999999999999999999")])
     @pytest.mark.parametrize("ours", ["2", "4"])
     def test_beyond_the_tolerance(self, tolerance, ours, sequence_conn, warehouse, metric, post):
         post("a", n=3)
         with pytest.raises(DifferencesError):
-            hold(metric, values(acme=ours), tolerance=tolerance)
+            compare_metric(metric, values(acme=ours), tolerance=tolerance)
 
-    @on_sqlite
     @pytest.mark.parametrize("form", ["number", "text"])
     def test_every_digit_counts(self, form, sandbox, sequence_conn, warehouse, metric):
         sandbox.settings(calculated_value=form)
@@ -592,21 +574,19 @@ class TestMetric:
         )
         headers = {"Content-Type": "application/json"}
         sandbox.call("POST", "/usage-events", data=body, headers=headers).raise_for_status()
-        result = hold(metric, values(acme=f"'{digits}'"))
+        result = compare_metric(metric, values(acme=f"'{digits}'"))
 
         assert result["different"] == 0
         assert Decimal(result["warehouse"]) == Decimal(result["sequence"]) == Decimal(digits)
         with pytest.raises(DifferencesError):
-            hold(metric, values(acme=f"'{digits[:-1]}8'"))
+            compare_metric(metric, values(acme=f"'{digits[:-1]}8'"))
 
-    @on_sqlite
     def test_sums_that_agree_do_not_hide_aliases_that_differ(self, sequence_conn, warehouse, metric, post):
         post("a", n=1)
         with pytest.raises(DifferencesError, match="2"):
-            hold(metric, values(acme="0", globex="1"))
+            compare_metric(metric, values(acme="0", globex="1"))
 
-    @on_sqlite
-    def test_no_alias_is_told(self, run_dag, sequence_conn, warehouse, metric, post, capfd, caplog):
+    def test_no_alias_is_in_the_log(self, run_dag, sequence_conn, warehouse, metric, post, capfd, caplog):
         post("a", alias=SECRET, n=7)
         with interval_dag(START, END) as dag:
             SequenceReconcileMetricOperator(
@@ -621,12 +601,11 @@ class TestMetric:
         result = run_dag(dag, END)
 
         assert result.states["metric"] == "failed"
-        assert SECRET not in said(result.error("metric"))
+        assert SECRET not in error_text(result.error("metric"))
         log = "".join(capfd.readouterr()) + caplog.text
         assert "DifferencesError" in log
         assert SECRET not in log
 
-    @on_sqlite
     @pytest.mark.parametrize(
         "sql",
         [
@@ -637,13 +616,12 @@ class TestMetric:
     )
     def test_a_wrong_query_is_refused(self, sql, sequence_conn, warehouse, metric):
         with pytest.raises(Exception) as caught:  # noqa: PT011
-            hold(metric, sql)
+            compare_metric(metric, sql)
 
-        assert "SequenceConfigurationError" in said(caught.value)
+        assert "SequenceConfigurationError" in error_text(caught.value)
 
-    @on_sqlite
     def test_an_unknown_metric_is_refused(self, sequence_conn, warehouse):
         with pytest.raises(Exception) as caught:  # noqa: PT011
-            hold("018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27", values(acme="1"))
+            compare_metric("018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27", values(acme="1"))
 
-        assert "404" in said(caught.value)
+        assert "404" in error_text(caught.value)

@@ -13,7 +13,7 @@ from airflow_provider_sequence.operators.sequence import SequenceVoidUsageEvents
 from airflow_provider_sequence.pipelines.delivery_log import hash_body
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
+from tests.integration.support.databases import sqlite_and_postgres
 
 CONTEXT: Any = {"ti": SimpleNamespace(dag_id="billing", task_id="task", run_id="manual__1")}
 LOG = {"delivery_log_table": "deliveries"}
@@ -60,6 +60,7 @@ def test_event_is_sent_again_with_the_alias_void(sandbox, warehouse):
     assert (result["rows"], result["delivered"], result["requests"]) == (1, 1, 1)
 
 
+@sqlite_and_postgres
 def test_log_keeps_the_voided_body(sandbox, warehouse):
     push("a", "b")
     void("a")
@@ -70,6 +71,7 @@ def test_log_keeps_the_voided_body(sandbox, warehouse):
     assert status(warehouse)["b"] == "delivered"
 
 
+@sqlite_and_postgres
 def test_unchanged_row_stays_voided(sandbox, warehouse):
     push("a", "b")
     void("a")
@@ -96,7 +98,6 @@ def test_changed_row_is_sent_and_counts(sandbox, warehouse):
     assert push("a", units=2)["requests"] == 0
 
 
-@on_sqlite
 def test_row_that_changed_and_changed_back_is_sent(sandbox, warehouse):
     push("a", units=1)
     void("a")
@@ -114,7 +115,6 @@ def test_voiding_again_sends_nothing(sandbox, warehouse):
     assert push("a")["voided"] == 1
 
 
-@on_sqlite
 def test_event_that_came_back_can_be_voided_again(sandbox, warehouse):
     push("a")
     void("a")
@@ -132,7 +132,6 @@ def test_id_that_was_never_pushed(sandbox, warehouse):
     assert warehouse.rows("SELECT status, previous_hash FROM deliveries") == [("voided", None)]
 
 
-@on_sqlite
 def test_row_that_changes_after_an_id_was_voided_that_the_log_did_not_know(sandbox, warehouse):
     void("a")
     push("a", units=1)
@@ -141,7 +140,6 @@ def test_row_that_changes_after_an_id_was_voided_that_the_log_did_not_know(sandb
     assert arrived(sandbox)[-1] == ("a", "acme")
 
 
-@on_sqlite
 def test_without_a_log_the_next_push_brings_the_event_back(sandbox, warehouse):
     for each in (push, void, push):
         each("a", delivery_log_table=None)
@@ -150,7 +148,6 @@ def test_without_a_log_the_next_push_brings_the_event_back(sandbox, warehouse):
     assert warehouse.tables() == set()
 
 
-@on_sqlite
 def test_voided_row_is_not_late(sandbox, warehouse):
     push("a")
     void("a")
@@ -158,7 +155,6 @@ def test_voided_row_is_not_late(sandbox, warehouse):
     assert (result["voided"], result["late"], result["rejected"]) == (1, 0, 0)
 
 
-@on_sqlite
 def test_refused_voiding_leaves_the_event(sandbox, warehouse):
     push("a")
     sandbox.fault(kind="status", status=400, match={"customerAlias": "VOID"}, times=1)
@@ -169,7 +165,6 @@ def test_refused_voiding_leaves_the_event(sandbox, warehouse):
     assert push("a")["voided"] == 1
 
 
-@on_sqlite
 def test_refused_voiding_that_a_push_retries(sandbox, warehouse):
     """A push leaves it alone: a voiding sends it."""
     push("a")
@@ -184,7 +179,6 @@ def test_refused_voiding_that_a_push_retries(sandbox, warehouse):
     assert push("a")["voided"] == 1
 
 
-@on_sqlite
 def test_row_that_goes_back_to_what_was_voided_after_a_refused_change(sandbox, warehouse):
     push("a", units=1)
     void("a")
@@ -195,7 +189,6 @@ def test_row_that_goes_back_to_what_was_voided_after_a_refused_change(sandbox, w
     assert arrived(sandbox) == [("a", "acme"), ("a", "VOID")]
 
 
-@on_sqlite
 def test_rejected_event_that_was_voided_is_not_retried(sandbox, warehouse):
     sandbox.fault(kind="status", status=400, match={"customerAlias": "acme"}, times=1)
     push("a", max_rejected=1)
@@ -215,7 +208,6 @@ def test_dry_run_voids_nothing(sandbox, warehouse):
     assert warehouse.rows("SELECT * FROM deliveries") == log
 
 
-@on_sqlite
 def test_many_ids(sandbox, warehouse):
     ids = [f"e{number:03}" for number in range(150)]
     push(*ids)
@@ -226,7 +218,6 @@ def test_many_ids(sandbox, warehouse):
     assert push(*ids)["voided"] == 150
 
 
-@on_sqlite
 def test_row_without_an_id_is_rejected(sandbox, warehouse):
     result = void(sql="SELECT NULL AS customer_event_id UNION ALL SELECT 'a'", max_rejected=1)
 
@@ -234,7 +225,6 @@ def test_row_without_an_id_is_rejected(sandbox, warehouse):
     assert arrived(sandbox) == [("a", "VOID")]
 
 
-@on_sqlite
 def test_key_gives_the_id_of_the_push(sandbox, warehouse):
     facts = "'acme' AS customer_alias, 'call' AS event_type, '2026-03-01T12:00:00Z' AS event_timestamp, 1 AS units"
     SqlToSequenceUsageEventsOperator(
@@ -246,7 +236,6 @@ def test_key_gives_the_id_of_the_push(sandbox, warehouse):
     assert (first == last, alias) == (True, "VOID")
 
 
-@on_sqlite
 def test_in_a_dag(run_dag, sandbox, warehouse):
     push("a")
     with interval_dag("2026-03-01", "2026-03-02") as dag:

@@ -1,4 +1,4 @@
-"""Real warehouses: a file of SQLite or DuckDB, or a database of PostgreSQL or MySQL, new for each test, behind an
+"""Real warehouses: a file of SQLite or DuckDB, or a database of PostgreSQL or MySQL, empty for each test, behind an
 Airflow connection.
 
 MariaDB comes from no wheel: tests run on it where ``SEQUENCE_TEST_MYSQL`` is the URL of a server, like
@@ -95,32 +95,66 @@ def postgres() -> Iterator[URL]:
         yield url
 
 
-every_driver = pytest.mark.parametrize(
-    "warehouse", ["sqlite", "postgres", "psycopg2", "duckdb", *_mysql], indirect=True
-)
-every_database = pytest.mark.parametrize(
-    "warehouse", ["sqlite", "postgres", "duckdb", *_mysql], indirect=True
-)
-on_postgres = pytest.mark.parametrize("warehouse", ["postgres", "psycopg2"], indirect=True)
-on_sqlite = pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
+@pytest.fixture(scope="session")
+def postgres_database(postgres: URL) -> Iterator[URL]:
+    """The URL of a database that this process makes once, as that takes a quarter of a second."""
+    name = f"sequence_{os.getpid()}"
+    admin = sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    yield postgres.set(database=name)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=["sqlite", "postgres", *_mysql])
+def _empty_postgres(database: URL) -> None:
+    """Close all connections to a database, and delete its settings and all its schemas."""
+    admin = sa.create_engine(database, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.exec_driver_sql(f"ALTER DATABASE {database.database} RESET ALL")
+        schemas = connection.exec_driver_sql(
+            "SELECT quote_ident(nspname) FROM pg_namespace"
+            " WHERE nspname NOT LIKE 'pg|_%%' ESCAPE '|' AND nspname <> 'information_schema'"
+        ).scalars()
+        for schema in schemas.all():
+            connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+
+
+def on(*databases: str) -> pytest.MarkDecorator:
+    """Run a test on these databases; on MariaDB, too, where it is one of them and there is a server."""
+    names = [name for name in databases if name != "mysql" or _mysql]
+    return pytest.mark.parametrize("warehouse", names, indirect=True)
+
+
+every_driver = on("sqlite", "postgres", "psycopg2", "duckdb", "mysql")
+every_database = on("sqlite", "postgres", "duckdb", "mysql")
+sqlite_and_postgres = on("sqlite", "postgres", "mysql")
+on_postgres = on("postgres")
+on_both_postgres_drivers = on("postgres", "psycopg2")
+
+
+@pytest.fixture
 def warehouse(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Warehouse]:
-    """An empty database, and the connection ``warehouse`` to it; the test runs on SQLite and on PostgreSQL.
+    """An empty database, and the connection ``warehouse`` to it: on SQLite, if the test names no other database.
 
     Airflow's hook speaks to PostgreSQL with psycopg 3 on SQLAlchemy 2; with ``psycopg2`` it does what it does on 1.4.
     """
-    if request.param == "sqlite":
+    kind = getattr(request, "param", "sqlite")
+    if kind == "sqlite":
         path = tmp_path / "warehouse.db"
         monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
         engine = sa.create_engine(f"sqlite:///{path}")
         yield Warehouse("warehouse", engine)
         engine.dispose()
         return
-    if request.param == "duckdb":
+    if kind == "duckdb":
         path = tmp_path / "warehouse.duckdb"
         monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "duckdb", "host": str(path)}))
         # Its file is another process's only while no connection is open.
@@ -131,29 +165,22 @@ def warehouse(
             ),
         )
         return
-    if request.param == "mysql":
+    if kind == "mysql":
         yield from _mysql_warehouse(monkeypatch)
         return
     extra = {}
-    if request.param == "psycopg2":
+    if kind == "psycopg2":
         extra["sqlalchemy_scheme"] = (
             "postgresql+psycopg2"  # what "postgresql" stands for before SQLAlchemy 2.1
         )
         monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", False)
-    server: URL = request.getfixturevalue("postgres")
-    name = f"sequence_{os.getpid()}_{next(_number)}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-    engine = sa.create_engine(server.set(database=name))
+    database: URL = request.getfixturevalue("postgres_database")
+    engine = sa.create_engine(database)
     sa.event.listen(engine, "connect", _json_as_text)
-    try:
-        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", _postgres_connection(server, name, extra))
-        yield Warehouse("warehouse", engine)
-    finally:
-        engine.dispose()
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", _postgres_connection(database, database.database, extra))
+    yield Warehouse("warehouse", engine)
+    engine.dispose()
+    _empty_postgres(database)
 
 
 def _mysql_warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:

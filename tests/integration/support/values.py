@@ -1,4 +1,4 @@
-"""What databases and JSON give back, in one form that can be compared."""
+"""Values of databases, JSON and errors, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def exact(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Decimal)
 
 
-def said(error: BaseException | None) -> str:
-    """All that a log shows of an error but the source code: its words, and those of the errors that led to it."""
+def error_text(error: BaseException | None) -> str:
+    """The texts of an error and of the errors that led to it: what a log shows of it, without the source code."""
     words = []
     while error is not None:
         words += [str(error), repr(error), *getattr(error, "__notes__", [])]

@@ -1,4 +1,4 @@
-"""A pull with many threads: the table is the one that a single thread makes, or as it was."""
+"""Pulls with several threads: they make the same table as a single thread."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from airflow_provider_sequence.pipelines.pull import scans
 from airflow_provider_sequence.pipelines.pull.pipeline import pull
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.warehouse.engine import connect
+from tests.integration.support.databases import sqlite_and_postgres
 from tests.support.account import Account
 from tests.support.account import item as _item
 
@@ -51,6 +52,7 @@ def load(account: Any, engine: Any, table: str, concurrency: int, **options: Any
         return pull(account, USAGE_EVENTS, connection, table, window=DAY, concurrency=concurrency, **options)
 
 
+@sqlite_and_postgres
 def test_the_same_table(engine, warehouse):
     account = Account(times(2500))
     one = load(account, engine, "one", 1)
@@ -116,7 +118,7 @@ class Forgetful(Account):
             yield page
 
 
-def test_a_slice_that_lacks_an_event_is_read_again(engine, warehouse):
+def test_incomplete_slice_is_read_again(engine, warehouse):
     account = Forgetful(times(2000), readings=1)
     summary = load(account, engine, "staged", 5)
     assert summary.read == 2000
@@ -124,7 +126,7 @@ def test_a_slice_that_lacks_an_event_is_read_again(engine, warehouse):
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
-def test_an_event_that_never_comes_leaves_the_table_as_it_was(engine, warehouse, concurrency):
+def test_incomplete_pull_leaves_the_table_as_it_was(engine, warehouse, concurrency):
     load(Account(times(100)), engine, "staged", 1)
     before = rows(warehouse, "staged")
     with pytest.raises(IncompletePullError):
@@ -133,7 +135,7 @@ def test_an_event_that_never_comes_leaves_the_table_as_it_was(engine, warehouse,
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
-def test_a_database_that_fails_ends_the_reading(engine, warehouse, concurrency, monkeypatch):
+def test_database_error_ends_the_reading(engine, warehouse, concurrency, monkeypatch):
     account = Account(times(20_000))
 
     def break_down(*_: Any, **__: Any) -> None:
@@ -147,7 +149,8 @@ def test_a_database_that_fails_ends_the_reading(engine, warehouse, concurrency, 
     assert "staged" not in warehouse.tables()
 
 
-def test_awkward_text_is_loaded_to_the_letter(engine, warehouse, monkeypatch: Any):
+@sqlite_and_postgres
+def test_text_keeps_every_character(engine, warehouse, monkeypatch: Any):
     """What the fast way into a database has to write its own way: quotes, ends of lines, marks of NULL."""
     texts = [
         '"',
@@ -177,8 +180,8 @@ def test_awkward_text_is_loaded_to_the_letter(engine, warehouse, monkeypatch: An
 
     monkeypatch.setattr("tests.support.account.item", written)
     load(Account(times(len(texts))[: len(texts) - 2] + [START] * 2), engine, "staged", 1)
-    held = {row[1]: (row[2], row[5]) for row in rows(warehouse, "staged")}
+    loaded = {row[1]: (row[2], row[5]) for row in rows(warehouse, "staged")}
     for number, text in enumerate(texts):
-        alias, properties = held[f"e-{number}"]
+        alias, properties = loaded[f"e-{number}"]
         assert alias == text
         assert (json.loads(properties) if isinstance(properties, str) else properties) == {"t": text}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
-from tests.integration.support.databases import on_sqlite
+from tests.integration.support.databases import sqlite_and_postgres
 from tests.support.server import ROOT
 
 DAYS = {
@@ -51,7 +51,6 @@ def ids(warehouse: Any, table: str = "staged") -> list[str]:
     return [each for (each,) in warehouse.rows(f"SELECT id FROM {table} ORDER BY id")]
 
 
-@on_sqlite
 def test_superseded_copies_are_kept(sequence_conn, warehouse, post):
     copies = [post("a", n=n) for n in range(3)]
 
@@ -59,7 +58,6 @@ def test_superseded_copies_are_kept(sequence_conn, warehouse, post):
     assert ids(warehouse) == sorted(copies)
 
 
-@on_sqlite
 def test_rows_in_table_counts_the_rows_of_the_window(sequence_conn, warehouse, post):
     post("a", "first")
     post("b", "second")
@@ -71,7 +69,6 @@ def test_rows_in_table_counts_the_rows_of_the_window(sequence_conn, warehouse, p
     assert (result["window_start"], result["window_end"]) == ("2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z")
 
 
-@on_sqlite
 def test_rows_in_table_of_a_list_without_windows_counts_all(sandbox, sequence_conn, warehouse):
     sandbox.add("usage-metrics", [{"name": f"m{i}", "eventType": "call"} for i in range(3)])
     result = pull(resource="usage_metrics", table="metrics", window_start=None, window_end=None)
@@ -83,6 +80,7 @@ def test_rows_in_table_of_a_list_without_windows_counts_all(sandbox, sequence_co
 SQL = re.search(r"```sql\n(CREATE VIEW .*?)```", (ROOT / "docs/pull.md").read_text(), re.DOTALL)
 
 
+@sqlite_and_postgres
 def test_view_of_the_guide_shows_the_current_events(sequence_conn, warehouse, post):
     post("corrected", n=1)
     post("moved", "first")

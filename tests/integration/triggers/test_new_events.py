@@ -1,4 +1,4 @@
-"""What arrived in Sequence since somebody looked last, and the trigger that announces it: none twice, none missed."""
+"""New events since the last poll, and the trigger that reports them: none twice, none missed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from airflow_provider_sequence.exceptions import (
     SequenceAuthenticationError,
     SequenceConfigurationError,
 )
+from airflow_provider_sequence.triggers import new_events
 from airflow_provider_sequence.triggers import sequence as triggers
 from airflow_provider_sequence.triggers.new_events import (
     REMEMBERED,
@@ -41,7 +42,7 @@ from tests.unit.loopback import Loopback, Reply
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 TICK = dt.timedelta(microseconds=1)
 PAGE = 100
-MOST_PAGES_BESIDE_NEW_ONES = 10
+MAX_EXTRA_PAGES = 10
 
 
 def stored(watermark: Watermark) -> Watermark:
@@ -49,20 +50,20 @@ def stored(watermark: Watermark) -> Watermark:
     return Watermark(**json.loads(json.dumps(asdict(watermark))))
 
 
-class Looker:
-    """Somebody who looks again and again."""
+class Poller:
+    """Polls a list again and again, and keeps the watermark."""
 
     def __init__(self, client: Any, resource: Any = USAGE_EVENTS, **filters: Any) -> None:
         self._client, self._resource, self._filters = client, resource, filters
         self._watermark: Watermark | None = None
 
-    def look(self) -> Arrival | None:
+    def poll(self) -> Arrival | None:
         arrival, watermark = find_new_events(self._client, self._resource, self._filters, self._watermark)
         self._watermark = stored(watermark)
         return arrival
 
     def counted(self) -> int:
-        arrival = self.look()
+        arrival = self.poll()
         return arrival.count if arrival else 0
 
 
@@ -130,15 +131,15 @@ BURSTS = st.lists(
 
 class TestAnyOrderOfArrivals:
     @pytest.mark.parametrize("hides_superseded", [False, True], ids=["listed", "hidden"])
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(before=st.sampled_from([0, 1, 99, 100, 999, 1000, 1001, 2600]), bursts=BURSTS)
     def test_each_event_is_counted_once(self, hides_superseded, before, bursts):
         """Of copies that are hidden, those are counted that are there when somebody looks."""
         listed = Listed(hides_superseded=hides_superseded)
         for number in range(before):
             listed.receive(f"old {number}")
-        looker = Looker(listed)
-        assert looker.look() is None
+        poller = Poller(listed)
+        assert poller.poll() is None
         for number, (size, keys, hour) in enumerate(bursts):
             ids, times = [], {}
             for place in range(size):
@@ -148,13 +149,13 @@ class TestAnyOrderOfArrivals:
                 times[ids[-1]] = at
             there = [event_id for event_id in ids if event_id not in listed._hidden]
             listed.pages = 0
-            arrival = looker.look()
+            arrival = poller.poll()
             assert (arrival.count if arrival else 0) == len(there)
             if arrival:
                 assert arrival.newest_id == there[-1]
                 assert window(arrival) == span([times[event_id] for event_id in there])
-            assert listed.pages <= -(-len(there) // PAGE) + MOST_PAGES_BESIDE_NEW_ONES
-            assert looker.look() is None
+            assert listed.pages <= -(-len(there) // PAGE) + MAX_EXTRA_PAGES
+            assert poller.poll() is None
 
     @pytest.mark.parametrize(
         ("time_ordered_ids", "corrected"),
@@ -166,36 +167,36 @@ class TestAnyOrderOfArrivals:
         listed = Listed(hides_superseded=True, time_ordered_ids=time_ordered_ids)
         for number in range(3000):
             listed.receive(f"{number}")
-        looker = Looker(listed)
-        looker.look()
+        poller = Poller(listed)
+        poller.poll()
         for number in range(3000 - corrected, 3000):
             listed.receive(f"{number}")
 
-        assert looker.counted() == corrected
+        assert poller.counted() == corrected
 
     def test_copies_that_vanish_uncover_nothing_old_of_the_same_millisecond(self):
         listed = Listed(hides_superseded=True, per_millisecond=300)
         for number in range(3000):
             listed.receive(f"{number}")
-        looker = Looker(listed)
-        looker.look()
+        poller = Poller(listed)
+        poller.poll()
         for number in range(2000, 3000):
             listed.receive(f"{number}")
 
-        assert looker.counted() == 1000
+        assert poller.counted() == 1000
 
     def test_ids_that_tell_no_time(self):
         listed = Listed(time_ordered_ids=False)
         for number in range(5000):
             listed.receive(f"{number}")
-        looker = Looker(listed)
-        assert looker.look() is None
+        poller = Poller(listed)
+        assert poller.poll() is None
         for burst in (1, 0, 2500, 999, 1000, 1001):
             for number in range(burst):
                 listed.receive(f"new {number}")
             listed.pages = 0
-            assert looker.counted() == burst
-            assert listed.pages <= -(-burst // PAGE) + MOST_PAGES_BESIDE_NEW_ONES
+            assert poller.counted() == burst
+            assert listed.pages <= -(-burst // PAGE) + MAX_EXTRA_PAGES
 
     @pytest.mark.parametrize("place", [1, 50, 100, 450])
     @pytest.mark.parametrize("time_ordered_ids", [True, False], ids=["uuid7", "other ids"])
@@ -207,29 +208,29 @@ class TestAnyOrderOfArrivals:
         late = listed.new_id()
         for number in range(place):
             listed.receive(f"since {number}")
-        looker = Looker(listed)
-        looker.look()
+        poller = Poller(listed)
+        poller.poll()
         listed.receive("late", DAY + dt.timedelta(days=3), place=place, event_id=late)
-        arrival = looker.look()
+        arrival = poller.poll()
 
         assert arrival is not None
         assert (arrival.count, arrival.newest_id) == (1, late)
-        assert looker.look() is None
+        assert poller.poll() is None
 
     def test_late_events_in_a_burst(self):
         listed = Listed()
         for number in range(2000):
             listed.receive(f"{number}")
-        looker = Looker(listed)
-        looker.look()
+        poller = Poller(listed)
+        poller.poll()
         ids = [listed.new_id() for _ in range(900)]
         for each in range(0, 900, 2):
             listed.receive(f"even {each}", event_id=ids[each])
-        assert looker.counted() == 450
+        assert poller.counted() == 450
         for each in range(1, 900, 2):
             listed.receive(f"odd {each}", place=(900 - each) // 2, event_id=ids[each])
 
-        assert looker.counted() == 450
+        assert poller.counted() == 450
 
     def test_id_of_a_clock_that_is_slow_hides_nothing(self):
         """The order of the list is not that of the ids: one of the newest has an id older than all that is known."""
@@ -237,22 +238,22 @@ class TestAnyOrderOfArrivals:
         slow = listed.new_id()
         for number in range(2000):
             listed.receive(f"{number}")
-        looker = Looker(listed)
-        looker.look()
+        poller = Poller(listed)
+        poller.poll()
         for number in range(5):
             listed.receive(f"below {number}")
         listed.receive("slow", event_id=slow)
         listed.receive("above")
 
-        assert looker.counted() + looker.counted() == 7
+        assert poller.counted() + poller.counted() == 7
 
-    def test_first_look_at_nothing(self):
+    def test_first_poll_of_an_empty_list(self):
         listed = Listed()
-        looker = Looker(listed)
-        assert looker.look() is None
-        assert looker.look() is None
+        poller = Poller(listed)
+        assert poller.poll() is None
+        assert poller.poll() is None
         listed.receive("first", DAY)
-        arrival = looker.look()
+        arrival = poller.poll()
 
         assert arrival is not None
         assert arrival.count == 1
@@ -262,13 +263,13 @@ class TestAnyOrderOfArrivals:
         listed = Listed()
         for number in range(30_000):
             listed.receive(f"{number}")
-        looker = Looker(listed)
-        looker.look()
+        poller = Poller(listed)
+        poller.poll()
         first, listed.pages = listed.pages, 0
-        looker.look()
+        poller.poll()
 
-        assert first <= MOST_PAGES_BESIDE_NEW_ONES
-        assert listed.pages <= MOST_PAGES_BESIDE_NEW_ONES
+        assert first <= MAX_EXTRA_PAGES
+        assert listed.pages <= MAX_EXTRA_PAGES
 
     def test_watermark_does_not_grow(self):
         listed = Listed()
@@ -321,12 +322,12 @@ class TestPagesThatShift:
             SequenceClient(loopback.api_url, *CREDENTIALS, requests_per_minute=600_000) as client,
         ):
             self.serve(loopback, ids, lambda: None)
-            looker = Looker(client)
-            assert looker.look() is None
+            poller = Poller(client)
+            assert poller.poll() is None
             ids.extend(listed.new_id() for _ in range(700))
             total += 700
             self.serve(loopback, ids, arrive)
-            counts = [looker.counted() for _ in range(6)]
+            counts = [poller.counted() for _ in range(6)]
 
         assert sum(counts) == total
         assert counts[0] >= 700
@@ -388,20 +389,20 @@ def requests_so_far(sandbox: Any) -> int:
 )
 def test_arrivals_in_each_reading_of_the_documents(reading, sandbox, client):
     sandbox.settings(**reading)
-    for number in range(120):
+    for number in range(105):
         post(sandbox, f"old {number}")
-    looker = Looker(client)
-    assert looker.look() is None
-    assert looker.look() is None
+    poller = Poller(client)
+    assert poller.poll() is None
+    assert poller.poll() is None
     for burst in (
-        [f"new {n}" for n in range(205)],
+        [f"new {n}" for n in range(105)],
         ["one"],
-        [f"old {n}" for n in range(100, 120)],
+        [f"old {n}" for n in range(95, 105)],
         ["one", "two"],
     ):
         times = [DAY + dt.timedelta(minutes=n * 37 % 100, milliseconds=n) for n in range(len(burst))]
         newest = [post(sandbox, event_id, at) for event_id, at in zip(burst, times, strict=True)][-1]
-        arrival = looker.look()
+        arrival = poller.poll()
 
         assert arrival == Arrival(
             resource="usage_events",
@@ -410,41 +411,42 @@ def test_arrivals_in_each_reading_of_the_documents(reading, sandbox, client):
             window_end=(max(times) + TICK).isoformat(),
             newest_id=newest,
         )
-        assert looker.look() is None
+        assert poller.poll() is None
 
 
-def test_empty_account_is_looked_at_first(sandbox, client):
-    looker = Looker(client)
-    assert looker.look() is None
+def test_first_poll_of_an_empty_account(sandbox, client):
+    poller = Poller(client)
+    assert poller.poll() is None
     post(sandbox, "first", DAY)
-    arrival = looker.look()
+    arrival = poller.poll()
 
     assert arrival is not None
     assert (arrival.count, *window(arrival)) == (1, DAY, DAY + TICK)
 
 
-def test_more_than_is_remembered(sandbox, client):
+def test_more_events_than_the_watermark_remembers(sandbox, client, monkeypatch):
+    monkeypatch.setattr(new_events, "REMEMBERED", 120)
     post(sandbox, "old")
-    looker = Looker(client)
-    looker.look()
-    for number in range(REMEMBERED + 150):
-        post(sandbox, f"{number % (REMEMBERED + 100)}")
-    assert looker.counted() == REMEMBERED + 150
+    poller = Poller(client)
+    poller.poll()
+    for number in range(270):
+        post(sandbox, f"{number % 220}")
+    assert poller.counted() == 270
 
     before = requests_so_far(sandbox)
     post(sandbox, "another")
-    assert looker.counted() == 1
-    assert requests_so_far(sandbox) - before - 1 <= 1 + MOST_PAGES_BESIDE_NEW_ONES
+    assert poller.counted() == 1
+    assert requests_so_far(sandbox) - before - 1 <= 1 + MAX_EXTRA_PAGES
 
 
 def test_seat_events(sandbox, client):
     post_seats(sandbox, "old")
-    looker = Looker(client, SEAT_EVENTS)
-    assert looker.look() is None
+    poller = Poller(client, SEAT_EVENTS)
+    assert poller.poll() is None
     post(sandbox, "of usage")
     post_seats(sandbox, "old", DAY + TICK)
     post_seats(sandbox, "new", DAY - TICK)
-    arrival = looker.look()
+    arrival = poller.poll()
 
     assert arrival is not None
     assert (arrival.resource, arrival.count) == ("seat_events", 2)
@@ -469,8 +471,8 @@ def test_filters_say_what_counts(filters, count, sandbox, client):
     sandbox.settings(event_id_filter="customer_event_id")
     sandbox.add("customers", [{"id": "c-1", "aliases": ["acme"]}])
     post(sandbox, "old")
-    looker = Looker(client, **filters)
-    assert looker.look() is None
+    poller = Poller(client, **filters)
+    assert poller.poll() is None
     for number, (kind, alias) in enumerate([
         ("call", "acme"),
         ("sms", "acme"),
@@ -480,8 +482,8 @@ def test_filters_say_what_counts(filters, count, sandbox, client):
     ]):
         post(sandbox, f"n{number}", kind=kind, alias=alias)
 
-    assert looker.counted() == count
-    assert looker.look() is None
+    assert poller.counted() == count
+    assert poller.poll() is None
 
 
 @pytest.mark.parametrize(
@@ -515,26 +517,26 @@ def test_refusal_keeps_customers_to_itself():
 
 def test_list_that_can_not_be_read_moves_no_watermark(sandbox, client):
     post(sandbox, "old")
-    looker = Looker(client)
-    looker.look()
+    poller = Poller(client)
+    poller.poll()
     post(sandbox, "new")
     sandbox.fault(status=401, method="GET", times=1)
     with pytest.raises(SequenceAuthenticationError):
-        looker.look()
+        poller.poll()
 
-    assert looker.counted() == 1
+    assert poller.counted() == 1
 
 
 def test_arrival_holds_no_customers_data(sandbox, client):
-    looker = Looker(client)
-    looker.look()
+    poller = Poller(client)
+    poller.poll()
     post(sandbox, "invoice of ann", alias="ann@acme.example")
-    arrival = looker.look()
+    arrival = poller.poll()
 
     assert arrival is not None
     assert json.loads(json.dumps(arrival.as_dict())) == arrival.as_dict()
     assert set(arrival.as_dict()) == {"resource", "count", "window_start", "window_end", "newest_id"}
-    assert "ann" not in json.dumps(arrival.as_dict()) + json.dumps(asdict(looker._watermark))
+    assert "ann" not in json.dumps(arrival.as_dict()) + json.dumps(asdict(poller._watermark))
 
 
 # The trigger
@@ -557,7 +559,7 @@ class Store:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short waits, and looks that are given up after their first try."""
+    """Short waits, and requests that are given up after their first try."""
     monkeypatch.setattr(triggers, "SETTLED_AFTER", 0.05)
     monkeypatch.setattr(triggers, "POKE_DEADLINE", 1e-9)
 
@@ -569,11 +571,11 @@ def trigger(store: Any, **options: Any) -> SequenceNewEventsTrigger:
 
 
 class Triggerer:
-    """Runs triggers as a triggerer does: it takes what they announce, and may be killed at any time."""
+    """Runs triggers as a triggerer does: it takes their events, and may be killed at any time."""
 
     def __init__(self, made: SequenceNewEventsTrigger) -> None:
         self._run: AsyncIterator[Any] = made.run()
-        self.said: list[dict[str, Any]] = []
+        self.payloads: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -581,29 +583,29 @@ class Triggerer:
     async def __aexit__(self, *_: object) -> None:
         await self._run.aclose()
 
-    async def hear(self, within: float = 15) -> dict[str, Any]:
-        """The next announcement. A run that ends fails the test."""
+    async def receive_event(self, within: float = 15) -> dict[str, Any]:
+        """The payload of the next event. A run that ends fails the test."""
         event = await asyncio.wait_for(anext(self._run), within)
-        self.said.append(event.payload)
+        self.payloads.append(event.payload)
         return event.payload
 
-    async def hear_nothing(self, for_seconds: float) -> None:
+    async def receive_nothing(self, for_seconds: float) -> None:
         with pytest.raises(TimeoutError):
-            await self.hear(for_seconds)
+            await self.receive_event(for_seconds)
 
 
-async def first_looked(store: Store, **options: Any) -> None:
+async def poll_once(store: Store, **options: Any) -> None:
     """Let a trigger take note of what there is, and end it."""
     async with Triggerer(trigger(store, **options)) as running:
-        hearing = asyncio.ensure_future(running.hear(30))
-        while not store.texts and not hearing.done():
+        receiving = asyncio.ensure_future(running.receive_event(30))
+        while not store.texts and not receiving.done():
             await asyncio.sleep(0.01)
-        assert not hearing.done()
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        assert not receiving.done()
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
 
 
-def said(count: int, newest_id: str, times: list[dt.datetime] | None = None) -> dict[str, Any]:
+def payload(count: int, newest_id: str, times: list[dt.datetime] | None = None) -> dict[str, Any]:
     start, end = span(times or [DAY])
     return {
         "resource": "usage_events",
@@ -616,67 +618,67 @@ def said(count: int, newest_id: str, times: list[dt.datetime] | None = None) -> 
 
 @pytest.mark.usefixtures("quick", "sequence_conn")
 class TestTrigger:
-    def test_announces_what_arrives_and_goes_on(self, sandbox):
+    def test_reports_new_events_and_goes_on(self, sandbox):
         async def story() -> None:
             post(sandbox, "old")
             store = Store()
-            await first_looked(store)
+            await poll_once(store)
             async with Triggerer(trigger(store)) as running:
                 one = post(sandbox, "one")
-                assert await running.hear() == said(1, one)
+                assert await running.receive_event() == payload(1, one)
                 post(sandbox, "two", DAY + TICK)
                 three = post(sandbox, "three", DAY - TICK)
-                assert await running.hear() == said(2, three, [DAY + TICK, DAY - TICK])
-                await running.hear_nothing(0.4)
+                assert await running.receive_event() == payload(2, three, [DAY + TICK, DAY - TICK])
+                await running.receive_nothing(0.4)
 
         asyncio.run(story())
 
-    def test_what_arrives_while_none_runs_is_announced_afterwards(self, sandbox):
+    def test_events_between_two_runs_are_reported(self, sandbox):
         async def story() -> None:
             store = Store()
-            await first_looked(store)
+            await poll_once(store)
             ids = [post(sandbox, f"{number}") for number in range(130)]
             async with Triggerer(trigger(store)) as running:
-                assert await running.hear() == said(130, ids[-1])
+                assert await running.receive_event() == payload(130, ids[-1])
 
         asyncio.run(story())
 
-    def test_killed_before_it_settled_it_says_the_same_again(self, sandbox, monkeypatch):
+    def test_killed_before_it_settled_it_reports_the_same_again(self, sandbox, monkeypatch):
         async def story() -> None:
             store = Store()
-            await first_looked(store)
-            first = said(1, post(sandbox, "one"))
+            await poll_once(store)
+            first = payload(1, post(sandbox, "one"))
             for _ in range(2):
                 async with Triggerer(trigger(store)) as running:
-                    assert await running.hear() == first
+                    assert await running.receive_event() == first
                 post(sandbox, "later", DAY + TICK)  # belongs to the next announcement, not to this one again
             monkeypatch.setattr(triggers, "SETTLED_AFTER", 30)
             async with Triggerer(trigger(store)) as running:
-                assert await running.hear() == first
-                await running.hear_nothing(0.3)
+                assert await running.receive_event() == first
+                await running.receive_nothing(0.3)
             monkeypatch.setattr(triggers, "SETTLED_AFTER", 0.05)
             async with Triggerer(trigger(store)) as running:
-                assert await running.hear() == first
-                assert (await running.hear())["count"] == 2
-                await running.hear_nothing(0.4)
+                assert await running.receive_event() == first
+                assert (await running.receive_event())["count"] == 2
+                await running.receive_nothing(0.4)
 
         asyncio.run(story())
 
-    def test_killed_after_it_settled_it_says_nothing_twice(self, sandbox):
+    def test_killed_after_it_settled_it_reports_nothing_twice(self, sandbox):
         async def story() -> None:
             store = Store()
-            await first_looked(store)
+            await poll_once(store)
             post(sandbox, "one")
             async with Triggerer(trigger(store)) as running:
-                await running.hear()
-                await running.hear_nothing(0.5)
+                await running.receive_event()
+                await running.receive_nothing(0.5)
             async with Triggerer(trigger(store)) as running:
-                await running.hear_nothing(0.5)
+                await running.receive_nothing(0.5)
 
         asyncio.run(story())
 
     @pytest.mark.parametrize("await_number", range(10))
-    def test_killed_at_any_moment_each_event_is_announced(self, await_number, sandbox):
+    def test_killed_at_any_moment_each_event_is_reported(self, await_number, sandbox):
         """Killed while it waits for its store for the nth time: before it is written, or right after it was."""
 
         class Fragile(Store):
@@ -699,31 +701,31 @@ class TestTrigger:
         async def story() -> None:
             store = Fragile()
             store.left = -1
-            await first_looked(store)
+            await poll_once(store)
             store.left = await_number
-            heard: list[dict[str, Any]] = []
+            received: list[dict[str, Any]] = []
             posted = 0
 
-            async def listen() -> None:
+            async def receive_all() -> None:
                 nonlocal posted
                 async with Triggerer(trigger(store)) as running:
-                    running.said = heard
+                    running.payloads = received
                     with contextlib.suppress(TimeoutError):
                         while True:
                             if posted < 3:
                                 posted += 1
                                 post(sandbox, f"{posted}")
-                            await running.hear(0.6)
+                            await running.receive_event(0.4)
 
             with contextlib.suppress(asyncio.CancelledError):
-                await listen()
+                await receive_all()
             store.left = -1
-            await listen()
+            await receive_all()
 
-            different = {payload["newest_id"]: payload for payload in heard}
-            assert all(payload == different[payload["newest_id"]] for payload in heard)
+            different = {payload["newest_id"]: payload for payload in received}
+            assert all(payload == different[payload["newest_id"]] for payload in received)
             assert sum(payload["count"] for payload in different.values()) == posted
-            assert len(heard) - len(different) <= 1
+            assert len(received) - len(different) <= 1
 
         asyncio.run(story())
 
@@ -733,18 +735,18 @@ class TestTrigger:
     def test_goes_on_after_failures_without_a_busy_loop(self, fault, sandbox, monkeypatch, capfd, caplog):
         async def story() -> None:
             store = Store()
-            await first_looked(store, poll_interval=0.1)
+            await poll_once(store, poll_interval=0.1)
             sandbox.fault(method="GET", **fault)
             before = requests_so_far(sandbox)
             async with Triggerer(trigger(store, poll_interval=0.1)) as running:
                 # pauses of 0.2, 0.4, 0.8, … seconds
-                hearing = asyncio.ensure_future(running.hear(30))
+                receiving = asyncio.ensure_future(running.receive_event(30))
                 await asyncio.sleep(1.2)
                 tried = requests_so_far(sandbox) - before
                 assert 1 <= tried <= 4
                 sandbox.clear_faults()
                 one = await asyncio.to_thread(post, sandbox, "one")
-                assert await hearing == said(1, one)
+                assert await receiving == payload(1, one)
 
         asyncio.run(story())
         log = "".join(capfd.readouterr()) + caplog.text
@@ -754,20 +756,20 @@ class TestTrigger:
     def test_server_that_is_away(self, sandbox, monkeypatch):
         async def story() -> None:
             store = Store()
-            await first_looked(store)
+            await poll_once(store)
             there = sequence_connection(sandbox)
             monkeypatch.setenv(
                 "AIRFLOW_CONN_SEQUENCE_DEFAULT",
                 json.dumps(json.loads(there) | {"host": "http://127.0.0.1:9/api"}),
             )
             async with Triggerer(trigger(store)) as running:
-                hearing = asyncio.ensure_future(running.hear(30))
+                receiving = asyncio.ensure_future(running.receive_event(30))
                 await asyncio.sleep(0.5)
-                assert not hearing.done()
+                assert not receiving.done()
                 # The connection is mended while it runs.
                 monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", there)
                 one = await asyncio.to_thread(post, sandbox, "one")
-                assert await hearing == said(1, one)
+                assert await receiving == payload(1, one)
 
         asyncio.run(story())
 
@@ -782,17 +784,17 @@ class TestTrigger:
 
         async def story() -> None:
             store = Store()
-            await first_looked(store)
+            await poll_once(store)
             monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", wrong) if wrong else monkeypatch.delenv(
                 "AIRFLOW_CONN_SEQUENCE_DEFAULT"
             )
             async with Triggerer(trigger(store)) as running:
-                hearing = asyncio.ensure_future(running.hear(30))
+                receiving = asyncio.ensure_future(running.receive_event(30))
                 await asyncio.sleep(0.4)
-                assert not hearing.done()
+                assert not receiving.done()
                 monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", there)
                 one = await asyncio.to_thread(post, sandbox, "one")
-                assert await hearing == said(1, one)
+                assert await receiving == payload(1, one)
 
         asyncio.run(story())
 
@@ -810,12 +812,12 @@ class TestTrigger:
 
         async def story() -> None:
             async with Triggerer(trigger(Store(), poll_interval=1e-5)) as running:
-                hearing = asyncio.ensure_future(running.hear(60))
-                while failures < 1200 and not hearing.done():
+                receiving = asyncio.ensure_future(running.receive_event(60))
+                while failures < 1200 and not receiving.done():
                     await asyncio.sleep(0.01)
-                assert not hearing.done()
-                hearing.cancel()
-                await asyncio.gather(hearing, return_exceptions=True)
+                assert not receiving.done()
+                receiving.cancel()
+                await asyncio.gather(receiving, return_exceptions=True)
 
         asyncio.run(story())
 
@@ -837,11 +839,11 @@ class TestTrigger:
 
         async def story() -> None:
             store = Failing()
-            await first_looked(store)
+            await poll_once(store)
             store.failing = 2
             async with Triggerer(trigger(store)) as running:
                 one = post(sandbox, "one")
-                assert await running.hear() == said(1, one)
+                assert await running.receive_event() == payload(1, one)
 
         asyncio.run(story())
 
@@ -857,32 +859,32 @@ class TestTrigger:
 
         async def story() -> None:
             store = Failing()
-            await first_looked(store)
+            await poll_once(store)
             one = post(sandbox, "one")
             store.failing = True
             async with Triggerer(trigger(store)) as running:
-                assert await running.hear() == said(1, one)
+                assert await running.receive_event() == payload(1, one)
                 two = post(sandbox, "two", DAY + TICK)
-                heard = await running.hear()
-                if heard == said(1, one):  # not settled, so it may be said again
-                    heard = await running.hear()
-                assert heard == said(1, two, [DAY + TICK])
+                received = await running.receive_event()
+                if received == payload(1, one):  # not settled, so it may be said again
+                    received = await running.receive_event()
+                assert received == payload(1, two, [DAY + TICK])
 
         asyncio.run(story())
 
-    def test_does_not_hold_the_loop_up(self, sandbox):
+    def test_does_not_block_the_event_loop(self, sandbox):
         async def story() -> float:
             store = Store()
-            await first_looked(store)
+            await poll_once(store)
             post(sandbox, "one")
             sandbox.settings(latency_ms=400)
             longest, last = 0.0, time.monotonic()
             async with Triggerer(trigger(store)) as running:
-                hearing = asyncio.ensure_future(running.hear())
-                while not hearing.done():
+                receiving = asyncio.ensure_future(running.receive_event())
+                while not receiving.done():
                     await asyncio.sleep(0.01)
                     longest, last = max(longest, time.monotonic() - last), time.monotonic()
-                assert hearing.result()["count"] == 1
+                assert receiving.result()["count"] == 1
             return longest
 
         assert asyncio.run(story()) < 0.3
@@ -890,13 +892,13 @@ class TestTrigger:
     def test_two_triggers_do_not_share_a_memory(self, sandbox):
         async def story() -> None:
             store = Store()
-            await first_looked(store)
+            await poll_once(store)
             post(sandbox, "one", kind="sms")
             # Another one with other filters in the same store: for it this is the first look.
             async with Triggerer(trigger(store, filters={"event_type": "sms"})) as running:
-                await running.hear_nothing(0.4)
+                await running.receive_nothing(0.4)
             async with Triggerer(trigger(store)) as running:
-                assert (await running.hear())["count"] == 1
+                assert (await running.receive_event())["count"] == 1
 
         asyncio.run(story())
 
@@ -905,10 +907,10 @@ class TestTrigger:
 
         async def story() -> None:
             store = Store()
-            await first_looked(store, poll_interval=0.05)
+            await poll_once(store, poll_interval=0.05)
             one = post(sandbox, "one")
             async with Triggerer(trigger(store, poll_interval=0.06)) as running:
-                assert await running.hear(3) == said(1, one)
+                assert await running.receive_event(3) == payload(1, one)
 
         asyncio.run(story())
 
@@ -966,7 +968,7 @@ def names(table: str) -> list[str]:
     return [name for (name,) in in_airflows_database(f"SELECT {column} FROM {table}")]
 
 
-def heard_in_a_task(run_dag: Any, sandbox: Any, make: Any, **options: Any) -> list[Any]:
+def received_in_a_task(run_dag: Any, sandbox: Any, make: Any, **options: Any) -> list[Any]:
     """
     Run a trigger three times within a task, in which Airflow's stores can be reached as in a triggerer.
 
@@ -974,7 +976,7 @@ def heard_in_a_task(run_dag: Any, sandbox: Any, make: Any, **options: Any) -> li
     """
     from airflow.providers.common.compat.sdk import task
 
-    heard: list[Any] = []
+    received: list[Any] = []
 
     @task(**options)
     def listen(**context: Any) -> None:
@@ -983,13 +985,13 @@ def heard_in_a_task(run_dag: Any, sandbox: Any, make: Any, **options: Any) -> li
             async with Triggerer(make(context)) as running:
                 with contextlib.suppress(TimeoutError):
                     while True:
-                        counts.append((await running.hear(1.5))["count"])
+                        counts.append((await running.receive_event(1))["count"])
                         if kill:
                             break
             return counts
 
         for number in range(4):
-            heard.append(asyncio.run(one(kill=number == 1)))
+            received.append(asyncio.run(one(kill=number == 1)))
             if number == 0:
                 post(sandbox, "one")
             if number == 2:
@@ -1000,15 +1002,15 @@ def heard_in_a_task(run_dag: Any, sandbox: Any, make: Any, **options: Any) -> li
         listen()
     result = run_dag(dag, DAY)
     assert result.states == {"listen": "success"}, result.errors
-    return heard
+    return received
 
 
 @pytest.mark.usefixtures("quick", "sequence_conn", "one_thread")
 def test_memory_in_a_variable(run_dag, sandbox):
     empty("variable")
-    heard = heard_in_a_task(run_dag, sandbox, lambda _: SequenceNewEventsTrigger(poll_interval=0.05))
+    received = received_in_a_task(run_dag, sandbox, lambda _: SequenceNewEventsTrigger(poll_interval=0.05))
 
-    assert heard == [[], [1], [1], [2]]
+    assert received == [[], [1], [1], [2]]
     (name,) = names("variable")
     assert name.startswith("sequence_new_events_")
 
@@ -1041,9 +1043,9 @@ else:
         def make(_: Any) -> SequenceNewEventsTrigger:
             return trigger(Blocking(inlets=watched))
 
-        heard = heard_in_a_task(run_dag, sandbox, make, inlets=watched, outlets=watched)
+        received = received_in_a_task(run_dag, sandbox, make, inlets=watched, outlets=watched)
 
-        assert heard == [[], [1], [1], [2]]
+        assert received == [[], [1], [1], [2]]
         stored = names("asset_state_store")
         (name,) = stored + names("variable")
         assert bool(stored) == (assets == 1)

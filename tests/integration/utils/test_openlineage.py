@@ -1,13 +1,11 @@
-"""What OpenLineage's own provider makes of the tasks, and that nobody is asked for it once they are over."""
+"""OpenLineage facets of the tasks: what OpenLineage's own provider makes of them, without any connection."""
 
 from __future__ import annotations
 
-import json
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -21,8 +19,7 @@ from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOpe
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.utils import openlineage as lineage
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_sqlite
-from tests.integration.support.process import run_elsewhere
+from tests.integration.support.databases import on_postgres
 from tests.integration.transfers.test_push_and_pull import (
     END,
     START,
@@ -34,64 +31,63 @@ from tests.integration.transfers.test_push_and_pull import (
     push,
 )
 
-postgres_only = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 EVENTS = sequence_asset("acme", "usage_events")
 
 #: The tasks that ran, as ``execute`` left them: Airflow runs copies.
 ran: list[Any] = []
 
 
-class Kept:
-    """An operator that can be looked at when its task is over."""
+class Recorded:
+    """An operator that the test can read when its task is over."""
 
     def pre_execute(self, context: Any) -> None:
         ran.append(self)
 
 
-class KeptPush(Kept, SqlToSequenceUsageEventsOperator):
+class RecordedPush(Recorded, SqlToSequenceUsageEventsOperator):
     pass
 
 
-class KeptImpatientPush(Kept, ImpatientPush):
+class RecordedImpatientPush(Recorded, ImpatientPush):
     pass
 
 
-class KeptPull(Kept, SequenceToSqlOperator):
+class RecordedPull(Recorded, SequenceToSqlOperator):
     pass
 
 
-class KeptAliases(Kept, SequenceCreateCustomerAliasesOperator):
+class RecordedAliases(Recorded, SequenceCreateCustomerAliasesOperator):
     pass
 
 
-class _Guard:
-    """Notices every connection that Python knows of; a hook for audits can't be taken away again."""
+class _ConnectionRecorder:
+    """Records every connection that Python knows of; an audit hook cannot be removed."""
 
     def __init__(self) -> None:
-        self.noticed: list[str] | None = None
+        self.recorded: list[str] | None = None
         sys.addaudithook(self)
 
     def __call__(self, event: str, _: Any) -> None:
-        if self.noticed is not None and event in {
+        if self.recorded is not None and event in {
             "socket.connect",
             "socket.getaddrinfo",
             "socket.sendto",
             "sqlite3.connect",
             "subprocess.Popen",
         }:
-            self.noticed.append(event)
+            self.recorded.append(event)
 
 
-_guard = _Guard()
+_recorder = _ConnectionRecorder()
 
 
 @pytest.fixture
-def nobody_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+def no_connections(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """A context in which any connection, to a database or otherwise, and any look-up of one, is a failure."""
 
     @contextmanager
-    def guarded() -> Iterator[None]:
-        _guard.noticed = []
+    def recording() -> Iterator[None]:
+        _recorder.recorded = []
         with monkeypatch.context() as patched:
             for owner, name in (
                 (DbApiHook, "get_conn"),
@@ -104,31 +100,31 @@ def nobody_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
             try:
                 yield
             finally:
-                noticed, _guard.noticed = _guard.noticed, None
-        assert noticed == []
+                recorded, _recorder.recorded = _recorder.recorded, None
+        assert recorded == []
 
-    return guarded
+    return recording
 
 
-def test_guard_notices_a_connection(nobody_asked, sandbox):
+def test_recorder_sees_a_connection(no_connections, sandbox):
     url = urlsplit(sandbox.api_url)
-    with pytest.raises(AssertionError, match="socket"), nobody_asked():
+    with pytest.raises(AssertionError, match="socket"), no_connections():
         socket.create_connection((url.hostname, url.port)).close()
 
 
 @pytest.fixture
-def told(run_dag, nobody_asked) -> Callable[..., Any]:
+def lineage_of(run_dag, no_connections) -> Callable[..., Any]:
     """Run a task, then ask it as OpenLineage's provider does."""
 
-    def tell(make: Any, kind: Any, state: str = "success", **options: Any) -> Any:
+    def run_and_ask(make: Any, kind: Any, state: str = "success", **options: Any) -> Any:
         ran.clear()
         result = run_dag(one_task(make, kind=kind, **options), END)
         assert result.state == state, result.errors
         (task,) = ran
-        with nobody_asked():
+        with no_connections():
             return task.get_openlineage_facets_on_complete(None)
 
-    return tell
+    return run_and_ask
 
 
 def names(datasets: list[Any]) -> list[tuple[str, str]]:
@@ -152,20 +148,20 @@ def postgres_names(warehouse: Any, table: str) -> tuple[str, str]:
 
 
 class TestPush:
-    @postgres_only
-    def test_table_and_rows_on_both_sides(self, told, sandbox, sequence_conn, warehouse):
+    @on_postgres
+    def test_table_and_rows_on_both_sides(self, lineage_of, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, over_the_day(5))
         warehouse.execute("UPDATE usage SET customer_alias = NULL WHERE number = 3")
-        said = told(push, KeptPush, max_rejected=1, outlets=[EVENTS])
+        facets = lineage_of(push, RecordedPush, max_rejected=1, outlets=[EVENTS])
 
-        assert names(said.inputs) == [postgres_names(warehouse, "public.usage")]
-        assert names(said.outputs) == [("sequence://acme", "usage_events")]
-        assert (rows_in(said.inputs[0]), rows_out(said.outputs[0])) == (5, 4)
-        assert said.job_facets["sql"].query == "SELECT * FROM usage ORDER BY number"
+        assert names(facets.inputs) == [postgres_names(warehouse, "public.usage")]
+        assert names(facets.outputs) == [("sequence://acme", "usage_events")]
+        assert (rows_in(facets.inputs[0]), rows_out(facets.outputs[0])) == (5, 4)
+        assert facets.job_facets["sql"].query == "SELECT * FROM usage ORDER BY number"
 
-    @postgres_only
-    def test_query_of_several_tables(self, told, sandbox, sequence_conn, warehouse):
-        """Which table how many rows came from is not known, and so not said."""
+    @on_postgres
+    def test_query_of_several_tables(self, lineage_of, sandbox, sequence_conn, warehouse):
+        """Which table how many rows came from is not known, and so not facets."""
         make_usage(warehouse, over_the_day(5))
         warehouse.execute("CREATE SCHEMA other")
         warehouse.execute("CREATE TABLE other.names (name TEXT)")
@@ -173,19 +169,19 @@ class TestPush:
             "SELECT usage.* FROM usage LEFT JOIN other.names ON name = customer_alias"
             " WHERE number >= %(least)s"
         )
-        said = told(push, KeptPush, sql=sql, parameters={"least": 1})
+        facets = lineage_of(push, RecordedPush, sql=sql, parameters={"least": 1})
 
-        assert sorted(names(said.inputs)) == sorted([
+        assert sorted(names(facets.inputs)) == sorted([
             postgres_names(warehouse, "public.usage"),
             postgres_names(warehouse, "other.names"),
         ])
-        assert [rows_in(dataset) for dataset in said.inputs] == [None, None]
-        assert rows_out(said.outputs[0]) == 4
-        assert said.job_facets["sql"].query == sql
-        assert said.run_facets == {}
+        assert [rows_in(dataset) for dataset in facets.inputs] == [None, None]
+        assert rows_out(facets.outputs[0]) == 4
+        assert facets.job_facets["sql"].query == sql
+        assert facets.run_facets == {}
 
-    @postgres_only
-    def test_query_whose_tables_may_not_all_be_known(self, told, sandbox, sequence_conn, warehouse):
+    @on_postgres
+    def test_query_whose_tables_may_not_all_be_known(self, lineage_of, sandbox, sequence_conn, warehouse):
         """OpenLineage's parser misses those inside a WITH."""
         make_usage(warehouse, over_the_day(5))
         warehouse.execute("CREATE TABLE names (name TEXT)")
@@ -193,86 +189,84 @@ class TestPush:
             "WITH mine AS (SELECT * FROM usage)"
             " SELECT mine.* FROM mine LEFT JOIN names ON name = customer_alias"
         )
-        said = told(push, KeptPush, sql=sql)
+        facets = lineage_of(push, RecordedPush, sql=sql)
 
-        assert postgres_names(warehouse, "public.names") in names(said.inputs)
-        assert {rows_in(dataset) for dataset in said.inputs} == {None}
+        assert postgres_names(warehouse, "public.names") in names(facets.inputs)
+        assert {rows_in(dataset) for dataset in facets.inputs} == {None}
 
-    @postgres_only
-    def test_default_schema_is_the_one_of_the_connection(self, told, sandbox, sequence_conn, warehouse):
+    @on_postgres
+    def test_default_schema_is_the_one_of_the_connection(self, lineage_of, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [START])
         name = warehouse.engine.url.database
         warehouse.execute("CREATE SCHEMA billing")
         warehouse.execute("ALTER TABLE usage SET SCHEMA billing")
         warehouse.execute(f"ALTER DATABASE {name} SET search_path = billing")
-        said = told(push, KeptPush)
+        facets = lineage_of(push, RecordedPush)
 
-        assert names(said.inputs) == [postgres_names(warehouse, "billing.usage")]
+        assert names(facets.inputs) == [postgres_names(warehouse, "billing.usage")]
 
-    @on_sqlite
-    def test_database_without_a_name_of_openlineage(self, told, sandbox, sequence_conn, warehouse):
+    def test_database_without_a_name_of_openlineage(self, lineage_of, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, over_the_day(5))
-        said = told(push, KeptPush)
+        facets = lineage_of(push, RecordedPush)
 
-        assert said.inputs == []
-        assert said.job_facets["sql"].query == "SELECT * FROM usage ORDER BY number"
-        assert rows_out(said.outputs[0]) == 5
+        assert facets.inputs == []
+        assert facets.job_facets["sql"].query == "SELECT * FROM usage ORDER BY number"
+        assert rows_out(facets.outputs[0]) == 5
 
-    @on_sqlite
-    def test_without_an_asset_the_host_is_the_account(self, told, sandbox, sequence_conn, warehouse):
+    def test_without_an_asset_the_host_is_the_account(self, lineage_of, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, [START])
         for outlets in ([], [sequence_asset("acme", "seat_events")]):
-            said = told(push, KeptPush, outlets=outlets)
+            facets = lineage_of(push, RecordedPush, outlets=outlets)
 
-            assert names(said.outputs) == [(f"sequence://{urlsplit(sandbox.api_url).netloc}", "usage_events")]
+            assert names(facets.outputs) == [
+                (f"sequence://{urlsplit(sandbox.api_url).netloc}", "usage_events")
+            ]
 
-    @on_sqlite
-    def test_run_that_fails_tells_what_was_delivered(self, told, sandbox, sequence_conn, warehouse):
+    def test_failed_run_reports_what_was_delivered(self, lineage_of, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, over_the_day(10))
         sandbox.fault(kind="status", status=503, after_n=3)
-        said = told(push, KeptImpatientPush, "failed", concurrency=1)
+        facets = lineage_of(push, RecordedImpatientPush, "failed", concurrency=1)
 
-        assert rows_out(said.outputs[0]) == 3
+        assert rows_out(facets.outputs[0]) == 3
 
-    @on_sqlite
     def test_without_openlineage_nothing_is_looked_up(
-        self, monkeypatch, told, sandbox, sequence_conn, warehouse
+        self, monkeypatch, lineage_of, sandbox, sequence_conn, warehouse
     ):
         make_usage(warehouse, [START])
         monkeypatch.setattr(lineage, "find_spec", lambda name: None)
 
-        assert told(push, KeptPush) is None
+        assert lineage_of(push, RecordedPush) is None
 
 
 class TestPull:
-    @postgres_only
+    @on_postgres
     @pytest.mark.parametrize("table", ["staged", "public.staged"])
-    def test_table_and_rows_on_both_sides(self, table, told, run_dag, sandbox, sequence_conn, warehouse):
+    def test_table_and_rows_on_both_sides(
+        self, table, lineage_of, run_dag, sandbox, sequence_conn, warehouse
+    ):
         make_usage(warehouse, [*over_the_day(5), END])
         assert run_dag(one_task(push), END).state == "success"
-        said = told(pull, KeptPull, table=table, inlets=[EVENTS])
+        facets = lineage_of(pull, RecordedPull, table=table, inlets=[EVENTS])
 
-        assert names(said.inputs) == [("sequence://acme", "usage_events")]
-        assert names(said.outputs) == [postgres_names(warehouse, "public.staged")]
-        assert (rows_in(said.inputs[0]), rows_out(said.outputs[0])) == (6, 5)
+        assert names(facets.inputs) == [("sequence://acme", "usage_events")]
+        assert names(facets.outputs) == [postgres_names(warehouse, "public.staged")]
+        assert (rows_in(facets.inputs[0]), rows_out(facets.outputs[0])) == (6, 5)
 
-    @on_sqlite
-    def test_database_without_a_name_of_openlineage(self, told, sandbox, sequence_conn, warehouse):
-        said = told(pull, KeptPull, inlets=[EVENTS])
+    def test_database_without_a_name_of_openlineage(self, lineage_of, sandbox, sequence_conn, warehouse):
+        facets = lineage_of(pull, RecordedPull, inlets=[EVENTS])
 
-        assert names(said.inputs) == [("sequence://acme", "usage_events")]
-        assert said.outputs == []
+        assert names(facets.inputs) == [("sequence://acme", "usage_events")]
+        assert facets.outputs == []
 
-    @on_sqlite
-    def test_pull_that_fails_tells_nothing(self, told, sandbox, sequence_conn, warehouse):
+    def test_failed_pull_reports_nothing(self, lineage_of, sandbox, sequence_conn, warehouse):
         sandbox.fault(kind="status", status=401)
 
-        assert told(pull, KeptPull, "failed") is None
+        assert lineage_of(pull, RecordedPull, "failed") is None
 
 
 class TestAliases:
-    @postgres_only
-    def test_table_and_rows_on_both_sides(self, told, sandbox, sequence_conn, warehouse):
+    @on_postgres
+    def test_table_and_rows_on_both_sides(self, lineage_of, sandbox, sequence_conn, warehouse):
         sandbox.add("customers", [{"id": "c-1"}])
         warehouse.execute("CREATE TABLE aliases (customer_id TEXT, value TEXT)")
         warehouse.execute("INSERT INTO aliases VALUES ('c-1', 'acme'), ('c-1', 'acme')")
@@ -280,10 +274,10 @@ class TestAliases:
         def create(kind: Any, **options: Any) -> None:
             kind(task_id="create", sql="SELECT * FROM aliases", sql_conn_id="warehouse", **options)
 
-        said = told(create, KeptAliases)
-        assert names(said.inputs) == [postgres_names(warehouse, "public.aliases")]
-        assert said.outputs[0].name == "customer_aliases"
-        assert (rows_in(said.inputs[0]), rows_out(said.outputs[0])) == (2, 1)
+        facets = lineage_of(create, RecordedAliases)
+        assert names(facets.inputs) == [postgres_names(warehouse, "public.aliases")]
+        assert facets.outputs[0].name == "customer_aliases"
+        assert (rows_in(facets.inputs[0]), rows_out(facets.outputs[0])) == (2, 1)
 
 
 def push_then_pull() -> Any:
@@ -292,25 +286,16 @@ def push_then_pull() -> Any:
     return dag
 
 
-@postgres_only
-def test_provider_of_openlineage_asks_the_tasks(
-    airflow_db, sandbox, sequence_conn, warehouse, tmp_path: Path
-):
+@on_postgres
+def test_provider_of_openlineage_asks_the_tasks(airflow_process, sandbox, sequence_conn, warehouse):
     """As it is installed: a listener in the process that runs the task, whose events are in a file."""
     make_usage(warehouse, over_the_day(5))
-    path = tmp_path / "events"
-    transport = {"type": "file", "log_file_path": str(path), "append": True}
-    state = run_elsewhere(
-        f"{__name__}:push_then_pull",
-        END.isoformat(),
-        AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(transport),
-        AIRFLOW__OPENLINEAGE__DISABLED="False",
-    )
-    assert state == "success"
+    assert airflow_process.run(push_then_pull, END.isoformat()) == "success"
 
-    events = [json.loads(line) for line in path.read_text().splitlines()]
     complete = {
-        event["job"]["name"].rpartition(".")[2]: event for event in events if event["eventType"] == "COMPLETE"
+        event["job"]["name"].rpartition(".")[2]: event
+        for event in airflow_process.openlineage_events()
+        if event["eventType"] == "COMPLETE"
     }
     usage, staged = (postgres_names(warehouse, f"public.{table}") for table in ("usage", "staged"))
     sequence = ("sequence://acme", "usage_events")

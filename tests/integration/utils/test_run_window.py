@@ -18,13 +18,14 @@ from airflow_provider_sequence.utils.windows import split_window
 from tests.integration.support.airflow import interval_dag, manual_dag
 from tests.integration.support.values import utc
 
-WEEK = (dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 9, tzinfo=dt.UTC))
+DAYS = 3
+PERIOD = (dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 2 + DAYS, tzinfo=dt.UTC))
 START, END = dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
 DAY, TICK = dt.timedelta(days=1), dt.timedelta(microseconds=1)
 AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
 
 
-class Tell(BaseOperator):
+class ReturnWindow(BaseOperator):
     """Returns the window that a task of this run works on."""
 
     template_fields = ("window_start", "window_end")
@@ -41,40 +42,40 @@ class Tell(BaseOperator):
         return window and [window.start.isoformat(), window.end.isoformat()]
 
 
-def told(result: Any) -> Any:
-    assert result.states["tell"] == "success", result.errors
-    bounds = result.xcoms["tell"]
+def window_of(result: Any) -> Any:
+    assert result.states["window"] == "success", result.errors
+    bounds = result.xcoms["window"]
     return bounds and Window.parse(*bounds)
 
 
-def tell(dag: Any, **options: Any) -> Any:
+def with_task(dag: Any, **options: Any) -> Any:
     with dag:
-        Tell(task_id="tell", **options)
+        ReturnWindow(task_id="window", **options)
     return dag
 
 
 class TestInterval:
     def test_data_interval_is_the_default(self, run_dag):
-        assert told(run_dag(tell(interval_dag(START, END)), END)) == Window(START, END)
+        assert window_of(run_dag(with_task(interval_dag(START, END)), END)) == Window(START, END)
 
     def test_lookback_begins_earlier(self, run_dag):
-        dag = tell(interval_dag(START, END), lookback=dt.timedelta(hours=36))
+        dag = with_task(interval_dag(START, END), lookback=dt.timedelta(hours=36))
 
-        assert told(run_dag(dag, END)) == Window(START - 36 * dt.timedelta(hours=1), END)
+        assert window_of(run_dag(dag, END)) == Window(START - 36 * dt.timedelta(hours=1), END)
 
     def test_bounds_may_be_templates(self, run_dag):
-        dag = tell(
+        dag = with_task(
             interval_dag(START, END),
             window_start="{{ data_interval_start.subtract(hours=2) }}",
             window_end="{{ ts }}",
         )
-        found = told(run_dag(dag, END))
+        found = window_of(run_dag(dag, END))
 
         assert found.start == START - dt.timedelta(hours=2)
 
     def test_one_bound_may_be_left_to_the_run(self, run_dag):
-        start = told(run_dag(tell(interval_dag(START, END), window_start="2026-02-01"), END))
-        end = told(run_dag(tell(interval_dag(START, END), window_end="2026-03-02T06:00:00"), END))
+        start = window_of(run_dag(with_task(interval_dag(START, END), window_start="2026-02-01"), END))
+        end = window_of(run_dag(with_task(interval_dag(START, END), window_end="2026-03-02T06:00:00"), END))
 
         assert start == Window.parse("2026-02-01", END)
         assert end == Window.parse(START, "2026-03-02T06:00:00Z")
@@ -83,22 +84,22 @@ class TestInterval:
         "resource", ["invoices", "billing_schedules", "invoice_line_items", "usage_metrics"]
     )
     def test_list_of_dates_or_without_times_is_whole(self, resource, run_dag):
-        assert told(run_dag(tell(interval_dag(START, END), resource=resource), END)) is None
+        assert window_of(run_dag(with_task(interval_dag(START, END), resource=resource), END)) is None
 
-    def test_manual_run_says_what_to_set(self, run_dag):
-        result = run_dag(tell(manual_dag()), None if AIRFLOW_VERSION >= (3, 0) else END)
+    def test_manual_run_names_the_missing_bounds(self, run_dag):
+        result = run_dag(with_task(manual_dag()), None if AIRFLOW_VERSION >= (3, 0) else END)
 
-        assert result.states["tell"] == "failed"
-        assert "window_start=" in str(result.error("tell"))
-        assert "window_end=" in str(result.error("tell"))
+        assert result.states["window"] == "failed"
+        assert "window_start=" in str(result.error("window"))
+        assert "window_end=" in str(result.error("window"))
 
     def test_manual_run_with_parameters(self, run_dag):
-        dag = tell(
+        dag = with_task(
             manual_dag(params={"start": "2026-01-01", "end": "2026-02-01"}),
             window_start="{{ params.start }}",
             window_end="{{ params.end }}",
         )
-        found = told(run_dag(dag, END, conf={"end": "2026-01-15"}))
+        found = window_of(run_dag(dag, END, conf={"end": "2026-01-15"}))
 
         assert found == Window.parse("2026-01-01", "2026-01-15")
 
@@ -164,11 +165,11 @@ USAGE, SEATS = sequence_asset("acme", "usage_events"), sequence_asset("acme", "s
 
 
 def pushed(start: str, end: str, resource: str = "usage_events") -> dict[str, Any]:
-    """What a push says in the event of its outlet."""
+    """The extra that a push gives to the event of its outlet."""
     return {"resource": resource, "window_start": start, "window_end": end, "delivered": 1}
 
 
-def announced(start: str, end: str, resource: str = "usage_events") -> dict[str, Any]:
+def from_trigger(start: str, end: str, resource: str = "usage_events") -> dict[str, Any]:
     """What Airflow makes of the payload of a trigger."""
     return {"from_trigger": True, "payload": pushed(start, end, resource) | {"count": 1, "newest_id": "x"}}
 
@@ -176,37 +177,39 @@ def announced(start: str, end: str, resource: str = "usage_events") -> dict[str,
 @pytest.fixture
 def consumer() -> Any:
     """Make a DAG that assets start."""
-    return lambda **options: tell(manual_dag([USAGE, SEATS]), **options)
+    return lambda **options: with_task(manual_dag([USAGE, SEATS]), **options)
 
 
 class TestAssetEvents:
-    @pytest.mark.parametrize("make", [pushed, announced])
+    @pytest.mark.parametrize("make", [pushed, from_trigger])
     def test_window_is_that_of_the_event(self, make, run_dag, start_with, consumer):
         start_with((USAGE, make("2026-01-05T10:00:00+00:00", "2026-01-05T11:00:00+00:00")))
 
-        assert told(run_dag(consumer(), END)) == Window.parse("2026-01-05T10:00:00Z", "2026-01-05T11:00:00Z")
+        assert window_of(run_dag(consumer(), END)) == Window.parse(
+            "2026-01-05T10:00:00Z", "2026-01-05T11:00:00Z"
+        )
 
     def test_several_events_give_the_span_of_all(self, run_dag, start_with, consumer):
         start_with(
-            (USAGE, announced("2026-01-05", "2026-01-06")),
+            (USAGE, from_trigger("2026-01-05", "2026-01-06")),
             (USAGE, pushed("2026-01-01", "2026-01-02")),
-            (USAGE, announced("2026-01-03", "2026-01-20")),
-            (SEATS, announced("2025-01-01", "2027-01-01", "seat_events")),
+            (USAGE, from_trigger("2026-01-03", "2026-01-20")),
+            (SEATS, from_trigger("2025-01-01", "2027-01-01", "seat_events")),
         )
 
-        assert told(run_dag(consumer(), END)) == Window.parse("2026-01-01", "2026-01-20")
+        assert window_of(run_dag(consumer(), END)) == Window.parse("2026-01-01", "2026-01-20")
 
     def test_events_of_another_resource_are_ignored(self, run_dag, start_with, consumer):
-        start_with((SEATS, announced("2025-01-01", "2027-01-01", "seat_events")))
+        start_with((SEATS, from_trigger("2025-01-01", "2027-01-01", "seat_events")))
         result = run_dag(consumer(window_start="2026-01-01", window_end="2026-01-02"), END)
-        assert told(result) == Window.parse("2026-01-01", "2026-01-02")
+        assert window_of(result) == Window.parse("2026-01-01", "2026-01-02")
 
-        start_with((SEATS, announced("2025-01-01", "2027-01-01", "seat_events")))
+        start_with((SEATS, from_trigger("2025-01-01", "2027-01-01", "seat_events")))
         refused = run_dag(consumer(), END)
-        assert refused.states["tell"] == "failed"
-        assert "window_start" in str(refused.error("tell"))
+        assert refused.states["window"] == "failed"
+        assert "window_start" in str(refused.error("window"))
 
-    def test_events_that_tell_nothing_are_ignored(self, run_dag, start_with, consumer):
+    def test_events_without_a_window_are_ignored(self, run_dag, start_with, consumer):
         start_with(
             (USAGE, {}),
             (USAGE, {"payload": "hello"}),
@@ -214,11 +217,11 @@ class TestAssetEvents:
             (USAGE, pushed("2026-01-01", "2026-01-02")),
         )
 
-        assert told(run_dag(consumer(), END)) == Window.parse("2026-01-01", "2026-01-02")
+        assert window_of(run_dag(consumer(), END)) == Window.parse("2026-01-01", "2026-01-02")
 
     def test_explicit_bounds_and_lookback(self, run_dag, start_with, consumer):
         start_with((USAGE, pushed("2026-01-05", "2026-01-06")))
-        found = told(run_dag(consumer(window_end="2026-01-08", lookback=DAY), END))
+        found = window_of(run_dag(consumer(window_end="2026-01-08", lookback=DAY), END))
 
         assert found == Window.parse("2026-01-04", "2026-01-08")
 
@@ -229,22 +232,24 @@ if AIRFLOW_VERSION >= (3, 2):
     def test_run_with_a_partition_key(run_dag, start_with):
         from airflow.sdk import CronPartitionTimetable
 
-        dag = tell(manual_dag(CronPartitionTimetable("@daily", timezone="Europe/Berlin")))
+        dag = with_task(manual_dag(CronPartitionTimetable("@daily", timezone="Europe/Berlin")))
         start_with(key="2026-03-29T00:00:00")
 
-        assert told(run_dag(dag, None)) == Window.parse("2026-03-29T00:00+01:00", "2026-03-30T00:00+02:00")
+        assert window_of(run_dag(dag, None)) == Window.parse(
+            "2026-03-29T00:00+01:00", "2026-03-30T00:00+02:00"
+        )
 
     def test_run_with_a_key_that_names_no_time(run_dag, start_with):
-        dag = tell(manual_dag())
+        dag = with_task(manual_dag())
         start_with(key="eu")
         result = run_dag(dag, None)
 
-        assert result.states["tell"] == "failed"
-        assert "'eu'" in str(result.error("tell"))
-        assert "window_start" in str(result.error("tell"))
+        assert result.states["window"] == "failed"
+        assert "'eu'" in str(result.error("window"))
+        assert "window_start" in str(result.error("window"))
 
 
-# Parts, and past days
+# Slices of a window, and runs of past days
 
 
 def post(sandbox: Any, event_id: str, at: dt.datetime) -> None:
@@ -259,11 +264,11 @@ def post(sandbox: Any, event_id: str, at: dt.datetime) -> None:
 
 
 @pytest.fixture
-def week(sandbox: Any) -> None:
-    """Events on and around the bounds of each day of a week, and of each seventh of it."""
-    for day in range(8):
+def usage(sandbox: Any) -> None:
+    """Events on and around the bounds of each day of the period."""
+    for day in range(DAYS + 1):
         for number, at in enumerate((-TICK, dt.timedelta(0), TICK, dt.timedelta(hours=7))):
-            post(sandbox, f"{day}-{number}", WEEK[0] + day * DAY + at)
+            post(sandbox, f"{day}-{number}", PERIOD[0] + day * DAY + at)
 
 
 def pull(table: str, **options: Any) -> Any:
@@ -282,29 +287,31 @@ def rows(warehouse: Any, table: str) -> list[tuple[Any, ...]]:
 
 
 def pull_whole(run_dag: Any, warehouse: Any) -> list[tuple[Any, ...]]:
-    """The week by one pull."""
-    with interval_dag(*WEEK) as dag:
+    """The period by one pull."""
+    with interval_dag(*PERIOD) as dag:
         SequenceToSqlOperator(task_id="pull", resource="usage_events", table="whole", sql_conn_id="warehouse")
-    result = run_dag(dag, WEEK[1])
+    result = run_dag(dag, PERIOD[1])
     assert result.state == "success", result.errors
     whole = rows(warehouse, "whole")
-    assert len(whole) == 28
+    assert len(whole) == 4 * DAYS
     return whole
 
 
 @pytest.mark.parametrize(
     ("cut", "parts"),
     [
-        ({"every": DAY}, 7),
-        ({"parts": "{{ 5 }}"}, 5),
+        ({"every": DAY}, DAYS),
+        ({"parts": "{{ 2 }}"}, 2),
     ],
     ids=str,
 )
-def test_pull_in_parts_is_the_pull_of_the_whole(cut, parts, run_dag, sandbox, sequence_conn, warehouse, week):
+def test_pull_in_parts_is_the_pull_of_the_whole(
+    cut, parts, run_dag, sandbox, sequence_conn, warehouse, usage
+):
     whole = pull_whole(run_dag, warehouse)
-    with interval_dag(*WEEK) as dag:
+    with interval_dag(*PERIOD) as dag:
         pull("cut").expand_kwargs(split_window(**cut))
-    result = run_dag(dag, WEEK[1])
+    result = run_dag(dag, PERIOD[1])
 
     assert result.state == "success", result.errors
     assert len(result.xcoms["split_window"]) == parts
@@ -339,10 +346,10 @@ def test_parts_of_explicit_bounds_with_lookback(run_dag, airflow_db):
     ],
     ids=str,
 )
-def test_wrong_cut_is_named_and_not_tried_again(options, word, run_dag):
-    with interval_dag(*WEEK) as dag:
+def test_wrong_split_is_named_and_not_retried(options, word, run_dag):
+    with interval_dag(*PERIOD) as dag:
         split_window.override(retries=2)(**options)
-    result = run_dag(dag, WEEK[1])
+    result = run_dag(dag, PERIOD[1])
 
     assert result.states["split_window"] == "failed"
     with pytest.raises(Exception, match=word):
@@ -350,7 +357,7 @@ def test_wrong_cut_is_named_and_not_tried_again(options, word, run_dag):
     assert result.tries["split_window"] == 1
 
 
-def test_manual_run_has_nothing_to_cut(run_dag):
+def test_manual_run_has_no_window_to_split(run_dag):
     with manual_dag() as dag:
         split_window(parts=2)
     result = run_dag(dag, END)
@@ -359,31 +366,24 @@ def test_manual_run_has_nothing_to_cut(run_dag):
     assert "window_start" in str(result.error("split_window"))
 
 
-ORDERS = {
-    "in order": range(7),
-    "backwards": range(6, -1, -1),
-    "twice": [*range(7), *range(7)],
-    "some again": [3, 0, 6, 3, 1, 5, 2, 4, 0],
-}
-
-
 @pytest.mark.parametrize(
-    ("order", "lookback"),
-    [("in order", None), ("twice", None), ("backwards", 2 * DAY + TICK), ("some again", 2 * DAY + TICK)],
+    ("days", "lookback"),
+    [([0, 1, 2, 0, 1], None), ([2, 0, 1, 2, 0], DAY + TICK)],
+    ids=["in order", "in any order"],
 )
 def test_runs_of_days_make_the_table_of_one_run(
-    order, lookback, run_dag, sandbox, sequence_conn, warehouse, week
+    days, lookback, run_dag, sandbox, sequence_conn, warehouse, usage
 ):
     whole = pull_whole(run_dag, warehouse)
     with interval_dag(START, END) as dag:
         SequenceToSqlOperator(
             task_id="pull", resource="usage_events", table="daily", sql_conn_id="warehouse", lookback=lookback
         )
-    for day in ORDERS[order]:
-        result = run_dag(dag, WEEK[0] + (day + 1) * DAY)
+    for day in days:
+        result = run_dag(dag, PERIOD[0] + (day + 1) * DAY)
         assert result.state == "success", result.errors
     daily = rows(warehouse, "daily")
 
-    if lookback is not None:  # it also reaches the events before the week
-        daily = [row for row in daily if WEEK[0] <= row[4] < WEEK[1]]
+    if lookback is not None:  # it also reaches the events before the period
+        daily = [row for row in daily if PERIOD[0] <= row[4] < PERIOD[1]]
     assert daily == whole
