@@ -259,7 +259,7 @@ def test_id_of_the_parent_is_filled_in_where_the_api_leaves_it_out(loopback, war
         }[request.path]
         return Reply(200, {"items": items, "pagination": {"totalResultSize": len(items)}})
 
-    loopback.answers = [answer]
+    loopback.responses = [answer]
     with client_of(loopback) as client, warehouse.engine.connect() as connection:
         from airflow_provider_sequence.pipelines.pull.pipeline import pull
 
@@ -288,7 +288,7 @@ def test_one_incomplete_list_below_an_id_fails_the_pull(short, loopback, warehou
         "CREATE TABLE lines (id TEXT PRIMARY KEY, invoice_id TEXT, _extra TEXT, _loaded_at TEXT)"
     )
     warehouse.execute("INSERT INTO lines VALUES ('old', 'i0', NULL, NULL)")
-    loopback.answers = [answer]
+    loopback.responses = [answer]
     with (
         client_of(loopback) as client,
         warehouse.engine.connect() as connection,
@@ -313,7 +313,7 @@ def test_only_incomplete_lists_are_read_again(arrives, loopback, warehouse, airf
         items = [{"id": f"{alias}{n}", "customerAlias": alias} for n in range(3 if whole else 2)]
         return Reply(200, {"items": items, "pagination": {"totalResultSize": 3}})
 
-    loopback.answers = [answer]
+    loopback.responses = [answer]
     filters = {"customer_alias": ["a", "b", "c"]}
     with client_of(loopback) as client, warehouse.engine.connect() as connection:
         if not arrives:

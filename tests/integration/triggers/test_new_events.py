@@ -303,7 +303,7 @@ class TestPagesThatShift:
             more = {"after": str(place + PAGE)} if place + PAGE < len(ids) else {}
             return Reply(200, {"items": items, "pagination": more})
 
-        loopback.answers = [respond]
+        loopback.responses = [respond]
 
     @pytest.mark.parametrize("arriving", [1, 60, 100, 250])
     def test_events_that_arrive_while_it_reads(self, arriving):
