@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlparse import lexer, tokens
-
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 #: First words of statements that change something. Some databases answer them with a row, and some run each statement
@@ -37,6 +35,9 @@ def require_query(sql: str) -> None:
 
 
 def _significant_words(sql: str) -> Iterator[str]:
+    # Not before: it takes longer to import than most of this package, in each parsing of a DAG file.
+    from sqlparse import lexer, tokens
+
     for kind, text in lexer.tokenize(sql):  # type: ignore[no-untyped-call]
         if kind not in tokens.Comment and not text.isspace():
             # A keyword may be of several words: CREATE OR REPLACE.
