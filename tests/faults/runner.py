@@ -165,7 +165,7 @@ def _child(job: dict[str, Any]) -> None:
     import logging
     import traceback
 
-    from tests.integration.support.values import said
+    from tests.integration.support.values import error_text
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     folder = Path(job["folder"])
@@ -184,7 +184,7 @@ def _child(job: dict[str, Any]) -> None:
             result["classes"] += [kind.__name__ for kind in type(cause).__mro__[:-1]]
             cause = cause.__cause__ or cause.__context__
         result["message"] = str(error)
-        result["said"] = said(error) + "\n" + traceback.format_exc()
+        result["said"] = error_text(error) + "\n" + traceback.format_exc()
         logging.exception("the task failed")  # noqa: LOG015
     logging.shutdown()
     sys.stdout.flush()

@@ -15,7 +15,7 @@ from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsa
 from tests.faults.proxy import Rule
 from tests.faults.world import World, check_no_secrets, make_rows
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.values import said
+from tests.integration.support.values import error_text
 
 
 class ImpatientPush(SqlToSequenceUsageEventsOperator):
@@ -64,7 +64,7 @@ def test_real_airflow_keeps_no_secrets(
     result = run_dag(dag, "2026-03-02")
 
     assert result.state == "failed"
-    text = "\n".join(said(error) for errors in result.errors.values() for error in errors)
+    text = "\n".join(error_text(error) for errors in result.errors.values() for error in errors)
     captured = capfd.readouterr()
     check_no_secrets(text, "an error")
     check_no_secrets(captured.out + captured.err, "what was printed")
