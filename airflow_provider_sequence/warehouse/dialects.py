@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, TextClause, text
+from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, text
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.warehouse.loaders import (
