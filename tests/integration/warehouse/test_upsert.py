@@ -22,7 +22,7 @@ TABLE = sa.Table(
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(upsert, "dialect_of", lambda _: DatabaseDialect())
-    with sa.create_engine("sqlite://").connect() as connection:
+    with sa.create_engine("sqlite://", future=True).connect() as connection:
         TABLE.create(connection)
         connection.commit()
         yield connection
