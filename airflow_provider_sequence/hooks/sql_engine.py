@@ -11,7 +11,7 @@ from sqlalchemy.engine import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.dialects import dialect_of_connection
+from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of_connection
 from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, keep_json_as_text
 
 #: Connection types that users take for those of a database, and the right ones.
@@ -29,11 +29,11 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
     """
     try:
         connection: Any = BaseHook.get_connection(sql_conn_id)
-        hook = _make_hook(sql_conn_id, connection)
+        row = dialect_of_connection(connection.conn_type)
+        hook = _make_hook(sql_conn_id, connection, row)
     except AirflowException as e:
         raise SequenceConfigurationError(f"the connection {sql_conn_id} can't be used: {e}") from None
-    row = dialect_of_connection(connection.conn_type)
-    options = {**ENGINE_OPTIONS, "creator": lambda: row.connect(_make_hook(sql_conn_id, connection))}
+    options = {**ENGINE_OPTIONS, "creator": lambda: row.connect(_make_hook(sql_conn_id, connection, row))}
     try:
         engine: Engine = create_engine(row.url, **options) if row.url else hook.get_sqlalchemy_engine(options)
     except (ArgumentError, NoSuchModuleError) as e:
@@ -50,15 +50,14 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
     return engine
 
 
-def _make_hook(sql_conn_id: str, connection: Any) -> Any:
+def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:
     # As late as this: it takes long to import, and a DAG file that names operators does not need it.
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    hook_class = dialect_of_connection(connection.conn_type).hook_class
-    if hook_class is None:
+    if row.hook_class is None:
         hook = connection.get_hook()
     else:
-        module, _, name = hook_class.rpartition(".")
+        module, _, name = row.hook_class.rpartition(".")
         hook = getattr(importlib.import_module(module), name)(sql_conn_id)
     if not isinstance(hook, DbApiHook):
         right = _MISTAKEN_TYPES.get(connection.conn_type)

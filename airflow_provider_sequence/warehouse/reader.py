@@ -14,9 +14,8 @@ from sqlalchemy.engine import CursorResult, Engine
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
+from airflow_provider_sequence.warehouse.loaders import Row
 from airflow_provider_sequence.warehouse.statements import require_query
-
-Row = Sequence[Any]
 
 #: Rows that are fetched from the database at a time.
 BATCH_ROWS = 1000
