@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from threading import Event
+from typing import IO, Any
 
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.warehouse.dialects import dialect_of
-from airflow_provider_sequence.warehouse.loaders import Csv, Row
+from airflow_provider_sequence.warehouse.loaders import Row
 
 
 class BulkInsert:
@@ -26,11 +28,15 @@ class BulkInsert:
 
     #: Rows that are kept until they are many: a round trip for each few would cost more than the rows.
     ROWS = 2000
+    #: Bytes of text after which rows are many, however few they are.
+    BYTES = 2_000_000
 
     def __init__(self, connection: Connection, table: Table) -> None:
         self._connection = connection
         self._table = table
         self._rows: list[Row] = []
+        self._bytes = 0
+        self._file: IO[bytes] | None = None
         self._loader = dialect_of(connection).loader(connection.dialect.driver)
         self._thread = ThreadPoolExecutor(1, "sequence-loader") if self._loader.threaded else None
         self._in_flight: Future[None] | None = None
@@ -41,40 +47,63 @@ class BulkInsert:
 
         :param rows: values in the order of the table's columns.
         """
-        self._rows += rows
-        if len(self._rows) >= self.ROWS:
-            self._begin()
+        for row in rows:
+            self._rows.append(row)
+            self._bytes += sum(len(value) for value in row if type(value) is str)
+            if len(self._rows) >= self.ROWS or self._bytes >= self.BYTES:
+                self._put()
 
     def flush(self) -> None:
         """Load what was added; return when it is in the table."""
-        self._begin()
+        self._put()
+        self._load_file()
         self._wait()
 
     def close(self) -> None:
-        """End the thread; what was added last is not loaded."""
+        """End the thread, and remove the file; what was added last is not loaded."""
         if self._thread is not None:
             self._thread.shutdown()
+        if self._file is not None:
+            self._file.close()
 
-    def _begin(self) -> None:
-        prepared = self._loader.prepare(self._rows) if self._rows else None
-        self._rows = []
-        self._wait()
-        if prepared is None:
+    def _put(self) -> None:
+        rows, self._rows, self._bytes = self._rows, [], 0
+        if not rows:
             return
-        if self._thread is None:
-            self._put(prepared)
-        else:
-            csv = Csv(prepared)
-            self._in_flight = self._thread.submit(self._put, csv)
-            self._in_flight.add_done_callback(lambda _: csv.taken.set())
+        if self._loader.to_file is not None:
+            self._file = self._file or tempfile.NamedTemporaryFile(prefix="sequence_rows_")  # noqa: SIM115
+            self._file.write(self._loader.to_file(rows))
+            if self._file.tell() >= self._loader.file_bytes:
+                self._load_file()
+        elif self._thread is not None:
+            self._wait()
+            taken = Event()
+            self._in_flight = self._thread.submit(self._load, _until_taken(rows, taken))
+            self._in_flight.add_done_callback(lambda _: taken.set())
             # Without it, the next rows' making would hold the interpreter until the database had nothing to do.
-            csv.taken.wait()
+            taken.wait()
+        else:
+            self._load(rows)
+
+    def _load_file(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            with file:
+                file.flush()
+                file.seek(0)
+                self._load(file)
 
     def _wait(self) -> None:
         if self._in_flight is not None:
             in_flight, self._in_flight = self._in_flight, None
             in_flight.result()
 
-    def _put(self, prepared: Any) -> None:
+    def _load(self, rows: Any) -> None:
         with self._connection.begin():
-            self._loader.load(self._connection, self._table, prepared)
+            self._loader.load(self._connection, self._table, rows)
+
+
+def _until_taken(rows: Iterable[Row], taken: Event) -> Iterator[Row]:
+    """Give the rows, and tell when the driver has them all: from then on it waits for the database."""
+    yield from rows
+    taken.set()

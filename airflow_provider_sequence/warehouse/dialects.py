@@ -167,8 +167,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         key_after_load=True,
         array_parameters=True,
         loaders={
-            "psycopg": Loader(copy_psycopg, to_csv, threaded=True),
-            "psycopg2": Loader(copy_psycopg2, to_csv, threaded=True),
+            "psycopg": Loader(copy_psycopg, threaded=True),
+            "psycopg2": Loader(copy_psycopg2, threaded=True),
         },
     ),
     "sqlite": DatabaseDialect(
@@ -184,7 +184,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         savepoints=False,
         insert=postgresql.insert,
         stage_upserts=True,
-        loaders={"duckdb_engine": Loader(read_csv_file, to_csv)},
+        loaders={"duckdb_engine": Loader(read_csv_file, to_file=to_csv, file_bytes=1_000_000)},
         columns=_DUCKDB_COLUMNS,
         connection_types=("duckdb",),
         connect=_connect_duckdb,
