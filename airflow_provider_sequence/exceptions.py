@@ -15,7 +15,8 @@ Errors of this provider.
     ├── RejectedRowsError                         more rejected rows than allowed
     ├── DifferencesError                          more differences than allowed
     ├── IncompletePullError                       fewer items than Sequence reported
-    └── WarehouseError                            the database refused a statement, or is away
+    ├── WarehouseError                            the database refused a statement, or is away
+    └── WorkerDiskError                           the worker's temporary folder is full, or can't be used
 
 No message here carries credentials, a customer's alias or the value of a property: messages name rows by
 number, events by id, and fields and settings by name.
@@ -141,6 +142,10 @@ class WarehouseError(SequenceError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class WorkerDiskError(SequenceError):
+    """The worker's temporary folder is full, or can't be used. Retryable: another worker may have room."""
 
 
 def _rebuild(

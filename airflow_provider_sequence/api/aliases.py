@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.exceptions import InvalidEventError
+from airflow_provider_sequence.unreadable import wrong_type
 
 #: The namespace of idempotency keys. It must never change: the same alias must have the same key in every release.
 ALIAS_NAMESPACE = uuid.UUID("5b7b62e0-4a0c-5f0e-a7f5-1d2f6c0d93c1")
@@ -56,7 +57,7 @@ def _text(value: Any, field: str) -> str:
     if value is None:
         raise InvalidEventError(field, "is NULL; every alias needs it")
     if isinstance(value, bool) or not isinstance(value, (str, int, uuid.UUID)):
-        raise InvalidEventError(field, f"is of type {type(value).__name__}, not text; cast it in the query")
+        raise InvalidEventError(field, wrong_type(value, "not text; cast it in the query"))
     text = str(value)
     lossless_json.check_text(text, field)
     if not text.strip():

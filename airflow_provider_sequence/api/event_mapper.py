@@ -21,6 +21,7 @@ from airflow_provider_sequence.api.events import (
 )
 from airflow_provider_sequence.api.timestamps import parse_timezone
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConfigurationError
+from airflow_provider_sequence.unreadable import wrong_type
 
 
 def _given(constant: Any) -> Callable[[Any, str, dt.tzinfo], Any]:
@@ -228,7 +229,7 @@ def _json_object(value: Any) -> Any:
             raise InvalidEventError(field, "is not JSON") from None
     if isinstance(value, Mapping):
         return lossless_json.to_json_value(value, field)
-    raise InvalidEventError(field, f"is of type {type(value).__name__}, not a JSON object")
+    raise InvalidEventError(field, wrong_type(value, "not a JSON object"))
 
 
 def _names(names: Sequence[str] | Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.timestamps import long_fraction
 from airflow_provider_sequence.exceptions import InvalidEventError
+from airflow_provider_sequence.unreadable import wrong_type
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ def check_text_field(value: Any, field: str, _zone: dt.tzinfo) -> str:
         if not text.strip():
             raise InvalidEventError(field, "is empty; every event needs it")
         return text
-    raise InvalidEventError(field, f"is of type {type(value).__name__}, not text; cast it in the query")
+    raise InvalidEventError(field, wrong_type(value, "not text; cast it in the query"))
 
 
 def _timestamp(value: Any, field: str, zone: dt.tzinfo) -> str:
@@ -115,16 +116,14 @@ def _timestamp(value: Any, field: str, zone: dt.tzinfo) -> str:
             # An offset moves whole seconds, so the fraction may be kept as the warehouse holds it.
             written = f"{written[:19]}.{fraction}Z"
         return written
-    raise InvalidEventError(
-        field, f"is of type {type(value).__name__}, not a timestamp; turn it into one in the query"
-    )
+    raise InvalidEventError(field, wrong_type(value, "not a timestamp; turn it into one in the query"))
 
 
 def _whole_number(value: Any, field: str, _zone: dt.tzinfo) -> int:
     if value is None:
         raise InvalidEventError(field, "is NULL; every event needs it")
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise InvalidEventError(field, f"is of type {type(value).__name__}, not a whole number")
+        raise InvalidEventError(field, wrong_type(value, "not a whole number"))
     if isinstance(value, int):
         return int(value)
     if not math.isfinite(value) or value != int(value):

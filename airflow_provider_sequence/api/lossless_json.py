@@ -13,6 +13,7 @@ import msgspec
 
 from airflow_provider_sequence.api.timestamps import utc_text
 from airflow_provider_sequence.exceptions import InvalidEventError
+from airflow_provider_sequence.unreadable import wrong_type
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder()
@@ -96,9 +97,7 @@ def to_json_value(value: Any, field: str) -> Any:
         raise InvalidEventError(
             field, "holds bytes, which JSON can't carry; turn them into text in the query (hex, base64)"
         )
-    raise InvalidEventError(
-        field, f"has the type {kind.__name__}, which JSON has no word for; cast it in the query"
-    )
+    raise InvalidEventError(field, wrong_type(value, "which JSON has no word for; cast it in the query"))
 
 
 def checked_utc_text(time: dt.datetime, field: str) -> str:

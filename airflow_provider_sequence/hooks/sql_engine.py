@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of_connection
-from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, keep_json_as_text
+from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS
 
 #: Connection types that users take for those of a database, and the right ones.
 _MISTAKEN_TYPES = {"google_cloud_platform": "gcpbigquery"}
@@ -33,7 +33,13 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
         hook = _make_hook(sql_conn_id, connection, row)
     except AirflowException as e:
         raise SequenceConfigurationError(f"the connection {sql_conn_id} can't be used: {e}") from None
-    options = {**ENGINE_OPTIONS, "creator": lambda: row.connect(_make_hook(sql_conn_id, connection, row))}
+
+    def connect() -> Any:
+        driver_connection = row.connect(_make_hook(sql_conn_id, connection, row))
+        _require_driver(sql_conn_id, engine, driver_connection)
+        return driver_connection
+
+    options = {**ENGINE_OPTIONS, "creator": connect}
     try:
         engine: Engine = create_engine(row.url, **options) if row.url else hook.get_sqlalchemy_engine(options)
     except (ArgumentError, NoSuchModuleError) as e:
@@ -46,8 +52,24 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
             f"SQLAlchemy {sqlalchemy.__version__} and its dialect for connections of type {connection.conn_type} "
             f"don't fit together: {type(e).__name__}. Install versions that do"
         ) from e
-    keep_json_as_text(engine)
     return engine
+
+
+def _require_driver(sql_conn_id: str, engine: Engine, connection: Any) -> None:
+    """Refuse a connection of another driver than the engine's dialect speaks."""
+    dbapi: Any = engine.dialect.dbapi
+    speaks, given = (
+        name.partition(".")[0]
+        for name in (
+            dbapi.__module__ if isinstance(dbapi, type) else dbapi.__name__,
+            type(connection).__module__,
+        )
+    )
+    if speaks != given:
+        raise SequenceConfigurationError(
+            f"the connection {sql_conn_id} has the driver {given}, and SQLAlchemy would speak with {speaks}. "
+            "Change sqlalchemy_scheme in its extra"
+        )
 
 
 def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:

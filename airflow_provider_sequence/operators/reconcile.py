@@ -159,7 +159,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
                 ) as log,
                 Reconciliation(client, resource, window) as reconciliation,
             ):
-                with read_rows(engine, self.sql, self.parameters) as query:
+                with read_rows(engine, self.sql, self.parameters, self.running_query) as query:
                     to_event = EventMapper(
                         resource.event,
                         query.columns,
@@ -284,7 +284,10 @@ class SequenceReconcileMetricOperator(SequenceTaskMixin, BaseOperator):
             tolerance = parse_decimal("tolerance", self.tolerance)
             period = parse_window(context, self.period_start, self.period_end, prefix="period")
             engine = create_sql_engine(self.sql_conn_id)
-            with self.hook.client as client, read_rows(engine, self.sql, self.parameters) as query:
+            with (
+                self.hook.client as client,
+                read_rows(engine, self.sql, self.parameters, self.running_query) as query,
+            ):
                 rows = metric_rows(named_rows(query, ("customer_alias", "value")), parse_decimal)
                 summary = reconcile_metric(
                     rows,

@@ -279,7 +279,7 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
             with (
                 self.hook.client as client,
                 emit_metrics(client, _ALIASES) as self._counters,
-                read_rows(engine, self.sql, self.parameters) as query,
+                read_rows(engine, self.sql, self.parameters, self.running_query) as query,
             ):
                 summary = self._counters.summary
                 create_aliases(named_rows(query, ("customer_id", "value"), ("label",)), client, summary)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.warehouse.running_query import RunningQuery
 
 
 class SequenceTaskMixin:
@@ -18,10 +19,16 @@ class SequenceTaskMixin:
         return {}
 
     @cached_property
+    def running_query(self) -> RunningQuery:
+        """The query that the task runs on a warehouse."""
+        return RunningQuery()
+
+    @cached_property
     def hook(self) -> SequenceHook:
         """The hook of the connection to Sequence."""
         return SequenceHook(self.sequence_conn_id, **self._hook_options())
 
     def on_kill(self) -> None:
-        """End every wait and send nothing more; requests in flight are waited for by ``execute``."""
+        """End every wait and the query, and send nothing more; requests in flight are waited for by ``execute``."""
         self.hook.end()
+        self.running_query.cancel()

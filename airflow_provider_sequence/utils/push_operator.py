@@ -149,7 +149,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     voiding=self.voids,
                     read_only=self.is_dry_run,
                 ) as log,
-                read_rows(engine, self.sql, self.parameters) as query,
+                read_rows(engine, self.sql, self.parameters, self.running_query) as query,
             ):
                 to_event = EventMapper(
                     self.kind,

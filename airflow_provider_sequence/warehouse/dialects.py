@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, text
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
+from airflow_provider_sequence.unreadable import UnreadableValue
 from airflow_provider_sequence.warehouse.loaders import (
     Loader,
     copy_psycopg,
@@ -28,6 +31,7 @@ from airflow_provider_sequence.warehouse.loaders import (
     read_csv_file,
     to_csv,
 )
+from airflow_provider_sequence.warehouse.postgres import connect_postgres, read_exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +64,14 @@ class DatabaseDialect:
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
-    :param locks_readers: whether an open query locks the database against writers.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
     :param url: URL of the engine, where the hook's own engine speaks another dialect than the hook's driver.
     :param connect: opens a connection of the dialect's driver with a hook; each use has one of its own.
+    :param before_reading: prepares a connection of the driver's for a user's query, so that each value comes exactly, or
+        as an UnreadableValue.
+    :param cancel: ends the statement that a connection of the driver's runs, from another thread.
     """
 
     tried: bool = True
@@ -91,12 +97,13 @@ class DatabaseDialect:
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
-    locks_readers: bool = False
     permanent: Callable[[Any], bool] = lambda error: False
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
     url: str | None = None
     connect: Callable[[Any], Any] = lambda hook: hook.get_conn()
+    before_reading: Callable[[Any], None] = lambda connection: None
+    cancel: Callable[[Any], None] = lambda connection: None
 
     def loader(self, driver: str) -> Loader:
         """Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row."""
@@ -158,6 +165,16 @@ def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]
     return {driver: Loader(insert_many(driver_parameters)) for driver in drivers}
 
 
+def _read_text_of_sqlite(connection: sqlite3.Connection) -> None:
+    def read(text: bytes) -> str | UnreadableValue:
+        try:
+            return text.decode()
+        except UnicodeDecodeError:
+            return UnreadableValue("is text that is not UTF-8; convert it in the query")
+
+    connection.text_factory = read
+
+
 def _connect_duckdb(hook: Any) -> Any:
     return importlib.import_module("duckdb_engine").ConnectionWrapper(hook.get_conn())
 
@@ -172,6 +189,9 @@ def _connect_bigquery(hook: Any) -> Any:
 DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "postgresql": DatabaseDialect(
         connection_types=("postgres",),
+        connect=connect_postgres,
+        before_reading=read_exactly,
+        cancel=lambda connection: connection.cancel(),
         json_text=_Jsonb(),
         bind_timestamp="as_is",
         holds_nul=False,
@@ -189,8 +209,9 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         # Python's driver begins no transaction before DDL, and asks for the write lock late.
         begin="BEGIN IMMEDIATE",
         on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
-        insert=sqlite.insert,
-        locks_readers=True,
+        insert=sqlite_insert,
+        before_reading=_read_text_of_sqlite,
+        cancel=lambda connection: connection.interrupt(),
         permanent=_permanent_in_sqlite,
     ),
     "duckdb": DatabaseDialect(
@@ -202,6 +223,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         columns=_DUCKDB_COLUMNS,
         connection_types=("duckdb",),
         connect=_connect_duckdb,
+        cancel=lambda connection: connection.interrupt(),
     ),
     "mysql": _mysql("utf8mb4_0900_bin"),
     "mariadb": _mysql("utf8mb4_nopad_bin"),

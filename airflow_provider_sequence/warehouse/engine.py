@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
@@ -25,26 +22,6 @@ ENGINE_OPTIONS: Mapping[str, Any] = MappingProxyType({
     "hide_parameters": True,
     "future": True,
 })
-
-
-def keep_json_as_text(engine: Engine) -> None:
-    """Read JSON columns as text: by default the drivers turn their numbers into floats."""
-
-    def on_connect(connection: Any, _record: object) -> None:
-        driver = type(connection).__module__.partition(".")[0]
-        if driver == "psycopg":
-            set_json_loads = importlib.import_module("psycopg.types.json").set_json_loads
-            set_json_loads(_raw_json, connection)
-        elif driver == "psycopg2":
-            extras = importlib.import_module("psycopg2.extras")
-            extras.register_default_json(connection, loads=_raw_json)
-            extras.register_default_jsonb(connection, loads=_raw_json)
-
-    event.listen(engine, "connect", on_connect)
-
-
-def _raw_json(value: str | bytes) -> msgspec.Raw:
-    return msgspec.Raw(value.encode() if isinstance(value, str) else bytes(value))
 
 
 @contextmanager

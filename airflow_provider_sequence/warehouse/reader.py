@@ -1,24 +1,28 @@
-"""Query reader: streams rows in constant memory."""
+"""Query reader: rows go to the worker's disk at the database's speed, and from there to whoever takes longer."""
 
 from __future__ import annotations
 
-import pickle
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy.engine import CursorResult, Engine
+from sqlalchemy.engine import Connection, Engine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.temp_storage import RowSpool
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
 from airflow_provider_sequence.warehouse.loaders import Row
+from airflow_provider_sequence.warehouse.running_query import RunningQuery
 from airflow_provider_sequence.warehouse.statements import require_query
 
-#: Rows that are fetched from the database at a time.
-BATCH_ROWS = 1000
+#: Rows that are fetched from the database at a time, at most, and bytes of them: rows may be wide.
+BATCH_ROWS, BATCH_BYTES = 250, 2_000_000
+#: Rows of the first batch, when nobody knows how wide they are.
+FIRST_ROWS = 50
 
 
 _NOT_A_QUERY = "the statement in sql gives no rows; it must be a query"
@@ -39,40 +43,65 @@ class QueryRows:
 
 @contextmanager
 def read_rows(
-    engine: Engine, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None
+    engine: Engine,
+    sql: str,
+    parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+    running: RunningQuery | None = None,
 ) -> Iterator[QueryRows]:
     """
-    Run a query and stream its rows.
+    Run a query, read all its rows onto the worker's disk, and give them from there.
+
+    The query is over, and its connection closed, before the first row is given: a transaction that lasted as long as
+    its rows are sent would hold locks and snapshots for hours, and be ended by the database's timeouts.
 
     :param sql: one statement, in the database's own words; it is passed to the driver as it stands.
-    :param parameters: the statement's parameters, in the driver's own style.
+    :param parameters: the statement's parameters, in the driver's own style; an empty collection stands for none.
+    :param running: what another thread, or a signal handler, can cancel the query by.
     :raises WarehouseError: if the database refuses the query, or breaks off.
+    :raises WorkerDiskError: if the worker's disk is full.
     :raises SequenceConfigurationError: if the statement is no query, or gives no rows.
     """
     require_query(sql)
+    running = running or RunningQuery()
+
+    def read() -> tuple[str, ...]:
+        with database_errors(engine), engine.connect() as connection:
+            cancel = partial(dialect_of(engine).cancel, connection.connection.driver_connection)
+            with running.cancelled_by(cancel):
+                return _read_all(connection, sql.strip().rstrip(";"), parameters, spool)
+
+    with closing(RowSpool()) as spool:
+        # Not in this thread: some drivers wait where no signal is handled.
+        with ThreadPoolExecutor(1, "sequence-reader") as thread:
+            try:
+                columns = thread.submit(read).result()
+            except BaseException:
+                running.cancel()
+                raise
+        yield QueryRows(columns, spool.read())
+
+
+def _read_all(
+    connection: Connection, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None, spool: RowSpool
+) -> tuple[str, ...]:
+    """Spool a query's rows; return its columns' names."""
+    dialect_of(connection).before_reading(connection.connection.driver_connection)
     # Without parameters, a percent sign in the statement is a percent sign.
-    options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
-    with database_errors(engine), engine.connect() as connection, ExitStack() as stack:
-        given = tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters
-        try:
-            result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
-        except (IndexError, KeyError, TypeError, ValueError):
-            # What drivers raise that put parameters into the statement themselves.
-            raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None
-        if not result.returns_rows:
-            raise SequenceConfigurationError(_NOT_A_QUERY)
-        columns = tuple(result.keys())
-        stack.callback(result.close)  # MySQL's drivers take nothing else before, not even a rollback
-        if dialect_of(engine).locks_readers:
-            # A delivery log may be in the same database.
-            with tempfile.TemporaryFile() as spool:
-                for rows in _batches(engine, result):
-                    pickle.dump(rows, spool)
-                connection.rollback()
-                spool.seek(0)
-                yield QueryRows(columns, _unspool(spool))
-        else:
-            yield QueryRows(columns, _batches(engine, result))
+    options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": not parameters}
+    given = (tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters) or None
+    try:
+        result = connection.execution_options(**options).exec_driver_sql(sql, given)
+    except (IndexError, KeyError, TypeError, ValueError):
+        # What drivers raise that put parameters into the statement themselves.
+        raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None
+    if not result.returns_rows:
+        raise SequenceConfigurationError(_NOT_A_QUERY)
+    with closing(result):  # MySQL's drivers take nothing else before, not even a rollback
+        size = FIRST_ROWS
+        while rows := [tuple(row) for row in result.fetchmany(size)]:
+            row_bytes = spool.add(rows) // len(rows) + 1
+            size = max(1, min(BATCH_ROWS, 4 * size, BATCH_BYTES // row_bytes))
+        return tuple(result.keys())
 
 
 def named_rows(
@@ -98,17 +127,3 @@ def named_rows(
             f"the query does not give {' and '.join(missing)}; it gives {', '.join(rows.columns)}"
         )
     return ({name: row[place] for name, place in places.items()} for batch in rows.batches for row in batch)
-
-
-def _batches(engine: Engine, result: CursorResult[Any]) -> Iterator[list[Row]]:
-    with database_errors(engine):
-        for partition in result.partitions(BATCH_ROWS):
-            yield [tuple(row) for row in partition]
-
-
-def _unspool(spool: Any) -> Iterator[list[Row]]:
-    while True:
-        try:
-            yield pickle.load(spool)  # noqa: S301  written above, by this process
-        except EOFError:
-            return

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog, KnownDelivery
 from airflow_provider_sequence.pipelines.push.outcomes import Outcome, RowFlag, Status
-from airflow_provider_sequence.pipelines.temp_db import open_temp_db
+from airflow_provider_sequence.temp_storage import open_temp_db
 
 
 class DeliveryState(Protocol):
@@ -125,9 +125,10 @@ class LoggedState:
             # An unchanged row is in the log already, unless it repeats the row before it, which may not be.
             elif event_id not in pending_ids:
                 to_store.append(outcome)
-        self._unchanged.executemany("INSERT INTO unchanged VALUES (?)", unchanged)
+        # First what Sequence holds, which is sent again if it is not in the log.
         if to_store:
             self._log.store(to_store)
+        self._unchanged.executemany("INSERT INTO unchanged VALUES (?)", unchanged)
 
 
 class ResendState(LoggedState):

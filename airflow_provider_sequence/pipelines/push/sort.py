@@ -7,7 +7,7 @@ from contextlib import closing
 
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.exceptions import InvalidEventError
-from airflow_provider_sequence.pipelines.temp_db import open_temp_db
+from airflow_provider_sequence.temp_storage import open_temp_db
 
 #: A row's number in the query, from 1, and its event, or why there is none.
 MappedRow = tuple[int, Event | InvalidEventError]

@@ -21,7 +21,7 @@ from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery
 from airflow_provider_sequence.pipelines.push.sort import MappedRow
 from airflow_provider_sequence.pipelines.reconcile.fingerprint import fingerprint
-from airflow_provider_sequence.pipelines.temp_db import open_temp_db
+from airflow_provider_sequence.temp_storage import open_temp_db
 
 #: Ids that are looked up at a time.
 _BATCH = 500

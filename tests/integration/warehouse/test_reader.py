@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import signal
+import tempfile
 import tracemalloc
 import uuid
 from decimal import Decimal
@@ -13,11 +15,25 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence.api.event_mapper import EventMapper
-from airflow_provider_sequence.api.events import USAGE_EVENT
-from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.api.events import USAGE_EVENT, Event
+from airflow_provider_sequence.exceptions import (
+    InvalidEventError,
+    SequenceConfigurationError,
+    WarehouseError,
+    WorkerDiskError,
+)
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows
+from airflow_provider_sequence.temp_storage import RowSpool
+from airflow_provider_sequence.unreadable import UnreadableValue
 from airflow_provider_sequence.warehouse.reader import read_rows
-from tests.integration.support.databases import every_driver, on_both_postgres_drivers, sqlite_and_postgres
+from airflow_provider_sequence.warehouse.running_query import RunningQuery
+from tests.integration.support.databases import (
+    every_driver,
+    on,
+    on_both_postgres_drivers,
+    sqlite_and_postgres,
+)
 from tests.integration.support.values import error_text, exact
 
 DIGITS = "1234567890123456789012345678.901234567890"
@@ -84,17 +100,35 @@ def test_memory_does_not_grow_with_the_rows(engine, warehouse):
 
 
 @on_both_postgres_drivers
-def test_rows_come_before_the_query_is_at_its_end(engine, warehouse):
+def test_rows_come_before_the_query_is_at_its_end(engine, warehouse, monkeypatch):
     """A driver that gathers the whole result first, out of Python's sight, would meet the error before any row."""
     seen = []
-
-    def count() -> None:
-        with read_rows(engine, f"SELECT 1 / (60000 - i) AS x FROM {numbers(warehouse, 100_000)}") as result:
-            seen.extend(len(batch) for batch in result.batches)
+    add = RowSpool.add
+    monkeypatch.setattr(RowSpool, "add", lambda self, rows: seen.append(len(rows)) or add(self, rows))
 
     with pytest.raises(WarehouseError):
-        count()
+        read(engine, f"SELECT 1 / (60000 - i) AS x FROM {numbers(warehouse, 100_000)}")
     assert 10_000 < sum(seen) < 60_000
+
+
+@on_both_postgres_drivers
+def test_fetches_are_small_where_rows_are_wide(engine, warehouse, monkeypatch):
+    seen = []
+    add = RowSpool.add
+    monkeypatch.setattr(RowSpool, "add", lambda self, rows: seen.append(len(rows)) or add(self, rows))
+
+    read(engine, f"SELECT repeat('x', 200000) AS wide FROM {numbers(warehouse, 200)}")
+    assert seen[0] <= 50
+    assert max(seen[1:]) <= 10
+
+
+@on_both_postgres_drivers
+def test_query_is_over_when_its_rows_are_given(engine, warehouse):
+    """So that no timeout of the database ends a push that takes an hour."""
+    with read_rows(engine, f"SELECT i FROM {numbers(warehouse, 3000)}") as result:
+        open_ones = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        assert warehouse.rows(open_ones) == [(0,)]
+        assert sum(len(batch) for batch in result.batches) == 3000
 
 
 @sqlite_and_postgres
@@ -284,10 +318,8 @@ def test_wrong_parameters_are_an_error_without_data(engine, warehouse):
 @on_both_postgres_drivers
 def test_lost_database_is_a_transient_error(engine, warehouse):
     def read_on() -> None:
-        with read_rows(engine, "SELECT pg_backend_pid() FROM generate_series(1, 50000)") as result:
-            ((pid, *_), *_) = next(result.batches)
-            warehouse.rows(f"SELECT pg_terminate_backend({pid})")
-            list(result.batches)
+        kill = "CASE i WHEN 20000 THEN pg_terminate_backend(pg_backend_pid()) END"
+        read(engine, f"SELECT {kill} FROM generate_series(1, 50000) t(i)")
 
     with pytest.raises(WarehouseError) as caught:
         read_on()
@@ -321,3 +353,113 @@ def test_connection_that_is_no_database_is_named(monkeypatch, kind, airflow_db):
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": kind, "host": "x"}))
     with pytest.raises(SequenceConfigurationError, match="other"):
         create_sql_engine("other")
+
+
+@on_both_postgres_drivers
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "'infinity'::date",
+        "'-infinity'::timestamp",
+        "'infinity'::timestamptz",
+        "'10000-01-01'::timestamp",
+        "'0044-03-15 BC'::date",
+        "'24:00'::time",
+        "'24:00+00'::timetz",
+        "ARRAY['infinity'::date, '2026-01-01']",
+        "ARRAY['2026-01-01'::timestamptz, '0044-03-15 BC']",
+    ],
+)
+def test_a_time_that_python_cannot_hold_rejects_its_row_alone(engine, warehouse, sql):
+    columns = (
+        "'id-' || i AS customer_event_id, 'c' AS customer_alias, 't' AS event_type, now() AS event_timestamp"
+    )
+    with read_rows(
+        engine,
+        f"SELECT {columns}, CASE i WHEN 2 THEN {sql} END AS valid_until FROM generate_series(1, 3) t(i)",
+    ) as rows:
+        events = list(map_rows(rows.batches, EventMapper(USAGE_EVENT, rows.columns)))
+    assert [type(event) for _, event in events] == [Event, InvalidEventError, Event]
+    assert "eventProperties.valid_until" in str(events[1][1])
+    assert "a date or time that Python can't hold" in str(events[1][1])
+
+
+def test_sqlite_text_that_is_not_utf_8_rejects_its_row_alone(engine, warehouse):
+    assert read(engine, "SELECT CAST(x'6a616e65ff' AS TEXT) AS a, 'b' AS b")[1] == [
+        (UnreadableValue("is text that is not UTF-8; convert it in the query"), "b")
+    ]
+
+
+@on_both_postgres_drivers
+@pytest.mark.parametrize(
+    "setting", ["datestyle = 'German, DMY'", "client_encoding = 'SQL_ASCII'", "client_encoding = 'LATIN1'"]
+)
+def test_settings_of_the_database_change_no_value(engine, warehouse, setting):
+    warehouse.execute(f"ALTER ROLE CURRENT_USER SET {setting}")
+    try:
+        day = dt.datetime(2026, 2, 1, 12, tzinfo=dt.UTC)
+        assert read(engine, "SELECT '2026-02-01 12:00Z'::timestamptz AS a, 'größe' AS b")[1] == [
+            (day, "größe")
+        ]
+    finally:
+        warehouse.execute("ALTER ROLE CURRENT_USER RESET ALL")
+
+
+@on_both_postgres_drivers
+@pytest.mark.parametrize("cursor", ["dictcursor", "namedtuplecursor"])
+def test_cursor_of_the_connections_extra_changes_no_row(warehouse, monkeypatch, cursor):
+    connection = json.loads(os.environ["AIRFLOW_CONN_WAREHOUSE"])
+    extra = connection.get("extra", {}) | {"cursor": cursor}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection | {"extra": extra}))
+    assert read(create_sql_engine("other"), "SELECT 1 AS a, 2 AS b") == (("a", "b"), [(1, 2)])
+
+
+@on("postgres")
+def test_scheme_of_another_driver_is_refused(warehouse, monkeypatch):
+    connection = json.loads(os.environ["AIRFLOW_CONN_WAREHOUSE"])
+    extra = {"sqlalchemy_scheme": "postgresql+psycopg2"}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection | {"extra": extra}))
+    with pytest.raises(
+        SequenceConfigurationError, match="has the driver psycopg, and SQLAlchemy would speak with psycopg2"
+    ):
+        read(create_sql_engine("other"), "SELECT 1")
+
+
+@on_both_postgres_drivers
+def test_bytes_and_ranges_come_through_the_disk(engine, warehouse):
+    _, [(data, interval)] = read(engine, "SELECT '\\x00ff'::bytea AS a, int4range(1, 5) AS b")
+    assert bytes(data) == b"\x00\xff"
+    assert (interval.lower, interval.upper) == (1, 5)
+
+
+@pytest.mark.parametrize("stop", ["on_kill", "timeout"])
+@on_both_postgres_drivers
+def test_query_of_a_task_that_is_stopped_ends_on_the_server(engine, warehouse, stop):
+    """Also in psycopg2, which waits where Python handles no signal."""
+    running = RunningQuery()
+
+    def handle(_signal: int, _frame: object) -> None:
+        if stop == "timeout":
+            raise TimeoutError
+        running.cancel()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        expected = WarehouseError if stop == "on_kill" else TimeoutError
+        with pytest.raises(expected), read_rows(engine, "SELECT pg_sleep(60)", running=running):
+            pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    still = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ '[p]g_sleep'"
+    assert warehouse.rows(still) == [(0,)]
+
+
+def test_full_temporary_folder_is_named(engine, warehouse, monkeypatch):
+    """A device that is always full stands for the folder's disk."""
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(
+            "airflow_provider_sequence.temp_storage.tempfile.SpooledTemporaryFile", lambda _: full
+        )
+        with pytest.raises(WorkerDiskError, match=f"temporary folder {tempfile.gettempdir()} is full"):
+            read(engine, "SELECT 1 AS a")
