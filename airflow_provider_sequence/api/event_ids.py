@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.exceptions import InvalidEventError
 
@@ -49,7 +51,7 @@ def _key_text(value: Any, name: str, zone: dt.tzinfo) -> str:
         return lossless_json.checked_utc_text(
             value if value.tzinfo is not None else value.replace(tzinfo=zone), name
         )
-    if isinstance(value, (Mapping, list, tuple)):
+    if isinstance(value, (Mapping, list, tuple, msgspec.Raw)):
         raise InvalidEventError(
             name, "is JSON or an array, which has no fixed text; take plain columns as event_key"
         )

@@ -20,6 +20,7 @@ from airflow_provider_sequence.api.events import (
     check_text_field,
 )
 from airflow_provider_sequence.api.timestamps import parse_timezone
+from airflow_provider_sequence.column_names import find_column
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConfigurationError
 from airflow_provider_sequence.unreadable import wrong_type
 
@@ -80,9 +81,10 @@ class EventMapper:
             raise SequenceConfigurationError(
                 f"both a {CUSTOMER_EVENT_ID} column and event_key are given; an event has one id. Leave one out."
             )
-        if missing := [name for name in key if name not in self._index]:
+        if missing := [name for name in key if find_column(name, self._index) is None]:
             raise SequenceConfigurationError(f"event_key names {_names(missing)}, {self._not_in_query()}")
         self._id_index = id_index
+        key = tuple(str(find_column(name, self._index)) for name in key)
         self._key = tuple((self._index[name], name) for name in key)
         fields = [(field, take(field.column)) for field in kind.fields]
         missing = [
@@ -180,16 +182,14 @@ class EventMapper:
 
     def _find(self, column: str) -> int | None:
         name = self._columns.get(column, column)
-        if name not in self._index and column not in self._columns:
-            name = name.upper()  # Snowflake and Oracle give unquoted names in capitals.
-        index = self._index.get(name)
-        if index is None and column in self._columns:
+        found = find_column(name, self._index)
+        if found is None and column in self._columns:
             raise SequenceConfigurationError(f"columns= maps {column} to {name}, {self._not_in_query()}")
-        if index is not None and column in self._constants:
+        if found is not None and column in self._constants:
             raise SequenceConfigurationError(
                 f"{column} is given both as a constant and as a column of the query"
             )
-        return index
+        return None if found is None else self._index[found]
 
     def _checked_constant(self, field: EventField) -> Any:
         value = self._constants[field.column]

@@ -16,6 +16,7 @@ from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.unreadable import wrong_type
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
+_reader = msgspec.json.Decoder(msgspec.Raw)
 _encoder = msgspec.json.Encoder()
 
 #: Types of a database's values, beside text, that JSON has a word for as they are.
@@ -77,7 +78,7 @@ def to_json_value(value: Any, field: str) -> Any:
             raise InvalidEventError(field, "is NaN or infinite; JSON has no such number")
         return msgspec.Raw(format_decimal(value).encode())
     if isinstance(value, msgspec.Raw):
-        return value
+        return _checked(value, field)
     if isinstance(value, str):
         check_text(value, field)
         return str(value)
@@ -98,6 +99,14 @@ def to_json_value(value: Any, field: str) -> Any:
             field, "holds bytes, which JSON can't carry; turn them into text in the query (hex, base64)"
         )
     raise InvalidEventError(field, wrong_type(value, "which JSON has no word for; cast it in the query"))
+
+
+def _checked(text: msgspec.Raw, field: str) -> msgspec.Raw:
+    try:
+        return _reader.decode(text)
+    except msgspec.DecodeError:
+        # Snowflake writes undefined, NaN and Infinity in its JSON.
+        raise InvalidEventError(field, "is not JSON; cast it in the query") from None
 
 
 def checked_utc_text(time: dt.datetime, field: str) -> str:

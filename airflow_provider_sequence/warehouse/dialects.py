@@ -28,8 +28,10 @@ from airflow_provider_sequence.warehouse.loaders import (
     copy_psycopg2,
     insert,
     insert_many,
+    put_snowflake,
     read_csv_file,
     to_csv,
+    to_plain_csv,
 )
 from airflow_provider_sequence.warehouse.postgres import connect_postgres, read_exactly
 
@@ -245,6 +247,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         savepoints=False,
         merge=True,
         stage_upserts=True,
+        loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
     ),
     "bigquery": DatabaseDialect(
         connection_types=("gcpbigquery",),

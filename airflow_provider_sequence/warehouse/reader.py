@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
 
+from airflow_provider_sequence.column_names import find_column
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.temp_storage import RowSpool
 from airflow_provider_sequence.warehouse.dialects import dialect_of
@@ -114,12 +115,10 @@ def named_rows(
     :param others: columns that it may give.
     :raises SequenceConfigurationError: if it lacks one that it must give.
     """
-    # Snowflake and Oracle give unquoted names in capitals.
     places = {
-        name: rows.columns.index(n)
+        name: rows.columns.index(found)
         for name in (*needed, *others)
-        for n in (name.upper(), name)
-        if n in rows.columns
+        if (found := find_column(name, rows.columns)) is not None
     }
     missing = [name for name in needed if name not in places]
     if missing:

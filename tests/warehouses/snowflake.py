@@ -59,7 +59,8 @@ def snowflake_server(python: str, folder: Path) -> Iterator[tuple[int, Path]]:
     """Run the server; give its port, and the certificate to trust."""
     certificate, key = make_certificate(folder)
     port = free_port()
-    command = [python, "-m", "uvicorn", "fakesnow.server:app", f"--port={port}"]
+    script = Path(__file__).with_name("snowflake_emulator.py")
+    command = [python, "-P", str(script), "fakesnow.server:app", f"--port={port}"]
     command += [f"--ssl-keyfile={key}", f"--ssl-certfile={certificate}"]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
