@@ -768,3 +768,30 @@ class TestBodyHash:
 
 
 PINNED = "0340e142fc7bb0a26cdd0eeeb69bd400"
+
+
+def test_few_wide_events_are_taken_at_a_time():
+    """Rows of a megabyte: what is in memory is bounded by bytes, not by rows."""
+    taken, sent, most = 0, 0, 0
+
+    class Slow:
+        requests_sent = requests_throttled = 0
+
+        def create(self, *_: object) -> str:
+            nonlocal sent, most
+            time.sleep(0.001)
+            most = max(most, taken - sent)
+            sent += 1
+            return "id"
+
+        def close(self) -> None: ...
+
+    def rows() -> Iterator[list[Row]]:
+        nonlocal taken
+        for n in range(200):
+            taken += 1
+            yield [usage_row(f"e-{n}", "x" * 1_000_000)]
+
+    summary = push(map_rows(rows(), map_usage_row), Slow(), USAGE_EVENTS, threads=2)
+    assert summary.counts[Status.DELIVERED] == 200
+    assert most <= 24

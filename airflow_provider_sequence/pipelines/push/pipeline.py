@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from airflow_provider_sequence.api.events import Event
@@ -26,10 +25,11 @@ from airflow_provider_sequence.pipelines.push.sort import MappedRow, sort_by_tim
 from airflow_provider_sequence.pipelines.push.summary import PushSummary
 from airflow_provider_sequence.pipelines.push.timestamps import TimestampPolicy
 
-#: Events that may be queued or in flight: enough to keep all sender threads busy, few to repeat after a kill.
-MAX_IN_FLIGHT = 2000
-#: Rows of a batch: one look-up of what was delivered before.
-BATCH_ROWS = 1000
+#: Events that may be queued or in flight: enough to keep all sender threads busy, few to repeat after a kill. And bytes
+#: of their bodies: an event may hold a document.
+MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT = 2000, 16_000_000
+#: Rows, and bytes of their bodies, of a batch: one look-up of what was delivered before.
+BATCH_ROWS, BATCH_BYTES = 1000, 4_000_000
 #: Outcomes are recorded after this many, or after this many seconds, whichever comes first.
 RECORD_AFTER_OUTCOMES, RECORD_AFTER_SECONDS = 500, 1.0
 
@@ -70,7 +70,7 @@ def push(
     try:
         ordered = resource.event is not None and resource.event.ordered_within
         events = sort_by_time(rows) if ordered else iter(rows)
-        while batch := list(islice(events, BATCH_ROWS)):
+        for batch in _batches(events):
             dispatcher.dispatch(batch)
             dispatcher.collect(down_to=MAX_IN_FLIGHT)
         dispatcher.collect(down_to=0)
@@ -101,6 +101,19 @@ def map_rows(
             yield number, to_event(row)
         except InvalidEventError as e:
             yield number, e
+
+
+def _batches(rows: Iterable[MappedRow]) -> Iterator[list[MappedRow]]:
+    batch: list[MappedRow] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row[1].body) if isinstance(row[1], Event) else 0
+        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 @dataclass(slots=True)
@@ -137,7 +150,7 @@ class _Dispatcher:
         self._state = state
         self._policy = policy
         self._on_progress = on_progress
-        self._in_flight = 0
+        self._in_flight = self._bytes_in_flight = 0
         self._pending: dict[str | None, _PendingId] = {}
         # By ordering key: what waits behind the event that a sender has.
         self._queues: dict[str, deque[SendTask | Outcome]] = {}
@@ -164,6 +177,7 @@ class _Dispatcher:
             entry = self._classify(row, event, known)
             if isinstance(entry, SendTask):
                 event = entry.event
+                self._bytes_in_flight += len(event.body)
                 pending = self._pending.setdefault(event.id, _PendingId(event.ordering_key, entry.body_hash))
                 pending.last_hash = entry.body_hash
                 if entry.replaces:
@@ -239,6 +253,7 @@ class _Dispatcher:
                     self._senders.submit(entry)
                     return
                 self._newest = max(self._newest, entry.event.time)
+                self._bytes_in_flight -= len(entry.event.body)
                 entry = Outcome(
                     entry.row,
                     Status.UNCHANGED,
@@ -257,7 +272,7 @@ class _Dispatcher:
         :raises BaseException: what a sender thread raised.
         """
         results = self._senders.results
-        while self._in_flight > down_to or not results.empty():
+        while self._in_flight > down_to or self._bytes_in_flight > MAX_BYTES_IN_FLIGHT or not results.empty():
             try:
                 result = results.get(timeout=RECORD_AFTER_SECONDS)
             except queue.Empty:
@@ -282,6 +297,7 @@ class _Dispatcher:
 
     def _receive(self, task: SendTask, outcome: Outcome) -> None:
         """Take the outcome of an event from its sender."""
+        self._bytes_in_flight -= len(task.event.body)
         if outcome.status is Status.DELIVERED:
             pending = self._pending[task.event.id]
             pending.delivered_hash, pending.sequence_id = task.body_hash, outcome.sequence_id
