@@ -61,6 +61,7 @@ class DatabaseDialect:
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
     :param locks_readers: whether an open query locks the database against writers.
+    :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
     :param url: URL of the engine, where the hook's own engine speaks another dialect than the hook's driver.
@@ -91,6 +92,7 @@ class DatabaseDialect:
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
     locks_readers: bool = False
+    permanent: Callable[[Any], bool] = lambda error: False
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
     url: str | None = None
@@ -138,7 +140,18 @@ def _mysql(collation: str) -> DatabaseDialect:
         savepoints=False,
         insert=mysql.insert,
         checks_unique_key=False,
+        permanent=_permanent_in_mysql,
     )
+
+
+def _permanent_in_sqlite(error: Any) -> bool:
+    # It says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
+    return getattr(error, "sqlite_errorcode", None) == 1
+
+
+def _permanent_in_mysql(error: Any) -> bool:
+    # The drivers say OperationalError of an unknown column (1054), no query (1065), and an unknown function (1305).
+    return error.args[:1] in [(1054,), (1065,), (1305,)]
 
 
 def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
@@ -178,6 +191,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
         insert=sqlite.insert,
         locks_readers=True,
+        permanent=_permanent_in_sqlite,
     ),
     "duckdb": DatabaseDialect(
         bind_timestamp="utc",

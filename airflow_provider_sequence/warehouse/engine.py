@@ -54,7 +54,7 @@ def connect(engine: Engine) -> Iterator[Connection]:
 
     :raises WarehouseError: if the database can't be reached, or refuses a statement meanwhile.
     """
-    with database_errors(), engine.connect() as connection:
+    with database_errors(engine), engine.connect() as connection:
         for statement in dialect_of(connection).on_connect:
             connection.exec_driver_sql(statement)
             connection.rollback()

@@ -5,27 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    OperationalError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from airflow_provider_sequence.exceptions import WarehouseError
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 
 
 @contextmanager
-def database_errors() -> Iterator[None]:
+def database_errors(engine: Engine) -> Iterator[None]:
     """Turn errors of SQLAlchemy and the driver into a WarehouseError, which holds no row."""
     try:
         yield
     except SQLAlchemyError as e:
-        error = WarehouseError(describe(e), _is_permanent(e))
+        error = WarehouseError(describe(e), _is_permanent(e, engine))
     else:
         return
     raise error from None
@@ -43,12 +37,7 @@ def describe(error: SQLAlchemyError) -> str:
     return f"{type(error.orig).__name__}: {first}"
 
 
-def _is_permanent(error: SQLAlchemyError) -> bool:
-    if isinstance(error, ProgrammingError):
-        return True
-    # SQLite says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
-    # So do MySQL's drivers of an unknown column (1054), no query (1065), and an unknown function (1305).
-    orig: Any = getattr(error, "orig", None)
-    if getattr(orig, "sqlite_errorcode", None) == 1:
-        return True
-    return isinstance(error, OperationalError) and orig.args[:1] in [(1054,), (1065,), (1305,)]
+def _is_permanent(error: SQLAlchemyError, engine: Engine) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    return isinstance(error, ProgrammingError) or dialect_of(engine).permanent(error.orig)

@@ -52,7 +52,7 @@ def read_rows(
     require_query(sql)
     # Without parameters, a percent sign in the statement is a percent sign.
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
-    with database_errors(), engine.connect() as connection, ExitStack() as stack:
+    with database_errors(engine), engine.connect() as connection, ExitStack() as stack:
         given = tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters
         try:
             result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
@@ -66,13 +66,13 @@ def read_rows(
         if dialect_of(engine).locks_readers:
             # A delivery log may be in the same database.
             with tempfile.TemporaryFile() as spool:
-                for rows in _batches(result):
+                for rows in _batches(engine, result):
                     pickle.dump(rows, spool)
                 connection.rollback()
                 spool.seek(0)
                 yield QueryRows(columns, _unspool(spool))
         else:
-            yield QueryRows(columns, _batches(result))
+            yield QueryRows(columns, _batches(engine, result))
 
 
 def named_rows(
@@ -100,8 +100,8 @@ def named_rows(
     return ({name: row[place] for name, place in places.items()} for batch in rows.batches for row in batch)
 
 
-def _batches(result: CursorResult[Any]) -> Iterator[list[Row]]:
-    with database_errors():
+def _batches(engine: Engine, result: CursorResult[Any]) -> Iterator[list[Row]]:
+    with database_errors(engine):
         for partition in result.partitions(BATCH_ROWS):
             yield [tuple(row) for row in partition]
 
