@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.converters import json_text
 from airflow_provider_sequence.warehouse.dialects import DIALECTS, dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
 from airflow_provider_sequence.warehouse.temp_tables import drop_temp_tables
@@ -27,6 +27,12 @@ ENGINE_OPTIONS: Mapping[str, Any] = MappingProxyType({
 })
 
 
+def stream_rows(engine: Engine) -> None:
+    """Let SQLAlchemy use the driver's cursors that stream, where it does not by itself."""
+    if engine.dialect.driver in dialect_of(engine).streams:
+        engine.dialect.supports_server_side_cursors = True
+
+
 def keep_json_as_text(engine: Engine) -> None:
     """Read JSON columns as text: by default the drivers turn their numbers into floats."""
 
@@ -34,17 +40,13 @@ def keep_json_as_text(engine: Engine) -> None:
         driver = type(connection).__module__.partition(".")[0]
         if driver == "psycopg":
             set_json_loads = importlib.import_module("psycopg.types.json").set_json_loads
-            set_json_loads(_raw_json, connection)
+            set_json_loads(json_text, connection)
         elif driver == "psycopg2":
             extras = importlib.import_module("psycopg2.extras")
-            extras.register_default_json(connection, loads=_raw_json)
-            extras.register_default_jsonb(connection, loads=_raw_json)
+            extras.register_default_json(connection, loads=json_text)
+            extras.register_default_jsonb(connection, loads=json_text)
 
     event.listen(engine, "connect", on_connect)
-
-
-def _raw_json(value: str | bytes) -> msgspec.Raw:
-    return msgspec.Raw(value.encode() if isinstance(value, str) else bytes(value))
 
 
 @contextmanager
@@ -64,18 +66,19 @@ def connect(engine: Engine) -> Iterator[Connection]:
             drop_temp_tables(connection)
 
 
-def require_tried(connection: Connection, what: str, instead: str) -> None:
+def require_writable(connection: Connection, what: str, instead: str) -> None:
     """
-    Refuse to write into a database that has no row in DIALECTS, since it was never tried.
+    Refuse a database that rows are only read from.
 
     :param what: what is refused.
     :param instead: how to have it elsewhere.
     :raises SequenceConfigurationError: if it is such a database.
     """
-    if not dialect_of(connection).tried:
+    if not dialect_of(connection).writes:
+        able = [name for name, dialect in DIALECTS.items() if dialect.writes]
         raise SequenceConfigurationError(
-            f"{what} can't be kept in {connection.dialect.name}: it was never tried there. {instead}: "
-            f"{', '.join(DIALECTS)} were"
+            f"{what} can't be kept in {connection.dialect.name}: rows are only read from it. {instead}: "
+            f"{', '.join(able)} can have it"
         )
 
 
@@ -85,11 +88,11 @@ def require_transactions(connection: Connection, what: str, instead: str) -> Non
 
     :param what: what is refused.
     :param instead: how to have it elsewhere.
-    :raises SequenceConfigurationError: if it is such a database, or one that was never tried.
+    :raises SequenceConfigurationError: if it is such a database, or one that rows are only read from.
     """
-    require_tried(connection, what, instead)
+    require_writable(connection, what, instead)
     if not dialect_of(connection).transactions:
-        able = [name for name, dialect in DIALECTS.items() if dialect.transactions]
+        able = [name for name, dialect in DIALECTS.items() if dialect.writes and dialect.transactions]
         raise SequenceConfigurationError(
             f"{what} can't be kept in {connection.dialect.name}, which has no transactions of several statements "
             f"over its driver. {instead}: {', '.join(able)} have them"

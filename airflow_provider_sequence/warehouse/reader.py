@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import CursorResult, Engine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.converters import Converter
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
 from airflow_provider_sequence.warehouse.loaders import Row
@@ -54,8 +55,11 @@ def read_rows(
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": parameters is None}
     with database_errors(engine), engine.connect() as connection, ExitStack() as stack:
         given = tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters
+        statement = sql.strip().rstrip(";")
+        if given is not None and engine.dialect.driver in dialect_of(engine).keeps_percents:
+            statement = statement.replace("%%", "%")
         try:
-            result = connection.execution_options(**options).exec_driver_sql(sql.strip().rstrip(";"), given)
+            result = connection.execution_options(**options).exec_driver_sql(statement, given)
         except (IndexError, KeyError, TypeError, ValueError):
             # What drivers raise that put parameters into the statement themselves.
             raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None
@@ -102,8 +106,21 @@ def named_rows(
 
 def _batches(engine: Engine, result: CursorResult[Any]) -> Iterator[list[Row]]:
     with database_errors(engine):
+        find = dialect_of(engine).converter
+        found = {place: find(column) for place, column in enumerate(result.cursor.description)}
+        converters = {place: convert for place, convert in found.items() if convert is not None}
         for partition in result.partitions(BATCH_ROWS):
-            yield [tuple(row) for row in partition]
+            yield (
+                [_converted(row, converters) for row in partition] if converters else [*map(tuple, partition)]
+            )
+
+
+def _converted(row: Row, converters: Mapping[int, Converter]) -> Row:
+    values = list(row)
+    for place, convert in converters.items():
+        if values[place] is not None:
+            values[place] = convert(values[place])
+    return values
 
 
 def _unspool(spool: Any) -> Iterator[list[Row]]:
