@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 import msgspec
@@ -21,6 +22,9 @@ _encoder = msgspec.json.Encoder()
 
 #: Types of a database's values, beside text, that JSON has a word for as they are.
 _AS_THEY_ARE = frozenset({bool, int, type(None)})
+
+#: Types whose values have one text.
+_TEXTS = (uuid.UUID, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 
 
 def decode(text: bytes | str | msgspec.Raw) -> Any:
@@ -88,7 +92,7 @@ def to_json_value(value: Any, field: str) -> Any:
         return value.isoformat() if value.tzinfo is None else checked_utc_text(value, field)
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
-    if isinstance(value, uuid.UUID):
+    if isinstance(value, _TEXTS):
         return str(value)
     if isinstance(value, Mapping):
         return _object(value, field)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of_connection
-from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS
+from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, stream_rows
 
 #: Connection types that users take for those of a database, and the right ones.
 _MISTAKEN_TYPES = {"google_cloud_platform": "gcpbigquery"}
@@ -25,14 +25,15 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
     Its connections are opened by the connection's own hook, so that whatever that hook knows of options, TLS and
     tokens holds here too. Each connection has a hook of its own, since some hooks keep one connection for all uses.
 
-    :raises SequenceConfigurationError: if the connection is not one to a database, or SQLAlchemy lacks its dialect.
+    :raises SequenceConfigurationError: if the connection is not one to a database, or its provider, driver or SQLAlchemy
+        dialect is not installed.
     """
     try:
         connection: Any = BaseHook.get_connection(sql_conn_id)
-        row = dialect_of_connection(connection.conn_type)
-        hook = _make_hook(sql_conn_id, connection, row)
     except AirflowException as e:
         raise SequenceConfigurationError(f"the connection {sql_conn_id} can't be used: {e}") from None
+    row = dialect_of_connection(connection.conn_type)
+    hook = _make_hook(sql_conn_id, connection, row)
 
     def connect() -> Any:
         driver_connection = row.connect(_make_hook(sql_conn_id, connection, row))
@@ -45,13 +46,19 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
     except (ArgumentError, NoSuchModuleError) as e:
         raise SequenceConfigurationError(
             f"SQLAlchemy can't use the connection {sql_conn_id} ({type(hook).__name__}): {type(e).__name__}. "
-            "Install the database's SQLAlchemy dialect"
+            f"Install {_package(row, 'its SQLAlchemy dialect')}"
+        ) from None
+    except ModuleNotFoundError as e:
+        raise SequenceConfigurationError(
+            f"the connection {sql_conn_id} is of type {connection.conn_type}, which needs the module {e.name}. "
+            f"Install {_package(row, 'it')}"
         ) from None
     except (AttributeError, ImportError) as e:
         raise SequenceConfigurationError(
             f"SQLAlchemy {sqlalchemy.__version__} and its dialect for connections of type {connection.conn_type} "
-            f"don't fit together: {type(e).__name__}. Install versions that do"
+            f"don't fit together: {type(e).__name__}. Install {_package(row, 'versions that do')}"
         ) from e
+    stream_rows(engine)
     return engine
 
 
@@ -72,15 +79,25 @@ def _require_driver(sql_conn_id: str, engine: Engine, connection: Any) -> None:
         )
 
 
+def _package(row: DatabaseDialect, other: str) -> str:
+    return f"airflow-provider-sequence[{row.extra}]" if row.extra else other
+
+
 def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:
     # As late as this: it takes long to import, and a DAG file that names operators does not need it.
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    if row.hook_class is None:
-        hook = connection.get_hook()
-    else:
-        module, _, name = row.hook_class.rpartition(".")
-        hook = getattr(importlib.import_module(module), name)(sql_conn_id)
+    try:
+        if row.hook_class is None:
+            hook = connection.get_hook()
+        else:
+            module, _, name = row.hook_class.rpartition(".")
+            hook = getattr(importlib.import_module(module), name)(sql_conn_id)
+    except (AirflowException, ImportError):
+        raise SequenceConfigurationError(
+            f"the connection {sql_conn_id} is of type {connection.conn_type}, whose provider is not installed. "
+            f"Install {_package(row, 'it')}"
+        ) from None
     if not isinstance(hook, DbApiHook):
         right = _MISTAKEN_TYPES.get(connection.conn_type)
         advice = f". A connection of the type {right} is" if right else ""

@@ -1,7 +1,8 @@
 """
 Database dialects: what each database can do, one frozen row of data each.
 
-No other module asks for a dialect's name. A database without a row can be read from; nothing is written into it.
+No other module asks for a dialect's name, but those of a single database. A database without a row can be read from;
+nothing is written into it.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, text
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.unreadable import UnreadableValue
+from airflow_provider_sequence.warehouse import clickhouse, oracle, postgres, trino
+from airflow_provider_sequence.warehouse import mysql as mysql_driver
+from airflow_provider_sequence.warehouse.converters import Converter, each_column
 from airflow_provider_sequence.warehouse.loaders import (
     Loader,
     copy_psycopg,
@@ -33,7 +38,6 @@ from airflow_provider_sequence.warehouse.loaders import (
     to_csv,
     to_plain_csv,
 )
-from airflow_provider_sequence.warehouse.postgres import connect_postgres, read_exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,8 @@ class DatabaseDialect:
     """
     Abilities of a database.
 
-    :param tried: whether anything was ever tried on it; else nothing is written into it.
+    :param tried: whether a push from it was ever tried; else it warns.
+    :param writes: whether tables are kept in it: pulls, delivery logs and differences.
     :param key_text: type of text that may be part of a key.
     :param long_text: type of text of any length, compared byte by byte.
     :param json_text: type of a column that is given JSON text; ``long_text`` by default.
@@ -66,7 +71,12 @@ class DatabaseDialect:
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
+    :param streams: drivers whose cursors stream rows, although SQLAlchemy does not ask them to.
+    :param keeps_percents: drivers to which ``%%`` is no percent sign in a statement with parameters.
+    :param converters: what the values of some columns become, by their places, found by the driver's description of the
+        columns and its connection.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
+    :param extra: extra of this package that installs the connection type's provider, and what goes with it.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
     :param url: URL of the engine, where the hook's own engine speaks another dialect than the hook's driver.
@@ -77,6 +87,7 @@ class DatabaseDialect:
     """
 
     tried: bool = True
+    writes: bool = True
     key_text: TypeEngine[Any] = field(default_factory=Text)
     long_text: TypeEngine[Any] = field(default_factory=Text)
     json_text: TypeEngine[Any] | None = None
@@ -99,7 +110,13 @@ class DatabaseDialect:
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
+    streams: tuple[str, ...] = ()
+    keeps_percents: tuple[str, ...] = ()
+    converters: Callable[[Sequence[Sequence[Any]], Any], Mapping[int, Converter]] = (
+        lambda columns, connection: {}
+    )
     permanent: Callable[[Any], bool] = lambda error: False
+    extra: str | None = None
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
     url: str | None = None
@@ -140,7 +157,7 @@ _REDSHIFT_COLUMNS = text("""
 """)
 
 
-def _mysql(collation: str) -> DatabaseDialect:
+def _mysql(collation: str, *connection_types: str) -> DatabaseDialect:
     # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
     return DatabaseDialect(
         key_text=mysql.VARCHAR(255, collation=collation),
@@ -149,18 +166,19 @@ def _mysql(collation: str) -> DatabaseDialect:
         savepoints=False,
         insert=mysql.insert,
         checks_unique_key=False,
-        permanent=_permanent_in_mysql,
+        streams=("mysqlconnector",),
+        keeps_percents=("mysqlconnector",),
+        converters=each_column(mysql_driver.converter),
+        permanent=mysql_driver.is_permanent,
+        extra="mysql",
+        connection_types=connection_types,
+        connect=mysql_driver.connect,
     )
 
 
 def _permanent_in_sqlite(error: Any) -> bool:
     # It says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
     return getattr(error, "sqlite_errorcode", None) == 1
-
-
-def _permanent_in_mysql(error: Any) -> bool:
-    # The drivers say OperationalError of an unknown column (1054), no query (1065), and an unknown function (1305).
-    return error.args[:1] in [(1054,), (1065,), (1305,)]
 
 
 def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
@@ -190,15 +208,17 @@ def _connect_bigquery(hook: Any) -> Any:
 
 DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "postgresql": DatabaseDialect(
+        extra="postgres",
         connection_types=("postgres",),
-        connect=connect_postgres,
-        before_reading=read_exactly,
+        connect=postgres.connect,
+        before_reading=postgres.read_exactly,
+        converters=postgres.converters,
         cancel=lambda connection: connection.cancel(),
         json_text=_Jsonb(),
         bind_timestamp="as_is",
         holds_nul=False,
         key_collation="C",
-        insert=postgresql.insert,
+        insert=postgresql_insert,
         key_after_load=True,
         array_parameters=True,
         loaders={
@@ -219,17 +239,19 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "duckdb": DatabaseDialect(
         bind_timestamp="utc",
         savepoints=False,
-        insert=postgresql.insert,
+        insert=postgresql_insert,
         stage_upserts=True,
         loaders={"duckdb_engine": Loader(read_csv_file, to_file=to_csv, file_bytes=1_000_000)},
         columns=_DUCKDB_COLUMNS,
+        extra="duckdb",
         connection_types=("duckdb",),
         connect=_connect_duckdb,
         cancel=lambda connection: connection.interrupt(),
     ),
-    "mysql": _mysql("utf8mb4_0900_bin"),
+    "mysql": _mysql("utf8mb4_0900_bin", "mysql"),
     "mariadb": _mysql("utf8mb4_nopad_bin"),
     "redshift": DatabaseDialect(
+        extra="amazon",
         connection_types=("redshift",),
         url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
         columns=_REDSHIFT_COLUMNS,
@@ -241,6 +263,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
     ),
     "snowflake": DatabaseDialect(
+        extra="snowflake",
         connection_types=("snowflake",),
         temp_tables_in_schema=True,
         bind_timestamp="utc",
@@ -250,6 +273,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
     ),
     "bigquery": DatabaseDialect(
+        extra="google",
         connection_types=("gcpbigquery",),
         connect=_connect_bigquery,
         timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
@@ -262,6 +286,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         loaders=_by_statement(10_000, "bigquery"),
     ),
     "databricks": DatabaseDialect(
+        extra="databricks",
         connection_types=("databricks",),
         hook_class="airflow.providers.databricks.hooks.databricks_sql.DatabricksSqlHook",
         timestamp=TIMESTAMP(timezone=True),
@@ -272,8 +297,30 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         merge=True,
         loaders=_by_statement(255, "databricks", "databricks-sql-python"),  # the latter before SQLAlchemy 2
     ),
+    "clickhousedb": DatabaseDialect(
+        writes=False,
+        permanent=clickhouse.is_permanent,
+        connection_types=("clickhouse",),
+        connect=clickhouse.connect,
+    ),
+    "trino": DatabaseDialect(
+        writes=False, converters=each_column(trino.converter), connection_types=("trino",)
+    ),
+    "mssql": DatabaseDialect(
+        tried=False,
+        writes=False,
+        connection_types=("mssql",),
+        url="mssql+pymssql://",  # the hook's driver, whatever the extra sqlalchemy_scheme says
+    ),
+    "oracle": DatabaseDialect(
+        tried=False,
+        writes=False,
+        connection_types=("oracle",),
+        url="oracle+oracledb://",
+        converters=each_column(oracle.converter),
+    ),
 })
-_OTHER = DatabaseDialect(tried=False)
+_OTHER = DatabaseDialect(tried=False, writes=False)
 
 
 def dialect_of(database: Connection | Engine | Dialect) -> DatabaseDialect:

@@ -24,6 +24,12 @@ ENGINE_OPTIONS: Mapping[str, Any] = MappingProxyType({
 })
 
 
+def stream_rows(engine: Engine) -> None:
+    """Let SQLAlchemy use the driver's cursors that stream, where it does not by itself."""
+    if engine.dialect.driver in dialect_of(engine).streams:
+        engine.dialect.supports_server_side_cursors = True
+
+
 @contextmanager
 def connect(engine: Engine) -> Iterator[Connection]:
     """
@@ -41,18 +47,19 @@ def connect(engine: Engine) -> Iterator[Connection]:
             drop_temp_tables(connection)
 
 
-def require_tried(connection: Connection, what: str, instead: str) -> None:
+def require_writable(connection: Connection, what: str, instead: str) -> None:
     """
-    Refuse to write into a database that has no row in DIALECTS, since it was never tried.
+    Refuse a database that rows are only read from.
 
     :param what: what is refused.
     :param instead: how to have it elsewhere.
     :raises SequenceConfigurationError: if it is such a database.
     """
-    if not dialect_of(connection).tried:
+    if not dialect_of(connection).writes:
+        able = [name for name, dialect in DIALECTS.items() if dialect.writes]
         raise SequenceConfigurationError(
-            f"{what} can't be kept in {connection.dialect.name}: it was never tried there. {instead}: "
-            f"{', '.join(DIALECTS)} were"
+            f"{what} can't be kept in {connection.dialect.name}: rows are only read from it. {instead}: "
+            f"{', '.join(able)} can have it"
         )
 
 
@@ -62,11 +69,11 @@ def require_transactions(connection: Connection, what: str, instead: str) -> Non
 
     :param what: what is refused.
     :param instead: how to have it elsewhere.
-    :raises SequenceConfigurationError: if it is such a database, or one that was never tried.
+    :raises SequenceConfigurationError: if it is such a database, or one that rows are only read from.
     """
-    require_tried(connection, what, instead)
+    require_writable(connection, what, instead)
     if not dialect_of(connection).transactions:
-        able = [name for name, dialect in DIALECTS.items() if dialect.transactions]
+        able = [name for name, dialect in DIALECTS.items() if dialect.writes and dialect.transactions]
         raise SequenceConfigurationError(
             f"{what} can't be kept in {connection.dialect.name}, which has no transactions of several statements "
             f"over its driver. {instead}: {', '.join(able)} have them"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
 from airflow_provider_sequence.unreadable import UnreadableValue
+from airflow_provider_sequence.warehouse.converters import Converter, json_text
 
 _NO_TIME = UnreadableValue(
     "is a date or time that Python can't hold: infinity, BC, after the year 9999, or 24:00; cast it to text, or leave "
@@ -29,7 +28,7 @@ _TIMES: Mapping[str, tuple[int, int]] = MappingProxyType({
 _TEXTS = ("text", "varchar", "bpchar", "name")
 
 
-def connect_postgres(hook: Any) -> Any:
+def connect(hook: Any) -> Any:
     """Open a connection of the hook's, without what its extra may say that SQLAlchemy does not expect."""
     connection = hook.get_conn()
     if _is_psycopg2(connection):
@@ -56,6 +55,58 @@ def read_exactly(connection: Any) -> None:
         _read_exactly_psycopg(connection)
 
 
+def converters(columns: Sequence[Sequence[Any]], connection: Any) -> Mapping[int, Converter]:
+    """
+    Find what becomes of values that come as text of a form of their own.
+
+    An array of an enum is a list. Money depends on the server's locale, and the text of composite types and multiranges
+    is for PostgreSQL alone: they are refused by name.
+    """
+    own = {column[1] for column in columns if column[1] >= _FIRST_OF_USERS or column[1] in _WITHOUT_TEXT}
+    if not own:
+        return {}
+    found: dict[int, Converter] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_KINDS, (list(own),))
+        kinds = {number: (name, kind) for number, name, kind in cursor.fetchall()}
+    for place, column in enumerate(columns):
+        name, kind = kinds.get(column[1], ("", ""))
+        if kind == "enum array":
+            found[place] = partial(_text_array, connection)
+        elif kind == "refused":
+            found[place] = partial(
+                _refuse, UnreadableValue(f"is of PostgreSQL's type {name}; cast it in the query")
+            )
+    return found
+
+
+#: Number of the first type that is not PostgreSQL's own, and of its own types whose text is of no use elsewhere: money,
+#: arrays of it, record, arrays of it, and multiranges.
+_FIRST_OF_USERS = 16384
+_WITHOUT_TEXT = frozenset({790, 791, 2249, 2287, 4451, 4532, 4533, 4534, 4535, 4536})
+_TEXT_ARRAY = 1009
+_KINDS = """
+    SELECT type.oid::int8, format_type(type.oid, NULL),
+        CASE WHEN element.typtype = 'e' THEN 'enum array'
+            WHEN 'c' IN (type.typtype, element.typtype) OR 'm' IN (type.typtype, element.typtype)
+                OR 'record'::regtype IN (type.oid, element.oid) OR 'money'::regtype IN (type.oid, element.oid)
+            THEN 'refused' END
+    FROM pg_type type LEFT JOIN pg_type element ON element.oid = type.typelem AND type.typlen = -1
+    WHERE type.oid = ANY(%s::oid[])
+"""
+
+
+def _text_array(connection: Any, text: str) -> Any:
+    if _is_psycopg2(connection):
+        return importlib.import_module("psycopg2.extensions").UNICODEARRAY(text, connection.cursor())
+    loader = connection.adapters.get_loader(_TEXT_ARRAY, importlib.import_module("psycopg").pq.Format.TEXT)
+    return loader(_TEXT_ARRAY, connection).load(text.encode())
+
+
+def _refuse(instead: UnreadableValue, _value: Any) -> UnreadableValue:
+    return instead
+
+
 def _is_psycopg2(connection: Any) -> bool:
     return type(connection).__module__.partition(".")[0] == "psycopg2"
 
@@ -67,7 +118,7 @@ def _set(connection: Any, name: str, value: str) -> None:
 
 def _read_exactly_psycopg(connection: Any) -> None:
     psycopg = importlib.import_module("psycopg")
-    importlib.import_module("psycopg.types.json").set_json_loads(_raw_json, connection)
+    importlib.import_module("psycopg.types.json").set_json_loads(json_text, connection)
     loaders: list[tuple[str, UnreadableValue, type[Exception]]]
     loaders = [(name, _NO_TIME, psycopg.DataError) for name in _TIMES]
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
@@ -98,8 +149,8 @@ def _tolerant(base: Any, exact: Any, instead: UnreadableValue, error: type[Excep
 def _read_exactly_psycopg2(connection: Any) -> None:
     extras = importlib.import_module("psycopg2.extras")
     extensions = importlib.import_module("psycopg2.extensions")
-    extras.register_default_json(connection, loads=_raw_json)
-    extras.register_default_jsonb(connection, loads=_raw_json)
+    extras.register_default_json(connection, loads=json_text)
+    extras.register_default_jsonb(connection, loads=json_text)
     for name, (number, array) in _TIMES.items():
         exact = extensions.string_types[number]
         one = extensions.new_type((number,), name, partial(_read_time, exact))
@@ -115,7 +166,3 @@ def _read_time(exact: Callable[[Any, Any], Any], text: str | None, cursor: Any) 
         return exact(text, cursor)
     except (ValueError, OverflowError, importlib.import_module("psycopg2").DataError):
         return _NO_TIME
-
-
-def _raw_json(value: str | bytes) -> msgspec.Raw:
-    return msgspec.Raw(value.encode() if isinstance(value, str) else bytes(value))

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from airflow_provider_sequence.column_names import find_column
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.temp_storage import RowSpool
+from airflow_provider_sequence.warehouse.converters import Converter
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.errors import database_errors
 from airflow_provider_sequence.warehouse.loaders import Row
@@ -86,10 +87,13 @@ def _read_all(
     connection: Connection, sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None, spool: RowSpool
 ) -> tuple[str, ...]:
     """Spool a query's rows; return its columns' names."""
-    dialect_of(connection).before_reading(connection.connection.driver_connection)
+    dialect, driver_connection = dialect_of(connection), connection.connection.driver_connection
+    dialect.before_reading(driver_connection)
     # Without parameters, a percent sign in the statement is a percent sign.
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": not parameters}
     given = (tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters) or None
+    if given is not None and connection.dialect.driver in dialect.keeps_percents:
+        sql = sql.replace("%%", "%")
     try:
         result = connection.execution_options(**options).exec_driver_sql(sql, given)
     except (IndexError, KeyError, TypeError, ValueError):
@@ -98,8 +102,9 @@ def _read_all(
     if not result.returns_rows:
         raise SequenceConfigurationError(_NOT_A_QUERY)
     with closing(result):  # MySQL's drivers take nothing else before, not even a rollback
+        converters = dialect.converters(result.cursor.description, driver_connection)
         size = FIRST_ROWS
-        while rows := [tuple(row) for row in result.fetchmany(size)]:
+        while rows := [_converted(row, converters) for row in result.fetchmany(size)]:
             row_bytes = spool.add(rows) // len(rows) + 1
             size = max(1, min(BATCH_ROWS, 4 * size, BATCH_BYTES // row_bytes))
         return tuple(result.keys())
@@ -126,3 +131,13 @@ def named_rows(
             f"the query does not give {' and '.join(missing)}; it gives {', '.join(rows.columns)}"
         )
     return ({name: row[place] for name, place in places.items()} for batch in rows.batches for row in batch)
+
+
+def _converted(row: Row, converters: Mapping[int, Converter]) -> Row:
+    if not converters:
+        return tuple(row)
+    values = list(row)
+    for place, convert in converters.items():
+        if values[place] is not None:
+            values[place] = convert(values[place])
+    return values

@@ -34,7 +34,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     split_table_name,
 )
 from airflow_provider_sequence.warehouse.dialects import dialect_of
-from airflow_provider_sequence.warehouse.engine import require_tried, transaction
+from airflow_provider_sequence.warehouse.engine import require_writable, transaction
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, JsonText, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
@@ -143,7 +143,7 @@ class StagingLoad:
         columns: Sequence[StagingColumn],
         optional: Collection[str] = (),
     ) -> None:
-        require_tried(connection, "a pulled table", "Name a connection to another database in sql_conn_id")
+        require_writable(connection, "a pulled table", "Name a connection to another database in sql_conn_id")
         self._connection = connection
         self._key = next(c.name for c in columns if c.type == "key")
         schema, name = split_table_name(table)

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from tests.integration.support.databases import postgres, sequence_conn
 from tests.warehouses.bigquery import PROJECT, bigquery_emulator
+from tests.warehouses.mariadb import mariadb_server
 from tests.warehouses.redshift import redshift_proxy
 from tests.warehouses.snowflake import snowflake_server
 
@@ -142,6 +143,33 @@ def snowflake(fakesnow: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> It
     run(f"CREATE SCHEMA IF NOT EXISTS {database}.SALES")
     yield Standin("snowflake", f"{database}.SALES.", run)
     connection.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as port:
+        yield port
+
+
+@pytest.fixture
+def mariadb(mariadb_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+    name = f"sequence_{os.getpid()}_{next(_number)}"
+    fields = {"host": "127.0.0.1", "port": mariadb_port, "login": "root", "schema": name}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "mysql", **fields}))
+    url = f"mysql+pymysql://root@127.0.0.1:{mariadb_port}?charset=utf8mb4"
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+    def run(sql: str) -> list[tuple[Any, ...]]:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"USE {name}")
+            result = connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    yield Standin("mariadb", "", run)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name}")
 
 
 @pytest.fixture(params=os.environ["SEQUENCE_STANDINS"].split())

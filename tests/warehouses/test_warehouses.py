@@ -24,6 +24,7 @@ TYPES = {
     "redshift": {"text": "VARCHAR(40)", "time": "TIMESTAMP WITH TIME ZONE", "number": "NUMERIC(38,9)"},
     "snowflake": {"text": "VARCHAR", "time": "TIMESTAMP_TZ", "number": "NUMBER(38,9)"},
     "bigquery": {"text": "STRING", "time": "TIMESTAMP", "number": "NUMERIC"},
+    "mariadb": {"text": "VARCHAR(40)", "time": "DATETIME(6)", "number": "DECIMAL(38,9)", "zone": ""},
 }
 
 
@@ -34,10 +35,8 @@ def make_usage(standin: Standin, rows: int) -> str:
         f"CREATE TABLE {table} (eid {types['text']}, cust {types['text']}, used_at {types['time']},"
         f" q {types['number']}, note {types['text']})"
     )
-    values = ", ".join(
-        f"('e-{number}', 'acme', TIMESTAMP '2026-03-01 10:00:00.000001+00', 12345678.125, '100%')"
-        for number in range(rows)
-    )
+    time = f"TIMESTAMP '2026-03-01 10:00:00.000001{types.get('zone', '+00')}'"
+    values = ", ".join(f"('e-{number}', 'acme', {time}, 12345678.125, '100%')" for number in range(rows))
     standin.run(f"INSERT INTO {table} VALUES {values}")
     return table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 import tempfile
 import tracemalloc
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import USAGE_EVENT, Event
 from airflow_provider_sequence.exceptions import (
@@ -463,3 +465,32 @@ def test_full_temporary_folder_is_named(engine, warehouse, monkeypatch):
         )
         with pytest.raises(WorkerDiskError, match=f"temporary folder {tempfile.gettempdir()} is full"):
             read(engine, "SELECT 1 AS a")
+
+
+@on_both_postgres_drivers
+@pytest.mark.parametrize(
+    ("sql", "sent"),
+    [
+        ("'e1'::e", '"e1"'),
+        ("ARRAY['e1','e2',NULL]::e[]", '["e1","e2",null]'),
+        ("'10.0.0.1'::inet", '"10.0.0.1"'),
+        ("'10.0.0.0/8'::cidr", '"10.0.0.0/8"'),
+        ("1234.50::money", "PostgreSQL's type money; cast it in the query"),
+        ("ROW(1, 'a')::c", "PostgreSQL's type c; cast it in the query"),
+        ("ARRAY[ROW(1, 'a')::c]", "PostgreSQL's type c[]; cast it in the query"),
+        ("ROW(1, 'a')", "PostgreSQL's type record; cast it in the query"),
+        ("'{[1,2]}'::int4multirange", "PostgreSQL's type int4multirange; cast it in the query"),
+        ("1.10::d", "1.10"),
+        ("'\"x\"=>1'::text", '"\\"x\\"=>1"'),
+    ],
+)
+def test_type_of_postgres_is_sent_as_is_told_or_refused_by_name(engine, warehouse, sql, sent):
+    warehouse.execute("CREATE TYPE e AS ENUM ('e1', 'e2')")
+    warehouse.execute("CREATE TYPE c AS (a int, b text)")
+    warehouse.execute("CREATE DOMAIN d AS numeric(9, 2)")
+    _, [(value,)] = read(engine, f"SELECT {sql} AS value")
+    if sent.startswith("PostgreSQL"):
+        with pytest.raises(InvalidEventError, match=re.escape(sent)):
+            lossless_json.to_json_value(value, "value")
+    else:
+        assert lossless_json.encode(lossless_json.to_json_value(value, "value")).decode() == sent

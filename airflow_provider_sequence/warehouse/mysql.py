@@ -1,0 +1,45 @@
+"""Connections of MySQL's and MariaDB's drivers: rows as tuples, text of every plane, instants with their zone."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.warehouse.converters import Converter, json_text, utc_instant
+
+_CLIENTS = ("mysqlclient", "mysql-connector-python")
+
+
+def connect(hook: Any) -> Any:
+    """
+    Open a connection.
+
+    :raises SequenceConfigurationError: if the connection's extra names a client that the hook does not know.
+    """
+    client = hook.get_connection(hook.get_conn_id()).extra_dejson.get("client", _CLIENTS[0])
+    if client not in _CLIENTS:
+        raise SequenceConfigurationError(
+            f"the connection's extra names the client {client!r}, which the MySQL hook does not know. Name one of "
+            f"{', '.join(_CLIENTS)}"
+        )
+    connection = hook.get_conn()
+    if client == "mysqlclient":
+        # Whatever the extras "cursor" and "charset" say.
+        connection.cursorclass = importlib.import_module("MySQLdb.cursors").Cursor
+        connection.set_character_set("utf8mb4")
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SET time_zone = '+00:00'")
+    return connection
+
+
+def converter(column: Sequence[Any]) -> Converter | None:
+    """Converter of a column, by the driver's description: TIMESTAMP is an instant, in the session's zone."""
+    return {7: utc_instant, 245: json_text}.get(column[1])
+
+
+def is_permanent(error: Any) -> bool:
+    """Whether an OperationalError is about the statement: unknown column, no query, unknown function."""
+    return error.args[:1] in [(1054,), (1065,), (1305,)]
