@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,6 +39,7 @@ class EventMapper:
     :param constants: ``{column the event knows: value}`` for fields that are the same for each row.
     :param event_key: columns of the query that identify an event, where there is no ``customer_event_id``.
     :param timezone: the zone of timestamps that have none.
+    :param longest_id: how long an id may be, in ``bytes`` of UTF-8 or in ``characters``; None without a limit.
     :raises SequenceConfigurationError: if the query lacks a column, has one twice, or has none to make an id of.
     """
 
@@ -51,8 +52,10 @@ class EventMapper:
         constants: Mapping[str, str | None] | None = None,
         event_key: Sequence[str] | None = None,
         timezone: dt.tzinfo | str = dt.UTC,
+        longest_id: tuple[int, Literal["bytes", "characters"]] | None = None,
     ) -> None:
         self._kind = kind
+        self._longest_id = longest_id
         self._zone = parse_timezone(timezone)
         self._constants = {k: v for k, v in (constants or {}).items() if v is not None}
         self._columns = dict(columns or {})
@@ -136,6 +139,7 @@ class EventMapper:
                 raise InvalidEventError(
                     "customerEventId", "holds the character U+0000, which no log can keep"
                 )
+            self._require_short(event_id)
         else:
             names = [name for _, name in self._key]
             event_id = event_id_from_key([row[index] for index, _ in self._key], names, zone)
@@ -149,6 +153,16 @@ class EventMapper:
             error = InvalidEventError("eventProperties", "is nested too deeply")
             error.event_id = event_id
             raise error from None
+
+    def _require_short(self, event_id: str) -> None:
+        """Refuse an id that is too long for the log: it would be sent again and again, as the log could not tell."""
+        if self._longest_id is not None:
+            most, unit = self._longest_id
+            if len(event_id.encode() if unit == "bytes" else event_id) > most:
+                raise InvalidEventError(
+                    "customerEventId",
+                    f"has more than {most:,} {unit}, which is more than the delivery log's database takes as a key",
+                )
 
     def _body(self, event_id: str, row: Sequence[Any]) -> dict[str, Any]:
         body: dict[str, Any] = {"customerEventId": event_id}

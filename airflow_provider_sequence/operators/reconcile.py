@@ -167,6 +167,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
                         constants=self.constants,
                         event_key=self.event_key,
                         timezone=self.timezone,
+                        longest_id=None if log is None else log.longest_id,
                     )
                     reconciliation.expect(map_rows(query.batches, to_event))
                 if self.staging_table:

@@ -108,6 +108,8 @@ class DeliveryLog:
             connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id"
         )
         self._connection = connection
+        #: How long an id may be that the log can keep, and what that is counted in; None without a limit.
+        self.longest_id = dialect_of(connection).longest_key
         schema, name = split_table_name(table)
         self._table = Table(
             name,

@@ -158,6 +158,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     constants=self._constants(),
                     event_key=self.event_key,
                     timezone=self.timezone,
+                    longest_id=None if log is None else log.longest_id,
                 )
                 if to_event.unused:
                     self.log.warning(

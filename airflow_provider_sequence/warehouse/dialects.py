@@ -48,6 +48,7 @@ class DatabaseDialect:
     :param tried: whether a push from it was ever tried; else it warns.
     :param writes: whether tables are kept in it: pulls, delivery logs and differences.
     :param key_text: type of text that may be part of a key.
+    :param longest_key: how long an id may be that is part of a key, and what that is counted in; None without a limit.
     :param long_text: type of text of any length, compared byte by byte.
     :param json_text: type of a column that is given JSON text; ``long_text`` by default.
     :param timestamp: type of an instant.
@@ -89,6 +90,7 @@ class DatabaseDialect:
     tried: bool = True
     writes: bool = True
     key_text: TypeEngine[Any] = field(default_factory=Text)
+    longest_key: tuple[int, Literal["bytes", "characters"]] | None = None
     long_text: TypeEngine[Any] = field(default_factory=Text)
     json_text: TypeEngine[Any] | None = None
     timestamp: TypeEngine[Any] = field(default_factory=lambda: DateTime(timezone=True))
@@ -161,6 +163,7 @@ def _mysql(collation: str, *connection_types: str) -> DatabaseDialect:
     # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
     return DatabaseDialect(
         key_text=mysql.VARCHAR(255, collation=collation),
+        longest_key=(255, "characters"),
         long_text=mysql.LONGTEXT(collation=collation),
         timestamp=mysql.DATETIME(fsp=6),
         savepoints=False,
@@ -217,6 +220,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         json_text=_Jsonb(),
         bind_timestamp="as_is",
         holds_nul=False,
+        longest_key=(2000, "bytes"),  # an entry of an index has 2,704
         key_collation="C",
         insert=postgresql_insert,
         key_after_load=True,

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import itertools
 import json
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ from airflow_provider_sequence.pipelines.push.senders import DryRunSender
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import sqlite_and_postgres
+from tests.integration.support.databases import on_postgres, sqlite_and_postgres
 
 Row = tuple[Any, ...]
 
@@ -613,3 +614,14 @@ def test_query_in_the_error_shows_what_the_run_rejected(sandbox, sequence_conn, 
         shown = {value for row in cursor.fetchall() for value in row}
     assert {"b", "it's 100% :x"} <= shown
     assert not {"a", "earlier"} & shown
+
+
+@on_postgres
+def test_id_that_the_log_cannot_keep_is_rejected_alone_and_not_sent(warehouse, sandbox, sequence_conn):
+    """An index of PostgreSQL takes 2,704 bytes; what does not compress shows it."""
+    longest, too_long = (secrets.token_hex(1000), secrets.token_hex(1000) + "x")
+    result = execute(warehouse, usage("a", 1), usage(too_long, 2), usage(longest, 3), max_rejected=1, **LOG)
+    assert units_of(sandbox) == {"a": 1, longest: 3}
+    assert (result["delivered"], result["rejected"]) == (2, 1)
+    assert "more than 2,000 bytes" in result["rejected_rows"][0]["reason"]
+    assert execute(warehouse, usage("a", 1), usage(longest, 3), **LOG)["unchanged"] == 2
