@@ -37,10 +37,12 @@ class QueryRows:
 
     :param columns: the columns' names.
     :param batches: lists of rows, in the query's order, each row a sequence of values in the columns' order.
+    :param disk_bytes: what they take of the worker's disk.
     """
 
     columns: tuple[str, ...]
     batches: Iterator[list[Row]]
+    disk_bytes: int
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def read_rows(
             except BaseException:
                 running.cancel()
                 raise
-        yield QueryRows(columns, spool.read())
+        yield QueryRows(columns, spool.read(), spool.bytes)
 
 
 def _read_all(
