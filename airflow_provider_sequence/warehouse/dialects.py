@@ -238,6 +238,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         bind_timestamp="utc",
         holds_nul=False,
         savepoints=False,
+        stage_upserts=True,
         loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
     ),
     "snowflake": DatabaseDialect(
