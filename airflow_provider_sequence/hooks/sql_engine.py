@@ -80,7 +80,9 @@ def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:
         hook = connection.get_hook()
     else:
         module, _, name = row.hook_class.rpartition(".")
-        hook = getattr(importlib.import_module(module), name)(sql_conn_id)
+        extra = connection.extra_dejson
+        arguments = {argument: extra[argument] for argument in row.hook_arguments if argument in extra}
+        hook = getattr(importlib.import_module(module), name)(sql_conn_id, **arguments)
     if not isinstance(hook, DbApiHook):
         right = _MISTAKEN_TYPES.get(connection.conn_type)
         advice = f". A connection of the type {right} is" if right else ""

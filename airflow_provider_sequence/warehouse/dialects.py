@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +19,15 @@ from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, text
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.unreadable import UnreadableValue
+from airflow_provider_sequence.warehouse.columns import (
+    FindColumns,
+    describe_columns,
+    inspect_columns,
+    query_columns,
+)
 from airflow_provider_sequence.warehouse.loaders import (
     Loader,
     copy_psycopg,
@@ -65,10 +71,13 @@ class DatabaseDialect:
     :param checks_unique_key: whether an upsert into a table without a unique key fails by itself.
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
-    :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
+    :param columns: how a table's columns are found.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
+    :param diagnose: tells the message of an error of the driver, and its SQLSTATE, which is empty where the classes of
+        the driver's errors tell more.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
+    :param hook_arguments: entries of the connection's extra that the hook's URL has only as arguments.
     :param url: URL of the engine, where the hook's own engine speaks another dialect than the hook's driver.
     :param connect: opens a connection of the dialect's driver with a hook; each use has one of its own.
     :param before_reading: prepares a connection of the driver's for a user's query, so that each value comes exactly, or
@@ -98,10 +107,12 @@ class DatabaseDialect:
     checks_unique_key: bool = True
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
-    columns: TextClause | None = None
+    columns: FindColumns = inspect_columns
     permanent: Callable[[Any], bool] = lambda error: False
+    diagnose: Callable[[Any], tuple[str, str]] = lambda error: (str(error), "")
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
+    hook_arguments: tuple[str, ...] = ()
     url: str | None = None
     connect: Callable[[Any], Any] = lambda hook: hook.get_conn()
     before_reading: Callable[[Any], None] = lambda connection: None
@@ -163,6 +174,17 @@ def _permanent_in_mysql(error: Any) -> bool:
     return error.args[:1] in [(1054,), (1065,), (1305,)]
 
 
+def _diagnose_redshift(error: Any) -> tuple[str, str]:
+    # A ProgrammingError is all that its driver knows, with a dictionary of what the server said, rows included.
+    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    return (f"{said['M']} ({said['C']})", said["C"]) if said else (str(error), "")
+
+
+def _diagnose_databricks(error: Any) -> tuple[str, str]:
+    sqlstate = re.search(r"SQLSTATE: (\w{5})", str(error))
+    return str(error), sqlstate[1] if sqlstate else ""
+
+
 def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
     return {driver: Loader(insert_many(driver_parameters)) for driver in drivers}
 
@@ -222,7 +244,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         insert=postgresql.insert,
         stage_upserts=True,
         loaders={"duckdb_engine": Loader(read_csv_file, to_file=to_csv, file_bytes=1_000_000)},
-        columns=_DUCKDB_COLUMNS,
+        columns=query_columns(_DUCKDB_COLUMNS),
         connection_types=("duckdb",),
         connect=_connect_duckdb,
         cancel=lambda connection: connection.interrupt(),
@@ -232,13 +254,14 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "redshift": DatabaseDialect(
         connection_types=("redshift",),
         url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
-        columns=_REDSHIFT_COLUMNS,
+        columns=query_columns(_REDSHIFT_COLUMNS),
         key_text=String(65535),  # TEXT is 256 bytes there
         long_text=String(65535),
         bind_timestamp="utc",
         holds_nul=False,
         savepoints=False,
         stage_upserts=True,
+        diagnose=_diagnose_redshift,
         loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
     ),
     "snowflake": DatabaseDialect(
@@ -265,12 +288,15 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "databricks": DatabaseDialect(
         connection_types=("databricks",),
         hook_class="airflow.providers.databricks.hooks.databricks_sql.DatabricksSqlHook",
+        hook_arguments=("catalog", "schema"),
+        columns=describe_columns,
         timestamp=TIMESTAMP(timezone=True),
         bind_timestamp="utc",
         transactions=False,
         savepoints=False,
         temporary_tables=False,
         merge=True,
+        diagnose=_diagnose_databricks,
         loaders=_by_statement(255, "databricks", "databricks-sql-python"),  # the latter before SQLAlchemy 2
     ),
 })
