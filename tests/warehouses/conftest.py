@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +19,9 @@ from tests.integration.support.databases import postgres, sequence_conn
 from tests.warehouses.bigquery import PROJECT, bigquery_emulator
 from tests.warehouses.redshift import redshift_proxy
 from tests.warehouses.snowflake import snowflake_server
+
+if TYPE_CHECKING:
+    from tests.warehouses.databricks import Warehouse
 
 __all__ = ["postgres", "sequence_conn"]
 
@@ -98,6 +101,29 @@ def bigquery(emulator: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Sta
         return [tuple(row.values()) for row in client.query_and_wait(sql)]
 
     return Standin("bigquery", f"{dataset}.", run)
+
+
+@pytest.fixture
+def databricks_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """A warehouse of Databricks without any table, behind the connection ``warehouse``."""
+    from tests.warehouses.databricks import CATALOG, databricks_server
+
+    with databricks_server(tmp_path) as warehouse:
+        extra = {
+            "http_path": "/sql/1.0/warehouses/abc",
+            "catalog": CATALOG,
+            "_connection_uri": f"{warehouse.url}/sql",
+            "enable_telemetry": False,
+        }
+        fields = {"conn_type": "databricks", "host": "dbc.example", "password": "token", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
+        warehouse.run(f"CREATE SCHEMA {CATALOG}.sales")
+        yield warehouse
+
+
+@pytest.fixture
+def databricks(databricks_warehouse: Warehouse) -> Standin:
+    return Standin("databricks", "billing.sales.", databricks_warehouse.run)
 
 
 @pytest.fixture(scope="session")
