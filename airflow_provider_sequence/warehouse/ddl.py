@@ -31,9 +31,9 @@ def split_table_name(name: str) -> tuple[str | None, str]:
             f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
             "each of letters, digits and underscores"
         )
-    before = ".".join(parts[:-1]) or None
+    before = ".".join(parts[:-1])
     # SQLAlchemy would quote a database and a schema as one name.
-    return quoted_name(before, False) if len(parts) == 3 else before, parts[-1]
+    return quoted_name(before, False) if len(parts) == 3 else before or None, parts[-1]
 
 
 def existing_columns(connection: Connection, schema: str | None, name: str) -> set[str] | None:

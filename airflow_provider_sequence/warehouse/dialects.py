@@ -40,6 +40,12 @@ from airflow_provider_sequence.warehouse.loaders import (
     to_plain_csv,
 )
 from airflow_provider_sequence.warehouse.postgres import connect_postgres, read_exactly
+from airflow_provider_sequence.warehouse.staged_files import (
+    copy_from_bucket,
+    read_from_volume,
+    to_csv_with_nulls,
+    to_json_lines,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,8 @@ class DatabaseDialect:
     :param checks_unique_key: whether an upsert into a table without a unique key fails by itself.
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
+    :param staging: how places begin that users may name for files of rows.
+    :param staging_loader: loader of files over such a place.
     :param columns: how a table's columns are found.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
     :param diagnose: tells the message of an error of the driver, and its SQLSTATE, which is empty where the classes of
@@ -107,6 +115,8 @@ class DatabaseDialect:
     checks_unique_key: bool = True
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
+    staging: str | None = None
+    staging_loader: Loader | None = None
     columns: FindColumns = inspect_columns
     permanent: Callable[[Any], bool] = lambda error: False
     diagnose: Callable[[Any], tuple[str, str]] = lambda error: (str(error), "")
@@ -118,8 +128,14 @@ class DatabaseDialect:
     before_reading: Callable[[Any], None] = lambda connection: None
     cancel: Callable[[Any], None] = lambda connection: None
 
-    def loader(self, driver: str) -> Loader:
-        """Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row."""
+    def loader(self, driver: str, *, staged: bool = False) -> Loader:
+        """
+        Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row.
+
+        :param staged: whether the user names a place for files of rows.
+        """
+        if staged and self.staging_loader is not None:
+            return self.staging_loader
         return self.loaders.get(driver, Loader(insert))
 
 
@@ -263,6 +279,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         stage_upserts=True,
         diagnose=_diagnose_redshift,
         loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
+        staging="s3://",
+        staging_loader=Loader(copy_from_bucket, to_file=to_csv_with_nulls),
     ),
     "snowflake": DatabaseDialect(
         connection_types=("snowflake",),
@@ -298,6 +316,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         merge=True,
         diagnose=_diagnose_databricks,
         loaders=_by_statement(255, "databricks", "databricks-sql-python"),  # the latter before SQLAlchemy 2
+        staging="/Volumes/",
+        staging_loader=Loader(read_from_volume, to_file=to_json_lines),
     ),
 })
 _OTHER = DatabaseDialect(tried=False)

@@ -12,7 +12,6 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from airflow_provider_sequence.exceptions import WarehouseError
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
 
-
 #: Classes of SQLSTATE that another attempt can't change: what the statement asks for is not there, not allowed, or wrong.
 _PERMANENT = frozenset({"0A", "22", "3D", "3F", "42"})
 #: Classes of what the database could not take: data, which it likes to quote. XX is Redshift's for much of it.

@@ -81,9 +81,7 @@ class Upserter:
         insert = self._dialect.insert
         if insert is None or self._dialect.stage_upserts:
             return None
-        values = {
-            name: bindparam(_parameter(name), type_=self._target.c[name].type) for name in self._names
-        }
+        values = {name: bindparam(_parameter(name), type_=self._target.c[name].type) for name in self._names}
         return _on_conflict(insert(self._target).values(values), self._target, self._names, **self._options)
 
     @cached_property
@@ -127,7 +125,7 @@ def upsert_rows(
     changes = _set(source.c, target, names, keep, change)
     if dialect.merge:
         return [Merge(target, source, names, same, changes)]
-    there = select(literal_column("1")).select_from(target).where(same).correlate(source)
+    there: Select[Any] = select(literal_column("1")).select_from(target).where(same).correlate(source)
     missing = select(*(source.c[name] for name in names)).where(~there.exists())
     return [target.update().where(same).values(changes), target.insert().from_select(names, missing)]
 

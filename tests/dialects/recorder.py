@@ -51,6 +51,9 @@ class Recorder:
         self.statements: list[str] = []
         self.info: dict[str, Any] = {}
 
+    def get_execution_options(self) -> dict[str, Any]:
+        return {}
+
     def execute(self, statement: Any, parameters: Any = None) -> EmptyResult:
         row = parameters[0] if isinstance(parameters, list) else parameters
         # As SQLAlchemy compiles a statement that it executes.

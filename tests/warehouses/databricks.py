@@ -34,7 +34,10 @@ _OTHERWISE = [
     (r" USING DELTA\s+TBLPROPERTIES\('[^']*' = '[^']*'\)", ""),
     (r"^DESCRIBE TABLE (.*)", r"SELECT column_name AS col_name, column_type AS data_type FROM (DESCRIBE \1)"),
     (r"\bTIMESTAMP\b(?! ')", "TIMESTAMPTZ"),
-    (r"\bread_files\('(?P<path>[^']*)', format => 'json', schema => '(?P<schema>[^']*)', mode => 'FAILFAST'\)", None),
+    (
+        r"\bread_files\('(?P<path>[^']*)', format => 'json', schema => '(?P<schema>[^']*)', mode => 'FAILFAST'\)",
+        None,
+    ),
 ]
 _STAGING = re.compile(r"(PUT|REMOVE) '([^']*)'(?: INTO '([^']*)' OVERWRITE)?")
 
