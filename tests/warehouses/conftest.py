@@ -17,7 +17,8 @@ from sqlalchemy.pool import NullPool
 
 from tests.integration.support.databases import postgres, sequence_conn
 from tests.warehouses.bigquery import PROJECT, bigquery_emulator
-from tests.warehouses.redshift import redshift_proxy
+from tests.warehouses.redshift import Proxy, redshift_proxy
+from tests.warehouses.s3 import Bucket, s3_server
 from tests.warehouses.snowflake import snowflake_server
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ class Standin:
 
 
 @pytest.fixture(scope="session")
-def redshift_port(postgres: URL) -> Iterator[int]:
-    with redshift_proxy(postgres) as port:
-        yield port
+def redshift_proxied(postgres: URL) -> Iterator[Proxy]:
+    with redshift_proxy(postgres) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+def redshift(postgres: URL, redshift_proxied: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
     name = f"redshift_{os.getpid()}_{next(_number)}"
     admin = sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with admin.connect() as connection:
@@ -59,7 +60,7 @@ def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch)
     fields = {
         "conn_type": "redshift",
         "host": "127.0.0.1",
-        "port": redshift_port,
+        "port": redshift_proxied.port,
         "login": postgres.username,
         "password": "none",
         "schema": name,
@@ -75,6 +76,17 @@ def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch)
     yield Standin("redshift", "", run)
     with admin.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def bucket(redshift_proxied: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """S3 behind the connection ``aws``, and Redshift that can read it."""
+    with s3_server() as bucket:
+        extra = {"region_name": "eu-west-1", "endpoint_url": bucket.url}
+        fields = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "secret", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(fields))
+        redshift_proxied.objects = bucket.folder
+        yield bucket
 
 
 @pytest.fixture(scope="session")
