@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.unreadable import UnreadableValue
+from airflow_provider_sequence.warehouse import redshift
 from airflow_provider_sequence.warehouse.columns import (
     FindColumns,
     describe_columns,
@@ -190,12 +191,6 @@ def _permanent_in_mysql(error: Any) -> bool:
     return error.args[:1] in [(1054,), (1065,), (1305,)]
 
 
-def _diagnose_redshift(error: Any) -> tuple[str, str]:
-    # A ProgrammingError is all that its driver knows, with a dictionary of what the server said, rows included.
-    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    return (f"{said['M']} ({said['C']})", said["C"]) if said else (str(error), "")
-
-
 def _diagnose_databricks(error: Any) -> tuple[str, str]:
     sqlstate = re.search(r"SQLSTATE: (\w{5})", str(error))
     return str(error), sqlstate[1] if sqlstate else ""
@@ -277,7 +272,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         holds_nul=False,
         savepoints=False,
         stage_upserts=True,
-        diagnose=_diagnose_redshift,
+        diagnose=redshift.diagnose,
+        before_reading=redshift.read_exactly,
         loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
         staging="s3://",
         staging_loader=Loader(copy_from_bucket, to_file=to_csv_with_nulls),

@@ -15,8 +15,9 @@ from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.types import LONG_TEXT, UtcTimestamp
 
 TEXTS = [
-    *(None, "", " ", "null", "NULL", "\\N", "\\", '"', '""', "'", "a,b", ",", "\n", "a\r\nb\rc", "\t", "\b\f"),
-    *("100%", "%s", "日本 😀", " a ", "\u2028", "\x01\x1f", "\\n", "\\u0041", "true", "1.10", "{}", '{"a": "b\\n"}'),
+    *(None, "", " ", " a ", "null", "NULL", "\\N", "true", "1.10", "{}", '{"a": "b\\n"}'),
+    *('"', '""', "'", ",", "a,b", "\\", "\\n", "\\u0041", "\n", "a\r\nb\rc", "\t", "\b\f", "\x01\x1f"),
+    *("100%", "%s", "日本 😀", "\u2028"),
 ]
 NOON = dt.datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=dt.UTC)
 ROWS = [

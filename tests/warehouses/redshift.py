@@ -1,8 +1,8 @@
 """Stand-in for Redshift: a PostgreSQL behind a proxy that drops the startup parameters that only Redshift knows.
 
-The proxy notes the statements. What Redshift copies from S3, PostgreSQL copies from a folder.
+The proxy notes the statements. What Redshift copies from S3, PostgreSQL copies from a folder; its JSON passes for SUPER.
 
-What it can't show: SUPER columns, Redshift's refusal of a large statement, how it reads CSV, and serialization errors.
+What it can't show: how Redshift writes SUPER, its refusal of a large statement, how it reads CSV, and serialization errors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from sqlalchemy.engine import URL
 
 _SSL_REQUEST = 80877103
 _KNOWN = {b"user", b"database", b"application_name"}
-_COPY = re.compile(rb"(COPY .*) FROM 's3://([^']*)' IAM_ROLE .* FORMAT CSV NULL AS '([^']*)' TIMEFORMAT 'auto'")
+#: Number and size of a type, and its modifier.
+_JSON, _SUPER = struct.pack("!ihi", 114, -1, -1), struct.pack("!ihi", 4000, -1, -1)
+_COPY = re.compile(
+    rb"(COPY .*) FROM 's3://([^']*)' IAM_ROLE .* FORMAT CSV NULL AS '([^']*)' TIMEFORMAT 'auto'"
+)
 
 
 @dataclass
@@ -65,9 +69,12 @@ class Proxy:
 
 
 async def _back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        while True:
+            head = await reader.readexactly(5)
+            body = await reader.readexactly(struct.unpack("!xi", head)[0] - 4)
+            # The description of a result's columns.
+            writer.write(head + (body.replace(_JSON, _SUPER) if head[:1] == b"T" else body))
             await writer.drain()
     writer.close()
 

@@ -102,7 +102,11 @@ def test_staging_location_must_be_one_of_the_database(redshift):
     ("sql", "words", "permanent"),
     [
         ("SELECT nope FROM words", r'ProgrammingError: column "nope" does not exist (42703)', True),
-        ("SELECT word::int FROM words", "ProgrammingError: invalid input syntax for type integer: … (22P02)", True),
+        (
+            "SELECT word::int FROM words",
+            "ProgrammingError: invalid input syntax for type integer: … (22P02)",
+            True,
+        ),
         # Redshift's of two tasks that write at once.
         ("SELECT conflict()", "ProgrammingError: 1023 (XX000)", False),
     ],
@@ -117,3 +121,15 @@ def test_error_shows_its_message_and_no_data(redshift, sql, words, permanent):
         list(rows.batches)
 
     assert (str(caught.value), caught.value.permanent) == (words, permanent)
+
+
+def test_super_is_sent_as_json_with_every_digit(redshift, sandbox, sequence_conn):
+    redshift.run(
+        "CREATE TABLE used AS SELECT 'e' AS eid, 'acme' AS cust, TIMESTAMPTZ '2026-03-01' AS used_at,"
+        """ JSON '{"price": 12345678901234567890.125, "tags": ["a"]}' AS q, '{}' AS note"""
+    )
+    assert push("used")["delivered"] == 1
+
+    body = sandbox.call("GET", "/usage-events").text
+    assert '"q":{"price":12345678901234567890.125,"tags":["a"]}' in re.sub(r"\s", "", body)
+    assert '"note":"{}"' in body
