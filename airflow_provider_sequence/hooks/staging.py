@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import IO
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
-from airflow_provider_sequence.warehouse.dialects import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialects import DIALECTS, DatabaseDialect
 from airflow_provider_sequence.warehouse.staged_files import Bucket
 
 
@@ -22,12 +23,11 @@ def open_staging(location: str, dialect: DatabaseDialect) -> Bucket | str:
     :raises SequenceConfigurationError: if it is no place that the database reads files from.
     """
     if dialect.staging is None:
+        able = " and ".join(name for name, row in DIALECTS.items() if row.staging)
+        raise SequenceConfigurationError(f"staging_location is for {able}; this database needs none")
+    if not re.fullmatch(rf"{dialect.staging}[^'\\\s]+", location):
         raise SequenceConfigurationError(
-            "staging_location is for Redshift and Databricks; this database needs none"
-        )
-    if not location.startswith(dialect.staging):
-        raise SequenceConfigurationError(
-            f"staging_location is {location!r}; for this database it must begin with {dialect.staging}"
+            f"staging_location must begin with {dialect.staging} for this database, and have no quotes or spaces"
         )
     return S3Bucket(location) if location.startswith("s3://") else location
 
@@ -45,9 +45,14 @@ class S3Bucket:
         parts = urlsplit(location)
         connection, _, self._bucket = parts.netloc.rpartition("@")
         self._prefix = parts.path.strip("/")
+        query = parse_qs(parts.query.replace("+", "%2B"))
+        if unknown := query.keys() - {"iam_role"}:
+            raise SequenceConfigurationError(
+                f"staging_location has {', '.join(sorted(unknown))} after its question mark; it may have iam_role only"
+            )
         self._client = hooks.S3Hook(aws_conn_id=connection or "aws_default").get_conn()
         #: Role in which Redshift reads the files; None for its default one.
-        self.role: str | None = parse_qs(parts.query).get("iam_role", [None])[0]
+        self.role: str | None = query.get("iam_role", [None])[0]
 
     @contextmanager
     def hold(self, file: IO[bytes]) -> Iterator[str]:

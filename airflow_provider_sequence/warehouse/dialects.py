@@ -192,8 +192,9 @@ def _permanent_in_mysql(error: Any) -> bool:
 
 
 def _diagnose_databricks(error: Any) -> tuple[str, str]:
-    sqlstate = re.search(r"SQLSTATE: (\w{5})", str(error))
-    return str(error), sqlstate[1] if sqlstate else ""
+    said = str(error.args[0]) if error.args else ""  # str(error) fails where there is no message
+    sqlstate = re.search(r"SQLSTATE: (\w{5})", said)
+    return said, sqlstate[1] if sqlstate else ""
 
 
 def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:

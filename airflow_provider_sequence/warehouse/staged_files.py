@@ -32,10 +32,10 @@ def copy_from_bucket(connection: Connection, table: Table, file: IO[bytes]) -> N
     bucket: Bucket = connection.get_execution_options()[STAGING]
     quote = connection.dialect.identifier_preparer
     columns = ", ".join(quote.format_column(column) for column in table.columns)
-    role = "default" if bucket.role is None else _literal(bucket.role)
+    role = "default" if bucket.role is None else f"'{bucket.role}'"
     with bucket.hold(file) as url:
         connection.exec_driver_sql(
-            f"COPY {quote.format_table(table)} ({columns}) FROM {_literal(url)} IAM_ROLE {role}"
+            f"COPY {quote.format_table(table)} ({columns}) FROM '{url}' IAM_ROLE {role}"
             f" FORMAT CSV NULL AS '{_NULL}' TIMEFORMAT 'auto'",
             execution_options={"no_parameters": True},
         )
@@ -51,7 +51,7 @@ def to_csv_with_nulls(rows: Sequence[Row]) -> bytes:
 def read_from_volume(connection: Connection, table: Table, file: IO[bytes]) -> None:
     """Load a file of :func:`to_json_lines` into Databricks, over a volume."""
     volume: str = connection.get_execution_options()[STAGING]
-    path = _literal(f"{volume.rstrip('/')}/sequence_{uuid.uuid4().hex}.json")
+    path = f"'{volume.rstrip('/')}/sequence_{uuid.uuid4().hex}.json'"
     quote = connection.dialect.identifier_preparer
     columns = ", ".join(quote.format_column(column) for column in table.columns)
     # Values are read as the text that they are in the file: the types of a reader know fewer digits.
@@ -76,10 +76,6 @@ def to_json_lines(rows: Sequence[Row]) -> bytes:
     """Write rows as lines of JSON, whose names are ``c`` and the number of the column."""
     names = [f"c{place}" for place in range(len(rows[0]))]
     return _json.encode_lines([dict(zip(names, row, strict=True)) for row in rows])
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 _json = msgspec.json.Encoder()

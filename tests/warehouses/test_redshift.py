@@ -93,9 +93,17 @@ def test_bucket_that_is_not_there_is_named(redshift, bucket, monkeypatch):
         awkward.load("loaded", awkward.ROWS, "s3://aws@files")
 
 
-def test_staging_location_must_be_one_of_the_database(redshift):
-    with pytest.raises(SequenceConfigurationError, match="must begin with s3://"):
-        create_sql_engine("warehouse", "/Volumes/main/sales/files")
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("/Volumes/main/sales/files", "must begin with s3://"),
+        ("s3://files/it's", "no quotes"),
+        ("s3://files?role=loader", "has role after its question mark"),
+    ],
+)
+def test_staging_location_that_is_none(location, words, redshift):
+    with pytest.raises(SequenceConfigurationError, match=words):
+        create_sql_engine("warehouse", location)
 
 
 @pytest.mark.parametrize(
