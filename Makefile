@@ -70,7 +70,7 @@ test-live: $(VENV)/.ready
 # databases. Three minutes, and two to set up once.
 WAREHOUSES := .cache/warehouses
 test-warehouses: $(addprefix $(WAREHOUSES)/,clouds/.ready snowflake/.ready bigquery-emulator/.ready snowflake-emulator/.ready)
-	@SEQUENCE_STANDINS="redshift bigquery" SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/$(WAREHOUSES)/bigquery-emulator/bin/python \
+	@SEQUENCE_STANDINS="redshift bigquery databricks" SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/$(WAREHOUSES)/bigquery-emulator/bin/python \
 		$(WAREHOUSES)/clouds/bin/python -m pytest tests/warehouses $(ARGS)
 	@SEQUENCE_STANDINS=snowflake SEQUENCE_SNOWFLAKE_PYTHON=$(CURDIR)/$(WAREHOUSES)/snowflake-emulator/bin/python \
 		$(WAREHOUSES)/snowflake/bin/python -m pytest tests/warehouses/test_warehouses.py $(ARGS)

@@ -11,20 +11,23 @@ from sqlalchemy.engine import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.hooks.staging import open_staging
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of_connection
 from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, stream_rows
+from airflow_provider_sequence.warehouse.staged_files import STAGING
 
 #: Connection types that users take for those of a database, and the right ones.
 _MISTAKEN_TYPES = {"google_cloud_platform": "gcpbigquery"}
 
 
-def create_sql_engine(sql_conn_id: str) -> Engine:
+def create_sql_engine(sql_conn_id: str, staging_location: str | None = None) -> Engine:
     """
     Make a SQLAlchemy engine of an Airflow connection to a database.
 
     Its connections are opened by the connection's own hook, so that whatever that hook knows of options, TLS and
     tokens holds here too. Each connection has a hook of its own, since some hooks keep one connection for all uses.
 
+    :param staging_location: where files of rows may be put for the database to read.
     :raises SequenceConfigurationError: if the connection is not one to a database, or its provider, driver or SQLAlchemy
         dialect is not installed.
     """
@@ -41,6 +44,8 @@ def create_sql_engine(sql_conn_id: str) -> Engine:
         return driver_connection
 
     options = {**ENGINE_OPTIONS, "creator": connect}
+    if staging_location:
+        options["execution_options"] = {STAGING: open_staging(staging_location, row)}
     try:
         engine: Engine = create_engine(row.url, **options) if row.url else hook.get_sqlalchemy_engine(options)
     except (ArgumentError, NoSuchModuleError) as e:
@@ -92,7 +97,9 @@ def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:
             hook = connection.get_hook()
         else:
             module, _, name = row.hook_class.rpartition(".")
-            hook = getattr(importlib.import_module(module), name)(sql_conn_id)
+            extra = connection.extra_dejson
+            arguments = {argument: extra[argument] for argument in row.hook_arguments if argument in extra}
+            hook = getattr(importlib.import_module(module), name)(sql_conn_id, **arguments)
     except (AirflowException, ImportError):
         raise SequenceConfigurationError(
             f"the connection {sql_conn_id} is of type {connection.conn_type}, whose provider is not installed. "

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.loaders import Row
+from airflow_provider_sequence.warehouse.staged_files import STAGING
 
 
 class BulkInsert:
@@ -37,7 +38,8 @@ class BulkInsert:
         self._rows: list[Row] = []
         self._bytes = 0
         self._file: IO[bytes] | None = None
-        self._loader = dialect_of(connection).loader(connection.dialect.driver)
+        staged = STAGING in connection.get_execution_options()
+        self._loader = dialect_of(connection).loader(connection.dialect.driver, staged=staged)
         self._thread = ThreadPoolExecutor(1, "sequence-loader") if self._loader.threaded else None
         self._in_flight: Future[None] | None = None
 

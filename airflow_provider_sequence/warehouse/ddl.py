@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable
 from sqlalchemy.sql import Executable
+from sqlalchemy.sql.elements import quoted_name
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.dialects import dialect_of
@@ -30,19 +31,14 @@ def split_table_name(name: str) -> tuple[str | None, str]:
             f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
             "each of letters, digits and underscores"
         )
-    return ".".join(parts[:-1]) or None, parts[-1]
+    before = ".".join(parts[:-1])
+    # SQLAlchemy would quote a database and a schema as one name.
+    return quoted_name(before, False) if len(parts) == 3 else before or None, parts[-1]
 
 
 def existing_columns(connection: Connection, schema: str | None, name: str) -> set[str] | None:
     """Find the names of a table's columns; None if there is no such table."""
-    query = dialect_of(connection).columns
-    if query is not None:
-        found = connection.execute(query, {"name": name, "before": schema}).scalars()
-        return set(found) or None
-    inspector = inspect(connection)
-    if not inspector.has_table(name, schema=schema):
-        return None
-    return {column["name"] for column in inspector.get_columns(name, schema=schema)}
+    return dialect_of(connection).columns(connection, schema, name)
 
 
 def require_unique_key(connection: Connection, schema: str | None, name: str, column: str) -> None:

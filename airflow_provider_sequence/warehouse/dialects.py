@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,17 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.unreadable import UnreadableValue
-from airflow_provider_sequence.warehouse import clickhouse, oracle, postgres, trino
+from airflow_provider_sequence.warehouse import clickhouse, oracle, postgres, redshift, trino
 from airflow_provider_sequence.warehouse import mysql as mysql_driver
+from airflow_provider_sequence.warehouse.columns import (
+    FindColumns,
+    describe_columns,
+    inspect_columns,
+    query_columns,
+)
 from airflow_provider_sequence.warehouse.converters import Converter, each_column
 from airflow_provider_sequence.warehouse.loaders import (
     Loader,
@@ -37,6 +43,12 @@ from airflow_provider_sequence.warehouse.loaders import (
     read_csv_file,
     to_csv,
     to_plain_csv,
+)
+from airflow_provider_sequence.warehouse.staged_files import (
+    copy_from_bucket,
+    read_from_volume,
+    to_csv_with_nulls,
+    to_json_lines,
 )
 
 
@@ -71,15 +83,20 @@ class DatabaseDialect:
     :param checks_unique_key: whether an upsert into a table without a unique key fails by itself.
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
-    :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
     :param streams: drivers whose cursors stream rows, although SQLAlchemy does not ask them to.
     :param keeps_percents: drivers to which ``%%`` is no percent sign in a statement with parameters.
     :param converters: what the values of some columns become, by their places, found by the driver's description of the
         columns and its connection.
+    :param staging: how places begin that users may name for files of rows.
+    :param staging_loader: loader of files over such a place.
+    :param columns: how a table's columns are found.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
+    :param diagnose: tells the message of an error of the driver, and its SQLSTATE, which is empty where the classes of
+        the driver's errors tell more.
     :param extra: extra of this package that installs the connection type's provider, and what goes with it.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
+    :param hook_arguments: entries of the connection's extra that the hook's URL has only as arguments.
     :param url: URL of the engine, where the hook's own engine speaks another dialect than the hook's driver.
     :param connect: opens a connection of the dialect's driver with a hook; each use has one of its own.
     :param before_reading: prepares a connection of the driver's for a user's query, so that each value comes exactly, or
@@ -111,23 +128,33 @@ class DatabaseDialect:
     checks_unique_key: bool = True
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
-    columns: TextClause | None = None
     streams: tuple[str, ...] = ()
     keeps_percents: tuple[str, ...] = ()
     converters: Callable[[Sequence[Sequence[Any]], Any], Mapping[int, Converter]] = (
         lambda columns, connection: {}
     )
-    permanent: Callable[[Any], bool] = lambda error: False
     extra: str | None = None
+    staging: str | None = None
+    staging_loader: Loader | None = None
+    columns: FindColumns = inspect_columns
+    permanent: Callable[[Any], bool] = lambda error: False
+    diagnose: Callable[[Any], tuple[str, str]] = lambda error: (str(error), "")
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
+    hook_arguments: tuple[str, ...] = ()
     url: str | None = None
     connect: Callable[[Any], Any] = lambda hook: hook.get_conn()
     before_reading: Callable[[Any], None] = lambda connection: None
     cancel: Callable[[Any], None] = lambda connection: None
 
-    def loader(self, driver: str) -> Loader:
-        """Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row."""
+    def loader(self, driver: str, *, staged: bool = False) -> Loader:
+        """
+        Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row.
+
+        :param staged: whether the user names a place for files of rows.
+        """
+        if staged and self.staging_loader is not None:
+            return self.staging_loader
         return self.loaders.get(driver, Loader(insert))
 
 
@@ -182,6 +209,12 @@ def _mysql(collation: str, *connection_types: str) -> DatabaseDialect:
 def _permanent_in_sqlite(error: Any) -> bool:
     # It says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
     return getattr(error, "sqlite_errorcode", None) == 1
+
+
+def _diagnose_databricks(error: Any) -> tuple[str, str]:
+    said = str(error.args[0]) if error.args else ""  # str(error) fails where there is no message
+    sqlstate = re.search(r"SQLSTATE: (\w{5})", said)
+    return said, sqlstate[1] if sqlstate else ""
 
 
 def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
@@ -246,7 +279,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         insert=postgresql_insert,
         stage_upserts=True,
         loaders={"duckdb_engine": Loader(read_csv_file, to_file=to_csv, file_bytes=1_000_000)},
-        columns=_DUCKDB_COLUMNS,
+        columns=query_columns(_DUCKDB_COLUMNS),
         extra="duckdb",
         connection_types=("duckdb",),
         connect=_connect_duckdb,
@@ -258,13 +291,18 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         extra="amazon",
         connection_types=("redshift",),
         url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
-        columns=_REDSHIFT_COLUMNS,
+        columns=query_columns(_REDSHIFT_COLUMNS),
         key_text=String(65535),  # TEXT is 256 bytes there
         long_text=String(65535),
         bind_timestamp="utc",
         holds_nul=False,
         savepoints=False,
+        stage_upserts=True,
+        diagnose=redshift.diagnose,
+        before_reading=redshift.read_exactly,
         loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
+        staging="s3://",
+        staging_loader=Loader(copy_from_bucket, to_file=to_csv_with_nulls),
     ),
     "snowflake": DatabaseDialect(
         extra="snowflake",
@@ -293,13 +331,18 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         extra="databricks",
         connection_types=("databricks",),
         hook_class="airflow.providers.databricks.hooks.databricks_sql.DatabricksSqlHook",
+        hook_arguments=("catalog", "schema"),
+        columns=describe_columns,
         timestamp=TIMESTAMP(timezone=True),
         bind_timestamp="utc",
         transactions=False,
         savepoints=False,
         temporary_tables=False,
         merge=True,
+        diagnose=_diagnose_databricks,
         loaders=_by_statement(255, "databricks", "databricks-sql-python"),  # the latter before SQLAlchemy 2
+        staging="/Volumes/",
+        staging_loader=Loader(read_from_volume, to_file=to_json_lines),
     ),
     "clickhousedb": DatabaseDialect(
         writes=False,

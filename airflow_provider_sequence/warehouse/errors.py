@@ -10,7 +10,13 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from airflow_provider_sequence.exceptions import WarehouseError
-from airflow_provider_sequence.warehouse.dialects import dialect_of
+from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
+
+#: Classes of SQLSTATE that another attempt can't change: what the statement asks for is not there, not allowed, or wrong.
+_PERMANENT = frozenset({"0A", "22", "3D", "3F", "42"})
+#: Classes of what the database could not take: data, which it likes to quote. XX is Redshift's for much of it.
+_DATA = frozenset({"22", "23", "XX"})
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|=\(.*\)|(?<=The value )\S+")
 
 
 @contextmanager
@@ -19,25 +25,23 @@ def database_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as e:
-        error = WarehouseError(describe(e), _is_permanent(e, engine))
+        error = _warehouse_error(e, dialect_of(engine))
     else:
         return
     raise error from None
 
 
-def describe(error: SQLAlchemyError) -> str:
-    """The database's message: its first line, without quoted text where that may be a value."""
+def _warehouse_error(error: SQLAlchemyError, dialect: DatabaseDialect) -> WarehouseError:
+    """Error with the database's message: its first line, without quoted text where that may be a value."""
     if not isinstance(error, DBAPIError):
-        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    said = str(error.orig).strip().splitlines() or [""]
-    first = said[0]
-    if isinstance(error, (DataError, IntegrityError)):
-        # What the database could not take is data, and it likes to quote it.
-        first = re.sub(r"\"[^\"]*\"|'[^']*'|=\(.*\)", "…", first)
-    return f"{type(error.orig).__name__}: {first}"
-
-
-def _is_permanent(error: SQLAlchemyError, engine: Engine) -> bool:
-    if not isinstance(error, DBAPIError):
-        return False
-    return isinstance(error, ProgrammingError) or dialect_of(engine).permanent(error.orig)
+        return WarehouseError(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    message, sqlstate = dialect.diagnose(error.orig)
+    first = (message.strip().splitlines() or [""])[0]
+    if isinstance(error, (DataError, IntegrityError)) or sqlstate[:2] in _DATA:
+        first = _QUOTED.sub("…", first)
+    permanent = (
+        sqlstate[:2] in _PERMANENT
+        if sqlstate
+        else isinstance(error, ProgrammingError) or dialect.permanent(error.orig)
+    )
+    return WarehouseError(f"{type(error.orig).__name__}: {first}", permanent)

@@ -42,7 +42,7 @@ def insert(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
 
 
 def copy_psycopg(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    with _driver_cursor(connection) as cursor, cursor.copy(_copy_statement(connection, table)) as copy:
+    with driver_cursor(connection) as cursor, cursor.copy(_copy_statement(connection, table)) as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -50,7 +50,7 @@ def copy_psycopg(connection: Connection, table: Table, rows: Iterable[Row]) -> N
 def copy_psycopg2(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
     csv = to_csv(list(rows))
     options = "(FORMAT csv, ENCODING 'UTF8', NULL 'null', ESCAPE E'\\\\')"
-    with _driver_cursor(connection) as cursor:
+    with driver_cursor(connection) as cursor:
         cursor.copy_expert(f"{_copy_statement(connection, table)} WITH {options}", io.BytesIO(csv), len(csv))
 
 
@@ -135,7 +135,7 @@ _BACKSLASH = b"\xff"
 
 
 @contextmanager
-def _driver_cursor(connection: Connection) -> Iterator[Any]:
+def driver_cursor(connection: Connection) -> Iterator[Any]:
     """A cursor of the driver's own, whose errors are SQLAlchemy's."""
     driver_connection: Any = connection.connection.driver_connection
     dialect: Any = connection.dialect

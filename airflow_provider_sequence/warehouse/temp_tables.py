@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.engine import Connection
@@ -17,8 +18,9 @@ from airflow_provider_sequence.warehouse.dialects import dialect_of
 
 #: How long one stays whose task was killed, in the database that drops tables by itself.
 _LIFETIME = dt.timedelta(days=1)
-#: Key under which a connection keeps the tables that it has to drop.
-_TO_DROP = "sequence_temp_tables"
+#: Tables that connections have to drop. What SQLAlchemy keeps with a connection itself is gone with the driver's, which
+#: it gives up when a task is interrupted.
+_to_drop: WeakKeyDictionary[Connection, list[Table]] = WeakKeyDictionary()
 
 
 def create_temp_table(
@@ -41,12 +43,12 @@ def create_temp_table(
     with connection.begin():
         connection.execute(CreateTable(table))
     if not dialect.temporary_tables:
-        connection.info.setdefault(_TO_DROP, []).append(table)
+        _to_drop.setdefault(connection, []).append(table)
     return table
 
 
 def drop_temp_tables(connection: Connection) -> None:
     """Drop tables that the database does not drop by itself; what can't be dropped now is no reason to fail."""
-    for table in connection.info.pop(_TO_DROP, []):
+    for table in _to_drop.pop(connection, []):
         with suppress(SQLAlchemyError), connection.begin():
             connection.execute(DropTable(table))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Column, Table, and_, bindparam, exists, literal_column, select, true
+from sqlalchemy import Column, Table, and_, bindparam, literal_column, select, true
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
@@ -61,13 +61,12 @@ class Upserter:
 
         :param rows: values by the names of their columns, each key once.
         """
-        if self._dialect.stage_upserts:
+        if self._by_values is None:
             self._store_staged(rows)
             return
         parameters = [{_parameter(name): row[name] for name in self._names} for row in rows]
         with transaction(self._connection):
-            for statement in self._by_values:
-                self._connection.execute(statement, parameters)
+            self._connection.execute(self._by_values, parameters)
 
     def _store_staged(self, rows: Sequence[Mapping[str, Any]]) -> None:
         bulk = BulkInsert(self._connection, self._staged)
@@ -78,8 +77,12 @@ class Upserter:
                 self._connection.execute(statement)
 
     @cached_property
-    def _by_values(self) -> list[Executable]:
-        return upsert_values(self._dialect, self._target, self._names, **self._options)
+    def _by_values(self) -> Executable | None:
+        insert = self._dialect.insert
+        if insert is None or self._dialect.stage_upserts:
+            return None
+        values = {name: bindparam(_parameter(name), type_=self._target.c[name].type) for name in self._names}
+        return _on_conflict(insert(self._target).values(values), self._target, self._names, **self._options)
 
     @cached_property
     def _by_table(self) -> list[Executable]:
@@ -97,33 +100,6 @@ def _parameter(column: str) -> str:
     return f"new_{column}"
 
 
-def upsert_values(
-    dialect: DatabaseDialect,
-    target: Table,
-    names: Sequence[str],
-    *,
-    keep: Collection[str] = (),
-    change: Change = _no_change,
-) -> list[Executable]:
-    """
-    Statements that upsert one row; they are executed in turn, each with all parameters.
-
-    :param dialect: the database's row.
-
-    The others are those of :class:`Upserter`.
-    """
-    values = {name: bindparam(_parameter(name), type_=target.c[name].type) for name in names}
-    key = _key(target)
-    changed = [name for name in names if name not in {*key, *keep}]
-    if dialect.insert is not None:
-        return [_on_conflict(dialect.insert(target).values(values), key, changed, change)]
-    same = and_(*(target.c[name] == values[name] for name in key))
-    there = exists(select(literal_column("1")).select_from(target).where(same))
-    missing = select(*(value.label(name) for name, value in values.items())).where(~there)
-    update = target.update().where(same).values(_set(values, changed, change))
-    return [update, target.insert().from_select(names, missing)]
-
-
 def upsert_rows(
     dialect: DatabaseDialect,
     target: Table,
@@ -139,34 +115,37 @@ def upsert_rows(
     :param dialect: the database's row.
     :param rows: the rows, each key once.
 
-    The others are those of :class:`Upserter`; ``keep`` and ``change`` are for what upserts or merges.
+    The others are those of :class:`Upserter`.
     """
-    key = _key(target)
-    changed = [name for name in names if name not in {*key, *keep}]
     if dialect.insert is not None:
-        return [_on_conflict(dialect.insert(target).from_select(names, rows), key, changed, change)]
+        insert = dialect.insert(target).from_select(names, rows)
+        return [_on_conflict(insert, target, names, keep=keep, change=change)]
+    source = rows.subquery("source")
+    same = and_(*(column == source.c[column.name] for column in target.primary_key))
+    changes = _set(source.c, target, names, keep, change)
     if dialect.merge:
-        source = rows.subquery("source")
-        return [Merge(target, source, names, key, _set(source.c, changed, change))]
-    (only,) = key
-    keys = rows.with_only_columns(rows.selected_columns[only])
-    return [target.delete().where(target.c[only].in_(keys)), target.insert().from_select(names, rows)]
+        return [Merge(target, source, names, same, changes)]
+    there: Select[Any] = select(literal_column("1")).select_from(target).where(same).correlate(source)
+    missing = select(*(source.c[name] for name in names)).where(~there.exists())
+    return [target.update().where(same).values(changes), target.insert().from_select(names, missing)]
 
 
-def _on_conflict(statement: Any, key: Sequence[str], changed: Sequence[str], change: Change) -> Executable:
-    if isinstance(statement, mysql.Insert):
-        set_ = _set(statement.inserted, changed, change)
-        return cast("Executable", statement.on_duplicate_key_update(set_))
-    set_ = _set(statement.excluded, changed, change)
-    return cast("Executable", statement.on_conflict_do_update(index_elements=list(key), set_=set_))
+def _on_conflict(
+    insert: Any, target: Table, names: Sequence[str], *, keep: Collection[str], change: Change
+) -> Executable:
+    if isinstance(insert, mysql.Insert):
+        changes = _set(insert.inserted, target, names, keep, change)
+        return cast("Executable", insert.on_duplicate_key_update(changes))
+    key = [column.name for column in target.primary_key]
+    changes = _set(insert.excluded, target, names, keep, change)
+    return cast("Executable", insert.on_conflict_do_update(index_elements=key, set_=changes))
 
 
-def _set(new: Any, changed: Sequence[str], change: Change) -> dict[str, ColumnElement[Any]]:
-    return {name: new[name] for name in changed} | dict(change(new))
-
-
-def _key(table: Table) -> list[str]:
-    return [column.name for column in table.primary_key]
+def _set(
+    new: Any, target: Table, names: Sequence[str], keep: Collection[str], change: Change
+) -> dict[str, ColumnElement[Any]]:
+    changed = {name: new[name] for name in names if name not in keep and not target.c[name].primary_key}
+    return changed | dict(change(new))
 
 
 class Merge(Executable, ClauseElement):
@@ -176,7 +155,7 @@ class Merge(Executable, ClauseElement):
     :param target: the table.
     :param source: the query, under a name; it gives each key once.
     :param names: the columns to fill.
-    :param key: those that tell which rows are the same.
+    :param on: which rows are the same.
     :param changes: what a row that is there already gets.
     """
 
@@ -188,13 +167,13 @@ class Merge(Executable, ClauseElement):
         target: Table,
         source: Subquery,
         names: Sequence[str],
-        key: Sequence[str],
+        on: ColumnElement[bool],
         changes: Mapping[str, ColumnElement[Any]],
     ) -> None:
         self.target = target
         self.source = source
         self.names = names
-        self.on = and_(*(target.c[name] == source.c[name] for name in key))
+        self.on = on
         self.changes = changes
 
 

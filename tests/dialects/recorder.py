@@ -49,7 +49,9 @@ class Recorder:
         if dialect == "mysql":
             self.dialect.server_version_info = (8, 0, 40)
         self.statements: list[str] = []
-        self.info: dict[str, Any] = {}
+
+    def get_execution_options(self) -> dict[str, Any]:
+        return {}
 
     def execute(self, statement: Any, parameters: Any = None) -> EmptyResult:
         row = parameters[0] if isinstance(parameters, list) else parameters

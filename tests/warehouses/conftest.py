@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,8 +18,12 @@ from sqlalchemy.pool import NullPool
 from tests.integration.support.databases import postgres, sequence_conn
 from tests.warehouses.bigquery import PROJECT, bigquery_emulator
 from tests.warehouses.mariadb import mariadb_server
-from tests.warehouses.redshift import redshift_proxy
+from tests.warehouses.redshift import Proxy, redshift_proxy
+from tests.warehouses.s3 import Bucket, s3_server
 from tests.warehouses.snowflake import snowflake_server
+
+if TYPE_CHECKING:
+    from tests.warehouses.databricks import Warehouse
 
 __all__ = ["postgres", "sequence_conn"]
 
@@ -42,13 +46,13 @@ class Standin:
 
 
 @pytest.fixture(scope="session")
-def redshift_port(postgres: URL) -> Iterator[int]:
-    with redshift_proxy(postgres) as port:
-        yield port
+def redshift_proxied(postgres: URL) -> Iterator[Proxy]:
+    with redshift_proxy(postgres) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+def redshift(postgres: URL, redshift_proxied: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
     name = f"redshift_{os.getpid()}_{next(_number)}"
     admin = sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with admin.connect() as connection:
@@ -57,7 +61,7 @@ def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch)
     fields = {
         "conn_type": "redshift",
         "host": "127.0.0.1",
-        "port": redshift_port,
+        "port": redshift_proxied.port,
         "login": postgres.username,
         "password": "none",
         "schema": name,
@@ -73,6 +77,17 @@ def redshift(postgres: URL, redshift_port: int, monkeypatch: pytest.MonkeyPatch)
     yield Standin("redshift", "", run)
     with admin.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def bucket(redshift_proxied: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """S3 behind the connection ``aws``, and Redshift that can read it."""
+    with s3_server() as bucket:
+        extra = {"region_name": "eu-west-1", "endpoint_url": bucket.url}
+        fields = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "secret", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(fields))
+        redshift_proxied.objects = bucket.folder
+        yield bucket
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +114,29 @@ def bigquery(emulator: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Sta
         return [tuple(row.values()) for row in client.query_and_wait(sql)]
 
     return Standin("bigquery", f"{dataset}.", run)
+
+
+@pytest.fixture
+def databricks_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """A warehouse of Databricks without any table, behind the connection ``warehouse``."""
+    from tests.warehouses.databricks import CATALOG, databricks_server
+
+    with databricks_server(tmp_path) as warehouse:
+        extra = {
+            "http_path": "/sql/1.0/warehouses/abc",
+            "catalog": CATALOG,
+            "_connection_uri": f"{warehouse.url}/sql",
+            "enable_telemetry": False,
+        }
+        fields = {"conn_type": "databricks", "host": "dbc.example", "password": "token", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
+        warehouse.run(f"CREATE SCHEMA {CATALOG}.sales")
+        yield warehouse
+
+
+@pytest.fixture
+def databricks(databricks_warehouse: Warehouse) -> Standin:
+    return Standin("databricks", "billing.sales.", databricks_warehouse.run)
 
 
 @pytest.fixture(scope="session")

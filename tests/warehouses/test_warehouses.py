@@ -25,7 +25,10 @@ TYPES = {
     "snowflake": {"text": "VARCHAR", "time": "TIMESTAMP_TZ", "number": "NUMBER(38,9)"},
     "bigquery": {"text": "STRING", "time": "TIMESTAMP", "number": "NUMERIC"},
     "mariadb": {"text": "VARCHAR(40)", "time": "DATETIME(6)", "number": "DECIMAL(38,9)", "zone": ""},
+    "databricks": {"text": "VARCHAR", "time": "TIMESTAMPTZ", "number": "DECIMAL(38, 9)"},
 }
+#: Those whose drivers have no transactions of several statements.
+NO_TRANSACTIONS = {"bigquery", "databricks"}
 
 
 def make_usage(standin: Standin, rows: int) -> str:
@@ -105,7 +108,7 @@ def test_pull_and_pull_again_make_the_same_table(standin, sandbox, sequence_conn
 
 
 def test_log_remembers_and_takes_corrections(standin, sandbox, sequence_conn):
-    if standin.name == "bigquery":
+    if standin.name in NO_TRANSACTIONS:
         with pytest.raises(AirflowFailException, match="transactions"):
             push(make_usage(standin, 1), delivery_log_table=f"{standin.schema}deliveries")
         return
@@ -123,7 +126,7 @@ def test_differences_are_stored(standin, sandbox, sequence_conn):
     table = make_usage(standin, 3)
     push(table)
     standin.run(f"DELETE FROM {table} WHERE eid = 'e-1'")
-    options = {} if standin.name == "bigquery" else {"differences_table": f"{standin.schema}differences"}
+    options = {} if standin.name in NO_TRANSACTIONS else {"differences_table": f"{standin.schema}differences"}
     operator = SequenceReconcileOperator(
         task_id="reconcile",
         sql=f"SELECT eid AS customer_event_id, cust AS customer_alias, used_at AS event_timestamp, q, note FROM {table}",

@@ -1,9 +1,10 @@
-"""Upsert in a database that has neither an upsert nor a MERGE: an UPDATE and an INSERT, run on SQLite."""
+"""Upsert in a database that has neither an upsert nor a MERGE: an UPDATE and an INSERT, run on PostgreSQL."""
 
 from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import URL
 
 from airflow_provider_sequence.warehouse import upsert
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect
@@ -16,13 +17,14 @@ TABLE = sa.Table(
     sa.Column("value", sa.Integer),
     sa.Column("first", sa.Integer),
     sa.Column("attempts", sa.Integer),
+    prefixes=["TEMPORARY"],
 )
 
 
 @pytest.fixture
-def connection(monkeypatch: pytest.MonkeyPatch):
+def connection(postgres: URL, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(upsert, "dialect_of", lambda _: DatabaseDialect())
-    with sa.create_engine("sqlite://", future=True).connect() as connection:
+    with sa.create_engine(postgres, future=True).connect() as connection:
         TABLE.create(connection)
         connection.commit()
         yield connection
