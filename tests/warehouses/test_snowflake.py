@@ -1,0 +1,94 @@
+"""Snowflake's own: files of rows, connections without a schema, semi-structured columns, names in capitals, types."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from airflow_provider_sequence.exceptions import WarehouseError
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+from airflow_provider_sequence.warehouse.engine import connect
+from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
+from tests.warehouses.conftest import Standin
+from tests.warehouses.test_warehouses import CONTEXT, make_usage, pull, push, reconcile
+
+NOON = dt.datetime(2026, 3, 1, 12, 0, 0, 1, dt.UTC)
+COLUMNS = [
+    StagingColumn("id", "key"),
+    StagingColumn("name", "text"),
+    StagingColumn("seen_at", "timestamp"),
+    StagingColumn("size", "integer"),
+    StagingColumn("is_new", "boolean"),
+    StagingColumn("facts", "json"),
+]
+TEXTS = [
+    *("", None, "null", "NULL", r"\N", " a ", "007", "1e5", "true", "2026-03-01"),
+    *('"', '""', "'", "\\", '\\"', "a\\nb", "a\nb", "a\r\nb", "\r", "\t", "a,b", "a|b"),
+    *("é漢😀", "\u2028", "\0", "\x01\x1f\x7f", "\ufeff", "100%", "%(x)s", ":x", "$1", "--", "/*"),
+]
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """Statements that are run over SQLAlchemy."""
+    seen: list[str] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", keep)
+
+
+def load(table: str, rows: list[list[Any]]) -> None:
+    with connect(create_sql_engine("warehouse")) as connection:
+        staging = StagingLoad(connection, table, COLUMNS)
+        staging.add(rows, [True] * len(rows))
+        staging.merge()
+
+
+def test_files_keep_every_character_and_value(snowflake):
+    rows = [[f"k{n}", text, NOON, -(2**63) + n, n % 2 == 0, json.dumps(text)] for n, text in enumerate(TEXTS)]
+    rows.append(["none", *[None] * 5])
+    load(f"{snowflake.schema}staged", rows)
+    columns = "id, name, seen_at, size, is_new, facts"
+    found = snowflake.run(f"SELECT {columns} FROM {snowflake.schema}staged WHERE seen_at IS NOT NULL")
+    assert sorted(list(row) for row in found) == sorted(rows[:-1])
+    # Without its time, which the emulator gives as that of 1970.
+    found = snowflake.run(f"SELECT id, name, size, is_new, facts FROM {snowflake.schema}staged WHERE seen_at IS NULL")
+    assert found == [("none", None, None, None, None)]
+
+
+@pytest.mark.parametrize("absent", [["schema"], ["schema", "database"]], ids="+".join)
+def test_session_without_a_schema_or_a_database(snowflake, sandbox, sequence_conn, monkeypatch, absent):
+    fields = json.loads(os.environ["AIRFLOW_CONN_WAREHOUSE"])
+    fields.pop("schema")
+    fields["extra"] = {name: value for name, value in fields["extra"].items() if name not in absent}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
+    table = make_usage(snowflake, 3)
+    log = {"delivery_log_table": f"{snowflake.schema}deliveries"}
+
+    assert [push(table, **log)["delivered"] for _ in range(2)] == [3, 0]
+    assert [pull(snowflake)["rows_in_table"] for _ in range(2)] == [3, 3]
+    assert reconcile(snowflake, table)["found"] == 3
+
+
+def test_rows_go_in_few_files_and_leave_none(snowflake, statements, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    wide = "x" * 5000
+    load(f"{snowflake.schema}staged", [[f"k{n}", wide, None, n, None, None] for n in range(15_000)])
+
+    assert [len([s for s in statements if s.startswith(verb)]) for verb in ("PUT", "COPY", "MERGE")] == [3, 3, 1]
+    assert snowflake.run(f"SELECT COUNT(*), SUM(size) FROM {snowflake.schema}staged") == [
+        (15_000, sum(range(15_000)))
+    ]
+    assert not list(tmp_path.iterdir())
