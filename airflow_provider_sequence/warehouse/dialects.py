@@ -49,7 +49,7 @@ class DatabaseDialect:
     :param begin: statement that begins a transaction, where the driver begins none before DDL.
     :param on_connect: statements that a new connection runs.
     :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
-    :param temp_tables_in_schema: whether a temporary table has a schema, which a session may lack.
+    :param temp_tables_in_schema: whether a temporary table is in a schema, and the session may have none.
     :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
     :param key_collation: collation in which keys are sorted for a load; the same for all tasks, so that loads cannot
         deadlock.
@@ -62,6 +62,7 @@ class DatabaseDialect:
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
+    :param json_types: type codes of columns whose values are JSON, which the driver gives as text.
     :param locks_readers: whether an open query locks the database against writers.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
@@ -92,6 +93,7 @@ class DatabaseDialect:
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
+    json_types: frozenset[Any] = frozenset()
     locks_readers: bool = False
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
@@ -211,6 +213,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         savepoints=False,
         merge=True,
         stage_upserts=True,
+        json_types=frozenset({5, 9, 10, 17}),  # VARIANT, OBJECT, ARRAY, MAP
         loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
     ),
     "bigquery": DatabaseDialect(

@@ -37,7 +37,9 @@ def describe(error: SQLAlchemyError) -> str:
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"
     said = str(error.orig).strip().splitlines() or [""]
     first = said[0]
-    if isinstance(error, (DataError, IntegrityError)):
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    # Snowflake's driver has one class of errors for all that a statement can do; its codes are the standard's.
+    if isinstance(error, (DataError, IntegrityError)) or state.startswith(("22", "23")):
         # What the database could not take is data, and it likes to quote it.
         first = re.sub(r"\"[^\"]*\"|'[^']*'|=\(.*\)", "…", first)
     return f"{type(error.orig).__name__}: {first}"

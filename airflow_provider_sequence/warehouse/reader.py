@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy.engine import CursorResult, Engine
 
 from airflow_provider_sequence.column_names import find_column
@@ -63,17 +64,19 @@ def read_rows(
         if not result.returns_rows:
             raise SequenceConfigurationError(_NOT_A_QUERY)
         columns = tuple(result.keys())
+        json_types = dialect_of(engine).json_types
+        json_places = [place for place, column in enumerate(_description(result)) if column[1] in json_types]
         stack.callback(result.close)  # MySQL's drivers take nothing else before, not even a rollback
         if dialect_of(engine).locks_readers:
             # A delivery log may be in the same database.
             with tempfile.TemporaryFile() as spool:
-                for rows in _batches(result):
+                for rows in _batches(result, json_places):
                     pickle.dump(rows, spool)
                 connection.rollback()
                 spool.seek(0)
                 yield QueryRows(columns, _unspool(spool))
         else:
-            yield QueryRows(columns, _batches(result))
+            yield QueryRows(columns, _batches(result, json_places))
 
 
 def named_rows(
@@ -99,10 +102,31 @@ def named_rows(
     return ({name: row[place] for name, place in places.items()} for batch in rows.batches for row in batch)
 
 
-def _batches(result: CursorResult[Any]) -> Iterator[list[Row]]:
+def _description(result: CursorResult[Any]) -> Sequence[Sequence[Any]]:
+    cursor: Any = result.cursor
+    return cursor.description or ()
+
+
+def _batches(result: CursorResult[Any], json_places: Sequence[int]) -> Iterator[list[Row]]:
     with database_errors():
         for partition in result.partitions(BATCH_ROWS):
-            yield [tuple(row) for row in partition]
+            yield [_with_json(row, json_places) if json_places else tuple(row) for row in partition]
+
+
+def _with_json(row: Row, places: Sequence[int]) -> Row:
+    values = list(row)
+    for place in places:
+        if isinstance(values[place], str):
+            values[place] = _json_value(values[place])
+    return values
+
+
+def _json_value(text: str) -> msgspec.Raw:
+    """JSON as it is, without line breaks and indents, which are a setting of the session."""
+    try:
+        return msgspec.Raw(msgspec.json.format(text.encode(), indent=-1))
+    except msgspec.DecodeError:
+        return msgspec.Raw(text.encode())  # for the row to be rejected
 
 
 def _unspool(spool: Any) -> Iterator[list[Row]]:

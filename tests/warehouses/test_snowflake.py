@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airflow_provider_sequence.exceptions import WarehouseError
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
-from tests.warehouses.conftest import Standin
 from tests.warehouses.test_warehouses import CONTEXT, make_usage, pull, push, reconcile
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, 0, 1, dt.UTC)
@@ -64,7 +65,9 @@ def test_files_keep_every_character_and_value(snowflake):
     found = snowflake.run(f"SELECT {columns} FROM {snowflake.schema}staged WHERE seen_at IS NOT NULL")
     assert sorted(list(row) for row in found) == sorted(rows[:-1])
     # Without its time, which the emulator gives as that of 1970.
-    found = snowflake.run(f"SELECT id, name, size, is_new, facts FROM {snowflake.schema}staged WHERE seen_at IS NULL")
+    found = snowflake.run(
+        f"SELECT id, name, size, is_new, facts FROM {snowflake.schema}staged WHERE seen_at IS NULL"
+    )
     assert found == [("none", None, None, None, None)]
 
 
@@ -87,8 +90,102 @@ def test_rows_go_in_few_files_and_leave_none(snowflake, statements, tmp_path, mo
     wide = "x" * 5000
     load(f"{snowflake.schema}staged", [[f"k{n}", wide, None, n, None, None] for n in range(15_000)])
 
-    assert [len([s for s in statements if s.startswith(verb)]) for verb in ("PUT", "COPY", "MERGE")] == [3, 3, 1]
+    assert [len([s for s in statements if s.startswith(verb)]) for verb in ("PUT", "COPY", "MERGE")] == [
+        3,
+        3,
+        1,
+    ]
     assert snowflake.run(f"SELECT COUNT(*), SUM(size) FROM {snowflake.schema}staged") == [
         (15_000, sum(range(15_000)))
     ]
     assert not list(tmp_path.iterdir())
+
+
+def push_one(columns: str, **options: Any) -> dict[str, Any]:
+    event = "'acme' AS customer_alias, '2026-03-01T10:00:00Z' AS event_timestamp"
+    operator = SqlToSequenceUsageEventsOperator(
+        task_id="push",
+        sql=f"SELECT {event}, {columns}",
+        sql_conn_id="warehouse",
+        event_type="call",
+        max_rejected=1,
+        **options,
+    )
+    return operator.execute(CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("sql", "sent"),
+    [
+        ("""PARSE_JSON('{"a": [1.125, 123456789012345678, null], "b": "x"}')""", '{"a":[1.125,123456789012345678,null],"b":"x"}'),
+        ("OBJECT_CONSTRUCT('a', 1)", '{"a":1}'),
+        ("PARSE_JSON('[1, 2]')::ARRAY", "[1,2]"),
+        ("""PARSE_JSON('"x"')""", '"x"'),
+        ("""'{"a": 1.10}'""", json.dumps('{"a": 1.10}')),
+        ("TRUE", "true"),
+        ("DATE '2026-03-01'", '"2026-03-01"'),
+        ("TIME '10:00:00.000001'", '"10:00:00.000001"'),
+        ("'2026-03-01 10:00:00.123456789'::TIMESTAMP_NTZ(9)", '"2026-03-01T10:00:00.123456"'),
+        ("'2026-03-01 10:00:00.123456+02:00'::TIMESTAMP_TZ", '"2026-03-01T08:00:00.123456Z"'),
+        ("12345678901234567890.125::NUMBER(38, 3)", "12345678901234567890.125"),
+        ("9223372036854775807", "9223372036854775807"),
+        ("1.5::FLOAT", "1.5"),
+    ],
+)  # fmt: skip
+def test_property_of_each_type(snowflake, sandbox, sequence_conn, sql, sent):
+    result = push_one(f"'e-1' AS customer_event_id, {sql} AS p")
+
+    assert (result["delivered"], result["rejected_rows"]) == (1, [])
+    assert f'"p":{sent}' in sandbox.call("GET", "/usage-events?limit=100").text
+
+
+def test_type_codes_of_json_are_the_connectors():
+    from snowflake.connector.constants import FIELD_NAME_TO_ID
+
+    names = ["VARIANT", "OBJECT", "ARRAY", "MAP"]  # the emulator calls all of them VARIANT
+    assert DIALECTS["snowflake"].json_types == {FIELD_NAME_TO_ID[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ("'e-1' AS customer_event_id, TO_BINARY('00ff', 'HEX') AS p", "p: holds bytes"),
+        (
+            """PARSE_JSON('"e-1"') AS customer_event_id""",
+            "customerEventId: is of type Raw, not text; cast it",
+        ),
+    ],
+)
+def test_value_that_is_refused(snowflake, sandbox, sequence_conn, columns, reason):
+    (row,) = push_one(columns)["rejected_rows"]
+    assert reason in row["reason"]
+
+
+def test_event_key_in_any_case(snowflake, sandbox, sequence_conn):
+    ids = set()
+    for key, column in itertools.product(["EID", "eid", "Eid"], ["eid", '"EID"', '"eid"']):
+        assert push_one(f"'e-1' AS {column}", event_key=[key])["delivered"] == 1
+        ids |= {
+            event["customerEventId"]
+            for event in sandbox.call("GET", "/usage-events?limit=100").json()["items"]
+        }
+
+    assert len(ids) == 1
+
+
+def test_corrections_cost_few_statements(snowflake, sandbox, sequence_conn, statements):
+    table = make_usage(snowflake, 1000)
+    log = {"delivery_log_table": f"{snowflake.schema}deliveries"}
+    push(table, **log)
+    snowflake.run(f"UPDATE {table} SET q = 2")
+    statements.clear()
+    result = push(table, **log)
+
+    assert result["corrected"] == 1000
+    assert len(statements) <= 10, [s[:90] for s in statements]
+
+
+def test_error_holds_no_value(snowflake, sandbox, sequence_conn):
+    with pytest.raises(AirflowFailException, match="Could not convert string …") as caught:
+        push_one("'top secret'::INT AS customer_event_id")
+    assert "secret" not in str(caught.value)
