@@ -28,6 +28,14 @@ def json_text(value: str | bytes) -> msgspec.Raw:
     return msgspec.Raw(value.encode() if isinstance(value, str) else bytes(value))
 
 
+def compact_json(text: str) -> msgspec.Raw:
+    """JSON that the driver gives as text, without line breaks and indents, which are a setting of the session."""
+    try:
+        return msgspec.Raw(msgspec.json.format(text.encode(), indent=-1))
+    except msgspec.DecodeError:
+        return json_text(text)  # for the row to be rejected
+
+
 def utc_instant(value: Any) -> Any:
     """Instant whose zone, UTC, the driver does not tell."""
     return value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) else value

@@ -32,7 +32,7 @@ from airflow_provider_sequence.warehouse.columns import (
     inspect_columns,
     query_columns,
 )
-from airflow_provider_sequence.warehouse.converters import Converter, each_column
+from airflow_provider_sequence.warehouse.converters import Converter, compact_json, each_column
 from airflow_provider_sequence.warehouse.loaders import (
     Loader,
     copy_psycopg,
@@ -71,7 +71,7 @@ class DatabaseDialect:
     :param begin: statement that begins a transaction, where the driver begins none before DDL.
     :param on_connect: statements that a new connection runs.
     :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
-    :param temp_tables_in_schema: whether a temporary table has a schema, which a session may lack.
+    :param temp_tables_in_schema: whether a temporary table is in a schema, and the session may have none.
     :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
     :param key_collation: collation in which keys are sorted for a load; the same for all tasks, so that loads cannot
         deadlock.
@@ -312,6 +312,12 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         savepoints=False,
         merge=True,
         stage_upserts=True,
+        converters=each_column(
+            lambda column: (
+                compact_json if column[1] in {5, 9, 10, 17} else None
+            )  # VARIANT, OBJECT, ARRAY, MAP
+        ),
+        diagnose=lambda error: (str(error), error.sqlstate or ""),
         loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
     ),
     "bigquery": DatabaseDialect(

@@ -13,7 +13,7 @@ from airflow_provider_sequence.exceptions import WarehouseError
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
 
 #: Classes of SQLSTATE that another attempt can't change: what the statement asks for is not there, not allowed, or wrong.
-_PERMANENT = frozenset({"0A", "22", "3D", "3F", "42"})
+_PERMANENT = frozenset({"02", "0A", "22", "3D", "3F", "42"})
 #: Classes of what the database could not take: data, which it likes to quote. XX is Redshift's for much of it.
 _DATA = frozenset({"22", "23", "XX"})
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|=\(.*\)|(?<=The value )\S+")

@@ -29,13 +29,11 @@ def create_temp_table(
     """
     Create a temporary table, in a transaction of its own.
 
-    :param schema: where it is made, where the database has no temporary tables, or the session no schema for them.
+    :param schema: where it is made, where the database has no temporary tables, or they are in a schema.
     """
     dialect = dialect_of(connection)
     options: dict[str, Any] = {"prefixes": ["TEMPORARY"]} if dialect.temporary_tables else {}
-    if not dialect.temporary_tables or (
-        dialect.temp_tables_in_schema and connection.dialect.default_schema_name is None
-    ):
+    if dialect.temp_tables_in_schema or not dialect.temporary_tables:
         options["schema"] = schema
     if dialect.temp_table_lifetime is not None:
         options[dialect.temp_table_lifetime] = dt.datetime.now(dt.UTC) + _LIFETIME

@@ -9,6 +9,7 @@ import fakesnow.copy_into
 import uvicorn
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.transforms import stage
+from snowflake.connector.errors import Error, ProgrammingError
 from sqlglot import exp
 
 _source_urls, _read_csv, _execute = (
@@ -39,9 +40,29 @@ def read_csv(self: Any, url: str) -> exp.Expression:
 
 
 def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
-    """DuckDB has no temporary tables outside a schema of its own: one with a schema is an ordinary one."""
+    """
+    Statements that the emulator can't run, but Snowflake can.
+
+    DuckDB has no temporary tables outside a schema of its own: one with a schema is an ordinary one. The emulator keeps
+    its own tables in the session's database and schema: where it has none, in those of a table that is named in full.
+    """
     command = re.sub(r"(?i)^(\s*create )temporary (table [^\s(]+\.)", r"\1\2", command)
-    return _execute(self, command, *args, **kwargs)
+    session = self._conn
+    named = re.search(r'"?(\w+)"?\."?(\w+)"?\.[%"\w]', command)
+    before = session.database, session._schema
+    if named and not session.schema_set:
+        session.database, session._schema = named[1].upper(), named[2].upper()
+        self._duck_conn.execute(f"SET schema = '{session.database}.{session._schema}'")
+    try:
+        return _execute(self, command, *args, **kwargs)
+    except Error:
+        raise
+    except Exception as e:
+        # The server would answer 500, which the connector repeats for ever.
+        raise ProgrammingError(msg=repr(e), errno=9999, sqlstate="99999") from e
+    finally:
+        if not session.schema_set:
+            session.database, session._schema = before
 
 
 fakesnow.copy_into._source_urls = source_urls

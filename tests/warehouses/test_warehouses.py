@@ -67,6 +67,20 @@ def pull(standin: Standin, **options: Any) -> dict[str, Any]:
     return operator.execute(CONTEXT)
 
 
+def reconcile(standin: Standin, table: str) -> dict[str, Any]:
+    options = {} if standin.name == "bigquery" else {"differences_table": f"{standin.schema}differences"}
+    operator = SequenceReconcileOperator(
+        task_id="reconcile",
+        sql=f"SELECT eid AS customer_event_id, cust AS customer_alias, used_at AS event_timestamp, q, note FROM {table}",
+        sql_conn_id="warehouse",
+        constants={"event_type": "call"},
+        max_differences=1,
+        **WINDOW,
+        **options,
+    )
+    return operator.execute(CONTEXT)
+
+
 def test_push_sends_every_digit_and_instant(standin, sandbox, sequence_conn):
     result = push(make_usage(standin, 3))
 
@@ -126,19 +140,9 @@ def test_differences_are_stored(standin, sandbox, sequence_conn):
     table = make_usage(standin, 3)
     push(table)
     standin.run(f"DELETE FROM {table} WHERE eid = 'e-1'")
-    options = {} if standin.name in NO_TRANSACTIONS else {"differences_table": f"{standin.schema}differences"}
-    operator = SequenceReconcileOperator(
-        task_id="reconcile",
-        sql=f"SELECT eid AS customer_event_id, cust AS customer_alias, used_at AS event_timestamp, q, note FROM {table}",
-        sql_conn_id="warehouse",
-        constants={"event_type": "call"},
-        max_differences=1,
-        **WINDOW,
-        **options,
-    )
-    result = operator.execute(CONTEXT)
+    result = reconcile(standin, table)
 
     assert (result["expected"], result["found"], result["unexpected"]) == (2, 3, 1)
-    if options:
+    if standin.name not in NO_TRANSACTIONS:
         stored = standin.run(f"SELECT customer_event_id, difference FROM {standin.schema}differences")
         assert stored == [("e-1", "unexpected")]
