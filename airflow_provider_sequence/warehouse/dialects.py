@@ -24,7 +24,7 @@ from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.unreadable import UnreadableValue
-from airflow_provider_sequence.warehouse import clickhouse, oracle, postgres, trino
+from airflow_provider_sequence.warehouse import bigquery, clickhouse, oracle, postgres, trino
 from airflow_provider_sequence.warehouse import mysql as mysql_driver
 from airflow_provider_sequence.warehouse.converters import Converter, each_column
 from airflow_provider_sequence.warehouse.loaders import (
@@ -38,6 +38,11 @@ from airflow_provider_sequence.warehouse.loaders import (
     to_csv,
     to_plain_csv,
 )
+
+
+def _first_line(error: Any) -> str:
+    (first, *_) = [*str(error).strip().splitlines(), ""]
+    return f"{type(error).__name__}: {first}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,8 @@ class DatabaseDialect:
     :param converters: what the values of some columns become, by their places, found by the driver's description of the
         columns and its connection.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
+    :param describe: message of a driver's error: one line, without values; by default the first line.
+    :param other_errors: classes of what the driver raises beside DB-API's errors; only asked for when there was an error.
     :param extra: extra of this package that installs the connection type's provider, and what goes with it.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
@@ -118,6 +125,8 @@ class DatabaseDialect:
         lambda columns, connection: {}
     )
     permanent: Callable[[Any], bool] = lambda error: False
+    describe: Callable[[Any], str] = _first_line
+    other_errors: Callable[[], tuple[type[Exception], ...]] = lambda: ()
     extra: str | None = None
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
@@ -202,13 +211,6 @@ def _connect_duckdb(hook: Any) -> Any:
     return importlib.import_module("duckdb_engine").ConnectionWrapper(hook.get_conn())
 
 
-def _connect_bigquery(hook: Any) -> Any:
-    # The hook's own connection gives numbers as text, and times as floats.
-    dbapi = importlib.import_module("google.cloud.bigquery.dbapi")
-    client = hook.get_client(project_id=hook.project_id, location=hook.location)
-    return dbapi.connect(client, prefer_bqstorage_client=False)
-
-
 DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "postgresql": DatabaseDialect(
         extra="postgres",
@@ -279,7 +281,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
     "bigquery": DatabaseDialect(
         extra="google",
         connection_types=("gcpbigquery",),
-        connect=_connect_bigquery,
+        connect=bigquery.connect,
         timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
         bind_timestamp="utc",
         transactions=False,
@@ -287,7 +289,10 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         temporary_tables=False,
         temp_table_lifetime="bigquery_expiration_timestamp",
         merge=True,
-        loaders=_by_statement(10_000, "bigquery"),
+        loaders={"bigquery": Loader(bigquery.load_file, to_file=bigquery.to_json_lines, named=True)},
+        permanent=bigquery.is_permanent,
+        describe=bigquery.describe,
+        other_errors=bigquery.errors,
     ),
     "databricks": DatabaseDialect(
         extra="databricks",

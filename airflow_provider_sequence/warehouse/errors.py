@@ -10,34 +10,36 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from airflow_provider_sequence.exceptions import WarehouseError
-from airflow_provider_sequence.warehouse.dialects import dialect_of
+from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
 
 
 @contextmanager
 def database_errors(engine: Engine) -> Iterator[None]:
     """Turn errors of SQLAlchemy and the driver into a WarehouseError, which holds no row."""
+    dialect = dialect_of(engine)
     try:
         yield
     except SQLAlchemyError as e:
-        error = WarehouseError(describe(e), _is_permanent(e, engine))
+        error = WarehouseError(describe(e, dialect), _is_permanent(e, dialect))
+    except dialect.other_errors() as e:
+        error = WarehouseError(dialect.describe(e), dialect.permanent(e))
     else:
         return
     raise error from None
 
 
-def describe(error: SQLAlchemyError) -> str:
+def describe(error: SQLAlchemyError, dialect: DatabaseDialect) -> str:
     """The database's message: its first line, without quoted text where that may be a value."""
     if not isinstance(error, DBAPIError):
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    said = str(error.orig).strip().splitlines() or [""]
-    first = said[0]
+    said = dialect.describe(error.orig)
     if isinstance(error, (DataError, IntegrityError)):
         # What the database could not take is data, and it likes to quote it.
-        first = re.sub(r"\"[^\"]*\"|'[^']*'|=\(.*\)", "…", first)
-    return f"{type(error.orig).__name__}: {first}"
+        said = re.sub(r"\"[^\"]*\"|'[^']*'|=\(.*\)", "…", said)
+    return said
 
 
-def _is_permanent(error: SQLAlchemyError, engine: Engine) -> bool:
+def _is_permanent(error: SQLAlchemyError, dialect: DatabaseDialect) -> bool:
     if not isinstance(error, DBAPIError):
         return False
-    return isinstance(error, ProgrammingError) or dialect_of(engine).permanent(error.orig)
+    return isinstance(error, ProgrammingError) or dialect.permanent(error.orig)
