@@ -16,13 +16,15 @@ from sqlalchemy.engine import Connection
 _PERMANENT = frozenset({
     *("accessDenied", "invalid", "invalidQuery", "notFound", "notImplemented", "responseTooLarge"),
 })
-#: What BigQuery calls an invalid query although another task's statement is at fault.
-_CONCURRENT = re.compile("due to concurrent update")
+#: In the message of what BigQuery calls an invalid query although another task's statement is at fault.
+_CONCURRENT = "due to concurrent update"
 #: Reasons whose messages may quote a value.
 _MAY_QUOTE = frozenset({"invalid", "invalidQuery"})
 #: Messages about the text of a query, which end in a place of it; others quote values after a colon.
-_ABOUT_QUERY = re.compile(r"(Syntax error|Unrecognized name|Function not found): .* at \[\d+:\d+\]")
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`")
+_ABOUT_QUERY = re.compile(
+    r"(Syntax error|Unrecognized name|Function not found|No matching \w+.*): .* at \[\d+:\d+\]"
+)
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
 def connect(hook: Any) -> Any:
@@ -56,12 +58,15 @@ def _keeping_json(to_row: Any) -> Any:
     return make_row
 
 
-def _keep_json(value: Any, cell: Any, field: Any, *, repeated: bool | None = None) -> Any:
+def _keep_json(value: Any, cell: Any, field: Any) -> Any:
+    if field.mode == "REPEATED":
+        return [_keep_one(each, item["v"], field) for each, item in zip(value, cell, strict=True)]
+    return _keep_one(value, cell, field)
+
+
+def _keep_one(value: Any, cell: Any, field: Any) -> Any:
     if cell is None:
-        return value
-    if field.mode == "REPEATED" if repeated is None else repeated:
-        elements = zip(value, cell, strict=True)
-        return [_keep_json(each, item["v"], field, repeated=False) for each, item in elements]
+        return None
     if field.field_type == "JSON":
         return msgspec.Raw(cell.encode())
     if field.fields:
@@ -105,7 +110,7 @@ def errors() -> tuple[type[Exception], ...]:
 def is_permanent(error: Any) -> bool:
     """Tell a request that would be refused again from a quota, an outage and a conflict with another task."""
     _, reason, message = _parts(error)
-    return reason in _PERMANENT and not _CONCURRENT.search(message)
+    return reason in _PERMANENT and _CONCURRENT not in message
 
 
 def describe(error: Any) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-PROJECT = "proj"
+PROJECT = "usage-eu-1"
 
 
 class _Token(http.server.BaseHTTPRequestHandler):

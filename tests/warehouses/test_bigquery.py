@@ -289,7 +289,7 @@ def test_staged_table_is_dropped_at_the_end_or_in_a_day(bigquery, emulator):
     assert dt.timedelta(hours=23) < left <= dt.timedelta(days=1)
 
 
-def test_load_job_runs_in_the_location_of_the_connection(serve):
+def test_load_job_appends_in_the_location_of_the_connection(serve):
     reference = {"projectId": PROJECT, "jobId": "j", "location": "EU"}
     requests = serve(
         200, {"jobReference": reference, "status": {"state": "DONE"}, "configuration": {"load": {}}}
@@ -298,7 +298,9 @@ def test_load_job_runs_in_the_location_of_the_connection(serve):
         load_file(connection, Table("staged", MetaData(), schema="d"), io.BytesIO(b"{}\n"))
 
     job, file = requests
+    load = json.loads(job)["configuration"]["load"]
     assert json.loads(job)["jobReference"]["location"] == "EU"
+    assert (load["createDisposition"], load["writeDisposition"]) == ("CREATE_NEVER", "WRITE_APPEND")
     assert file == b"{}\n"
 
 
