@@ -74,7 +74,10 @@ class BulkInsert:
             return
         if self._loader.to_file is not None:
             self._file = self._file or tempfile.NamedTemporaryFile(prefix="sequence_rows_")  # noqa: SIM115
-            self._file.write(self._loader.to_file(rows))
+            given: Any = rows
+            if self._loader.named:
+                given = [dict(zip(self._table.columns.keys(), row, strict=True)) for row in rows]
+            self._file.write(self._loader.to_file(given))
             if self._file.tell() >= self._loader.file_bytes:
                 self._load_file()
         elif self._thread is not None:

@@ -17,6 +17,8 @@ from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import transaction
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
+#: Hyphens are usual in the projects of BigQuery.
+_DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,127}")
 
 
 def split_table_name(name: str) -> tuple[str | None, str]:
@@ -26,10 +28,11 @@ def split_table_name(name: str) -> tuple[str | None, str]:
     :raises SequenceConfigurationError: if a part is no plain identifier.
     """
     parts = name.strip().split(".")
-    if len(parts) > 3 or not all(_IDENTIFIER.fullmatch(part) for part in parts):
+    patterns = [_DATABASE, _IDENTIFIER, _IDENTIFIER][-len(parts) :]
+    if len(parts) > 3 or not all(map(re.Pattern.fullmatch, patterns, parts)):
         raise SequenceConfigurationError(
             f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
-            "each of letters, digits and underscores"
+            "each of letters, digits and underscores; a database may have hyphens"
         )
     before = ".".join(parts[:-1])
     # SQLAlchemy would quote a database and a schema as one name.

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.unreadable import UnreadableValue
-from airflow_provider_sequence.warehouse import clickhouse, oracle, postgres, redshift, trino
+from airflow_provider_sequence.warehouse import bigquery, clickhouse, oracle, postgres, redshift, trino
 from airflow_provider_sequence.warehouse import mysql as mysql_driver
 from airflow_provider_sequence.warehouse.columns import (
     FindColumns,
@@ -50,6 +50,10 @@ from airflow_provider_sequence.warehouse.staged_files import (
     to_csv_with_nulls,
     to_json_lines,
 )
+
+
+def _say(error: Any) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +95,9 @@ class DatabaseDialect:
     :param staging_loader: loader of files over such a place.
     :param columns: how a table's columns are found.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
-    :param diagnose: tells the message of an error of the driver, and its SQLSTATE, which is empty where the classes of
-        the driver's errors tell more.
+    :param diagnose: tells the message of an error of the driver, with its class, and its SQLSTATE, which is empty where the
+        classes of the driver's errors tell more.
+    :param other_errors: classes of what the driver raises beside DB-API's errors; only asked for when there was an error.
     :param extra: extra of this package that installs the connection type's provider, and what goes with it.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
@@ -133,12 +138,13 @@ class DatabaseDialect:
     converters: Callable[[Sequence[Sequence[Any]], Any], Mapping[int, Converter]] = (
         lambda columns, connection: {}
     )
+    other_errors: Callable[[], tuple[type[Exception], ...]] = lambda: ()
     extra: str | None = None
     staging: str | None = None
     staging_loader: Loader | None = None
     columns: FindColumns = inspect_columns
     permanent: Callable[[Any], bool] = lambda error: False
-    diagnose: Callable[[Any], tuple[str, str]] = lambda error: (str(error), "")
+    diagnose: Callable[[Any], tuple[str, str]] = lambda error: (_say(error), "")
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
     hook_arguments: tuple[str, ...] = ()
@@ -214,7 +220,7 @@ def _permanent_in_sqlite(error: Any) -> bool:
 def _diagnose_databricks(error: Any) -> tuple[str, str]:
     said = str(error.args[0]) if error.args else ""  # str(error) fails where there is no message
     sqlstate = re.search(r"SQLSTATE: (\w{5})", said)
-    return said, sqlstate[1] if sqlstate else ""
+    return f"{type(error).__name__}: {said}", sqlstate[1] if sqlstate else ""
 
 
 def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
@@ -233,13 +239,6 @@ def _read_text_of_sqlite(connection: sqlite3.Connection) -> None:
 
 def _connect_duckdb(hook: Any) -> Any:
     return importlib.import_module("duckdb_engine").ConnectionWrapper(hook.get_conn())
-
-
-def _connect_bigquery(hook: Any) -> Any:
-    # The hook's own connection gives numbers as text, and times as floats.
-    dbapi = importlib.import_module("google.cloud.bigquery.dbapi")
-    client = hook.get_client(project_id=hook.project_id, location=hook.location)
-    return dbapi.connect(client, prefer_bqstorage_client=False)
 
 
 DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
@@ -317,13 +316,13 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
                 compact_json if column[1] in {5, 9, 10, 17} else None
             )  # VARIANT, OBJECT, ARRAY, MAP
         ),
-        diagnose=lambda error: (str(error), error.sqlstate or ""),
+        diagnose=lambda error: (_say(error), error.sqlstate or ""),
         loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
     ),
     "bigquery": DatabaseDialect(
         extra="google",
         connection_types=("gcpbigquery",),
-        connect=_connect_bigquery,
+        connect=bigquery.connect,
         timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
         bind_timestamp="utc",
         transactions=False,
@@ -331,7 +330,10 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         temporary_tables=False,
         temp_table_lifetime="bigquery_expiration_timestamp",
         merge=True,
-        loaders=_by_statement(10_000, "bigquery"),
+        loaders={"bigquery": Loader(bigquery.load_file, to_file=bigquery.to_json_lines, named=True)},
+        permanent=bigquery.is_permanent,
+        diagnose=bigquery.diagnose,
+        other_errors=bigquery.errors,
     ),
     "databricks": DatabaseDialect(
         extra="databricks",

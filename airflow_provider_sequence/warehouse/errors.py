@@ -22,10 +22,13 @@ _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|=\(.*\)|(?<=The value )\S+")
 @contextmanager
 def database_errors(engine: Engine) -> Iterator[None]:
     """Turn errors of SQLAlchemy and the driver into a WarehouseError, which holds no row."""
+    dialect = dialect_of(engine)
     try:
         yield
     except SQLAlchemyError as e:
-        error = _warehouse_error(e, dialect_of(engine))
+        error = _warehouse_error(e, dialect)
+    except dialect.other_errors() as e:
+        error = WarehouseError(_first_line(dialect.diagnose(e)[0]), dialect.permanent(e))
     else:
         return
     raise error from None
@@ -36,7 +39,7 @@ def _warehouse_error(error: SQLAlchemyError, dialect: DatabaseDialect) -> Wareho
     if not isinstance(error, DBAPIError):
         return WarehouseError(f"{type(error).__name__}: {str(error).splitlines()[0]}")
     message, sqlstate = dialect.diagnose(error.orig)
-    first = (message.strip().splitlines() or [""])[0]
+    first = _first_line(message)
     if isinstance(error, (DataError, IntegrityError)) or sqlstate[:2] in _DATA:
         first = _QUOTED.sub("…", first)
     permanent = (
@@ -44,4 +47,8 @@ def _warehouse_error(error: SQLAlchemyError, dialect: DatabaseDialect) -> Wareho
         if sqlstate
         else isinstance(error, ProgrammingError) or dialect.permanent(error.orig)
     )
-    return WarehouseError(f"{type(error.orig).__name__}: {first}", permanent)
+    return WarehouseError(first, permanent)
+
+
+def _first_line(message: str) -> str:
+    return next(iter(message.strip().splitlines()), "")

@@ -27,12 +27,14 @@ class Loader:
     :param threaded: whether another thread may use the connection.
     :param to_file: writes rows for a file. Rows are gathered in one then, because each load costs seconds, or as much as
         thousands of rows.
+    :param named: whether ``to_file`` takes each row as a mapping by the columns' names.
     :param file_bytes: bytes after which such a file is loaded.
     """
 
     load: Callable[[Connection, Table, Any], None]
     threaded: bool = False
-    to_file: Callable[[Sequence[Row]], bytes] | None = None
+    to_file: Callable[[Sequence[Any]], bytes] | None = None
+    named: bool = False
     file_bytes: int = 32_000_000
 
 

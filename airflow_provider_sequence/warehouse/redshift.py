@@ -12,8 +12,12 @@ _SUPER, _AS_TEXT = 4000, 0
 
 def diagnose(error: Any) -> tuple[str, str]:
     """Tell an error's message and SQLSTATE: the driver gives all that the server said, rows included."""
-    said = error.args[0] if error.args else ""
-    return (f"{said['M']} ({said['C']})", said["C"]) if isinstance(said, dict) else (str(error), "")
+    name, said = type(error).__name__, error.args[0] if error.args else ""
+    return (
+        (f"{name}: {said['M']} ({said['C']})", said["C"])
+        if isinstance(said, dict)
+        else (f"{name}: {error}", "")
+    )
 
 
 def read_exactly(connection: Any) -> None:

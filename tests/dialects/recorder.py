@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy.engine import make_url
@@ -49,6 +50,8 @@ class Recorder:
         if dialect == "mysql":
             self.dialect.server_version_info = (8, 0, 40)
         self.statements: list[str] = []
+        self.info: dict[str, Any] = {}
+        self.connection: Any = SimpleNamespace(driver_connection=SimpleNamespace(_client=self))
 
     def get_execution_options(self) -> dict[str, Any]:
         return {}
@@ -63,6 +66,11 @@ class Recorder:
     def exec_driver_sql(self, statement: str, parameters: Any = None) -> EmptyResult:
         self.statements.append(statement)
         return EmptyResult()
+
+    def load_table_from_file(self, _file: Any, table: str, **_options: Any) -> Any:
+        """Load job of BigQuery's client."""
+        self.statements.append(f"LOAD {table}")
+        return SimpleNamespace(result=lambda: None)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[None]:

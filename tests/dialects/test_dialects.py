@@ -239,7 +239,7 @@ def test_types_of_text_and_timestamps(dialect, text, time):
 
 @pytest.mark.parametrize(
     ("dialect", "rows"),
-    [("bigquery", 1000), ("redshift", 1000), ("databricks", 28), ("mysql", 1)],
+    [("redshift", 1000), ("databricks", 28), ("mysql", 1)],
 )
 def test_rows_of_a_statement_stay_below_the_parameter_limit(dialect, rows):
     recorder = record_pull(dialect, 1000)

@@ -1,6 +1,8 @@
-"""Stand-in for BigQuery: an emulator as a process of its own, and a token server for a service account's key.
+"""Stand-ins for BigQuery: an emulator as a process of its own, a server with one answer to all requests, and a token
+server for a service account's key.
 
-What it can't show: NUMERIC columns keep three decimals there.
+What the emulator can't show: NUMERIC columns keep three decimals there, BIGNUMERIC has 38 digits, JSON inside of an array
+or a struct is text, and the location of a job is always the same.
 """
 
 from __future__ import annotations
@@ -16,19 +18,25 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-PROJECT = "proj"
+PROJECT = "usage-eu-1"
 
 
 class _Token(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = json.dumps({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}).encode()
-        self.send_response(200)
+        self.answer(200, {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"})
+
+    def answer(self, status: int, content: dict[str, Any], **headers: str) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -87,6 +95,34 @@ def bigquery_emulator(python: str, folder: Path) -> Iterator[tuple[str, Path]]:
             process.kill()  # it would wait for the driver's open connections
             process.wait(30)
             token.shutdown()
+
+
+def make_client(url: str) -> Any:
+    """A client of its own, which shares nothing with the code under test."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.bigquery import Client
+
+    return Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
+
+
+@contextlib.contextmanager
+def answering(status: int, body: dict[str, Any]) -> Iterator[tuple[str, list[bytes]]]:
+    """Run a server that answers each request so; give its address, and the bodies of the requests with one."""
+    requests: list[bytes] = []
+
+    class Answer(_Token):
+        def do_GET(self) -> None:
+            if length := int(self.headers.get("Content-Length", 0)):
+                requests.append(self.rfile.read(length))
+            self.answer(status, body, Location=url)
+
+        do_POST = do_PUT = do_GET
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield url, requests
+    server.shutdown()
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

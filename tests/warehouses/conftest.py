@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tests.integration.support.databases import postgres, sequence_conn
-from tests.warehouses.bigquery import PROJECT, bigquery_emulator
+from tests.warehouses.bigquery import PROJECT, bigquery_emulator, make_client
 from tests.warehouses.mariadb import mariadb_server
 from tests.warehouses.redshift import Proxy, redshift_proxy
 from tests.warehouses.s3 import Bucket, s3_server
@@ -99,14 +99,11 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pa
 
 @pytest.fixture
 def bigquery(emulator: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Standin:
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.bigquery import Client
-
     url, key = emulator
     extra = {"key_path": str(key), "project": PROJECT, "location": "EU"}
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "gcpbigquery", "extra": extra}))
-    client = Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
+    client = make_client(url)
     dataset = f"ds_{os.getpid()}_{next(_number)}"
     client.create_dataset(f"{PROJECT}.{dataset}")
 
