@@ -66,21 +66,31 @@ bench: $(VENV)/.ready .cache/bench/venv/.ready
 test-live: $(VENV)/.ready
 	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
 
-# Snowflake, BigQuery, Redshift and Databricks through their own Airflow hooks and drivers, with stand-ins for the
-# databases. Three minutes, and two to set up once.
+# Warehouses and other databases through their own Airflow hooks and drivers, on stand-ins; MariaDB is a real one. Some
+# minutes, and two to set up once. It needs, from Debian: mariadb-server libmariadb-dev pkg-config gcc.
 WAREHOUSES := .cache/warehouses
-test-warehouses: $(addprefix $(WAREHOUSES)/,clouds/.ready snowflake/.ready bigquery-emulator/.ready snowflake-emulator/.ready)
+WAREHOUSES_ENVS := clouds snowflake mysql clickhouse
+test-warehouses: $(patsubst %,$(WAREHOUSES)/%/.ready,$(WAREHOUSES_ENVS) bigquery-emulator clickhouse-emulator snowflake-emulator)
 	@SEQUENCE_STANDINS="redshift bigquery databricks" SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/$(WAREHOUSES)/bigquery-emulator/bin/python \
-		$(WAREHOUSES)/clouds/bin/python -m pytest tests/warehouses $(ARGS)
+		$(WAREHOUSES)/clouds/bin/python -m pytest $(addprefix tests/warehouses/test_,warehouses.py engines.py bigquery.py redshift.py databricks.py) $(ARGS)
 	@SEQUENCE_STANDINS=snowflake SEQUENCE_SNOWFLAKE_PYTHON=$(CURDIR)/$(WAREHOUSES)/snowflake-emulator/bin/python \
-		$(WAREHOUSES)/snowflake/bin/python -m pytest tests/warehouses/test_warehouses.py $(ARGS)
+		$(WAREHOUSES)/snowflake/bin/python -m pytest tests/warehouses/test_warehouses.py tests/warehouses/test_snowflake.py $(ARGS)
+	@SEQUENCE_STANDINS=mariadb \
+		$(WAREHOUSES)/mysql/bin/python -m pytest tests/warehouses/test_warehouses.py tests/warehouses/test_mysql.py $(ARGS)
+	@SEQUENCE_STANDINS=clickhouse SEQUENCE_CLICKHOUSE_PYTHON=$(CURDIR)/$(WAREHOUSES)/clickhouse-emulator/bin/python \
+		$(WAREHOUSES)/clickhouse/bin/python -m pytest tests/warehouses/test_read_only.py $(ARGS)
 
-# Airflow with the providers of warehouses; Snowflake's wants an older SQLAlchemy than the others.
-$(WAREHOUSES)/clouds/.ready $(WAREHOUSES)/snowflake/.ready: $(VENV)/.ready
+# Airflow with the providers of warehouses, by the package's extras, which are tried so. Snowflake's wants an older SQLAlchemy
+# than the others; rows are only read from the databases of the group clickhouse, which have no extra.
+$(WAREHOUSES)/clouds/.ready: INSTALL := --editable '.[sandbox,postgres,duckdb,amazon,databricks,google]'
+$(WAREHOUSES)/snowflake/.ready: INSTALL := --editable '.[sandbox,postgres,duckdb,snowflake]'
+$(WAREHOUSES)/mysql/.ready: INSTALL := --editable '.[sandbox,postgres,duckdb,mysql]'
+$(WAREHOUSES)/clickhouse/.ready: INSTALL := --editable '.[sandbox,postgres,duckdb]' --group clickhouse
+$(WAREHOUSES_ENVS:%=$(WAREHOUSES)/%/.ready): $(VENV)/.ready
 	@echo "Setting up $(@D): Airflow with the providers of warehouses (a minute, once) ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
-		--editable '.[sandbox]' --group dev --group $(notdir $(@D)) '$(AIRFLOW)'
+		$(INSTALL) --group dev '$(AIRFLOW)'
 	@touch $@
 
 $(WAREHOUSES)/%-emulator/.ready: $(VENV)/.ready
@@ -122,7 +132,7 @@ $(VENV)/.ready: pyproject.toml Makefile
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
-		--editable '.[sandbox]' --group dev --group databases --group docs '$(AIRFLOW)'
+		--editable '.[sandbox,postgres,duckdb]' --group dev --group databases --group docs '$(AIRFLOW)'
 	@touch $@
 
 # Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests.
@@ -138,7 +148,7 @@ test-airflow-%: $(VENV)/.ready
 	@echo "Airflow $*"
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .cache/matrix/$*
 	@$(BIN)/uv pip install --quiet --python .cache/matrix/$*/bin/python --compile-bytecode \
-		--exclude-newer $(PACKAGES_AS_OF) 'apache-airflow==$*' $(PINS_$*) --editable '.[sandbox]' --group dev
+		--exclude-newer $(PACKAGES_AS_OF) 'apache-airflow==$*' $(PINS_$*) --editable '.[sandbox,postgres,duckdb]' --group dev
 	@.cache/matrix/$*/bin/python -m pytest -n 2 $(TESTS) $(ARGS)
 
 clean:

@@ -29,8 +29,12 @@ class StreamingCursor(Cursor):  # type: ignore[misc]
         stream = self._stream.enter_context(
             self.client.query_row_block_stream(operation, parameters, tz_mode="aware")
         )
-        self.names = stream.source.column_names
-        self.types = [each.name for each in stream.source.column_types]
+        # Without rows, it does not tell the columns; for this query the driver asks for them.
+        told = stream.source
+        if not told.column_names:
+            told = self.client.query(f"SELECT * FROM (\n{operation}\n) LIMIT 0", parameters)  # noqa: S608
+        self.names = told.column_names
+        self.types = [each.name for each in told.column_types]
         self._rows = chain.from_iterable(stream)
 
     def fetchone(self) -> Sequence[Any] | None:

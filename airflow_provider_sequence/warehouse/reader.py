@@ -99,6 +99,8 @@ def _read_all(
     try:
         result = connection.execution_options(**options).exec_driver_sql(sql, given)
     except (IndexError, KeyError, TypeError, ValueError):
+        if given is None:
+            raise
         # What drivers raise that put parameters into the statement themselves.
         raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None
     if not result.returns_rows:

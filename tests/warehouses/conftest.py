@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from tests.integration.support.databases import postgres, sequence_conn
 from tests.warehouses.bigquery import PROJECT, bigquery_emulator, make_client
+from tests.warehouses.clickhouse import clickhouse_server
 from tests.warehouses.mariadb import mariadb_server
 from tests.warehouses.redshift import Proxy, redshift_proxy
 from tests.warehouses.s3 import Bucket, s3_server
@@ -205,6 +206,21 @@ def mariadb(mariadb_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stan
     yield Standin("mariadb", "", run)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="session")
+def clickhouse_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with clickhouse_server(
+        os.environ["SEQUENCE_CLICKHOUSE_PYTHON"], tmp_path_factory.mktemp("clickhouse")
+    ) as port:
+        yield port
+
+
+@pytest.fixture
+def clickhouse(clickhouse_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection ``warehouse`` to ClickHouse."""
+    fields = {"conn_type": "clickhouse", "host": "127.0.0.1", "port": clickhouse_port}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
 
 
 @pytest.fixture(params=os.environ["SEQUENCE_STANDINS"].split())

@@ -63,7 +63,7 @@ def trino_server(row: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[int, list
                     _error("TABLE_NOT_FOUND", "line 1:1: Table 'hive.default.nowhere' does not exist")
                 )
             else:
-                self._answer(_rows({"version": ("varchar", "470")}))
+                self._answer(_rows({"version": ("varchar(3)", "470")}))
 
         def _answer(self, answer: dict[str, Any]) -> None:
             body = json.dumps(answer).encode()
@@ -77,7 +77,7 @@ def trino_server(row: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[int, list
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield server.server_address[1], statements
     finally:
