@@ -151,7 +151,9 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                 ) as log,
                 read_rows(engine, self.sql, self.parameters, self.running_query) as query,
             ):
-                self.log.info("The query is read; its rows take %.1f MB of the worker's disk", query.disk_bytes / 1e6)
+                self.log.info(
+                    "The query is read; its rows take %.1f MB of the worker's disk", query.disk_bytes / 1e6
+                )
                 to_event = EventMapper(
                     self.kind,
                     query.columns,
