@@ -1,4 +1,4 @@
-"""BigQuery through Google's client: a connection that keeps JSON as it is, load jobs, and what its errors mean."""
+"""BigQuery through Google's client: connections, JSON as it is, load jobs, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import IO, Any
 import msgspec
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
+
+from airflow_provider_sequence.warehouse.converters import json_text
 
 #: Reasons for which the same request would be refused again.
 #: https://cloud.google.com/bigquery/docs/error-messages
@@ -31,6 +33,12 @@ def connect(hook: Any) -> Any:
     """Open a connection with a hook's client; the hook's own connection gives numbers as text, and times as floats."""
     dbapi = importlib.import_module("google.cloud.bigquery.dbapi")
     client = hook.get_client(project_id=hook.project_id, location=hook.location)
+    return dbapi.connect(client, prefer_bqstorage_client=False)
+
+
+def read_exactly(connection: Any) -> None:
+    """Have a connection give JSON as the text that BigQuery gave: the client's own rows have its numbers as floats."""
+    client = _client(connection)
     query = client.query_and_wait
 
     def query_and_wait(*args: Any, **options: Any) -> Any:
@@ -40,7 +48,10 @@ def connect(hook: Any) -> Any:
         return rows
 
     client.query_and_wait = query_and_wait
-    return dbapi.connect(client, prefer_bqstorage_client=False)
+
+
+def _client(connection: Any) -> Any:
+    return connection._client  # where the SQLAlchemy dialect finds it, too
 
 
 def _holds_json(field: Any) -> bool:
@@ -48,8 +59,6 @@ def _holds_json(field: Any) -> bool:
 
 
 def _keeping_json(to_row: Any) -> Any:
-    """Maker of rows in which JSON is the text that BigQuery gave: the client's own turns its numbers into floats."""
-
     def make_row(rows: Any, resource: Mapping[str, Any]) -> Any:
         row = to_row(rows, resource)
         cells = zip(row.values(), resource["f"], rows.schema, strict=True)
@@ -68,7 +77,7 @@ def _keep_one(value: Any, cell: Any, field: Any) -> Any:
     if cell is None:
         return None
     if field.field_type == "JSON":
-        return msgspec.Raw(cell.encode())
+        return json_text(cell)
     if field.fields:
         parts = zip(field.fields, cell["f"], strict=True)
         return {part.name: _keep_json(value[part.name], item["v"], part) for part, item in parts}
@@ -88,13 +97,12 @@ _json = msgspec.json.Encoder()
 def load_file(connection: Connection, table: Table, file: IO[bytes]) -> None:
     """Append a file of JSON lines to a table by a load job; the table's own schema tells the types."""
     bigquery = importlib.import_module("google.cloud.bigquery")
-    driver_connection: Any = connection.connection.driver_connection
     config = bigquery.LoadJobConfig(
         source_format="NEWLINE_DELIMITED_JSON",
         create_disposition="CREATE_NEVER",
         write_disposition="WRITE_APPEND",
     )
-    client = driver_connection._client  # where the SQLAlchemy dialect finds it, too
+    client = _client(connection.connection.driver_connection)
     client.load_table_from_file(file, table.fullname, job_config=config).result()
 
 

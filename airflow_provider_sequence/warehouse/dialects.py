@@ -323,6 +323,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         extra="google",
         connection_types=("gcpbigquery",),
         connect=bigquery.connect,
+        before_reading=bigquery.read_exactly,
         timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
         bind_timestamp="utc",
         transactions=False,
