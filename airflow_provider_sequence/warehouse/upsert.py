@@ -6,7 +6,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Column, Table, and_, bindparam, column, exists, literal, literal_column, select, true, values
+from sqlalchemy import (
+    Column,
+    Table,
+    and_,
+    bindparam,
+    column,
+    exists,
+    literal,
+    literal_column,
+    select,
+    true,
+    values,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
@@ -83,10 +95,12 @@ class Upserter:
         new = values(*(column(name, c[name].type) for name in varying), name="new").data([
             tuple(row[name] for name in varying) for row in rows
         ])
-        query = select(*(
-            new.c[name] if name in varying else literal(first[name], c[name].type).label(name)
-            for name in self._names
-        ))
+        query = select(
+            *(
+                new.c[name] if name in varying else literal(first[name], c[name].type).label(name)
+                for name in self._names
+            )
+        )
         with transaction(self._connection):
             for statement in upsert_rows(self._dialect, self._target, self._names, query, **self._options):
                 self._connection.execute(statement)
