@@ -261,8 +261,8 @@ class DeliveryLog:
         """
         c = self._table.c
         # One id at a time where rows are locked, so that tasks that mark the same ids cannot deadlock.
-        size = _PAGE if dialect_of(self._connection).stage_upserts else 1
-        for start in range(0, len(event_ids), size):
+        size = len(event_ids) if dialect_of(self._connection).stage_upserts else 1
+        for start in range(0, len(event_ids), size or 1):
             ids = event_ids[start : start + size]
             with transaction(self._connection):
                 self._connection.execute(

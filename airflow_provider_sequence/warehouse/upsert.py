@@ -6,7 +6,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import Column, Table, and_, bindparam, literal_column, select, true
+from sqlalchemy import (
+    Column,
+    Table,
+    and_,
+    bindparam,
+    column,
+    literal,
+    literal_column,
+    select,
+    true,
+    values,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
@@ -18,6 +29,9 @@ from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
 from airflow_provider_sequence.warehouse.engine import transaction
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
+
+#: Characters of text in the rows of one MERGE of values; Snowflake takes statements of a megabyte.
+_MERGE_TEXT = 250_000
 
 #: The new values of a row, by the names of their columns.
 Values = Mapping[str, ColumnElement[Any]]
@@ -61,12 +75,33 @@ class Upserter:
 
         :param rows: values by the names of their columns, each key once.
         """
+        if self._dialect.merge and _text_length(rows) <= _MERGE_TEXT:
+            self._merge_values(rows)
+            return
         if self._by_values is None:
             self._store_staged(rows)
             return
         parameters = [{_parameter(name): row[name] for name in self._names} for row in rows]
         with transaction(self._connection):
             self._connection.execute(self._by_values, parameters)
+
+    def _merge_values(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        first, c = rows[0], self._target.c
+        # What is the same in all rows is written once: most columns of a log are.
+        varying = [name for name in self._names if any(row[name] != first[name] for row in rows)]
+        varying = varying or [each.name for each in self._target.primary_key]
+        new = values(*(column(name, c[name].type) for name in varying), name="new").data([
+            tuple(row[name] for name in varying) for row in rows
+        ])
+        query = select(
+            *(
+                new.c[name] if name in varying else literal(first[name], c[name].type).label(name)
+                for name in self._names
+            )
+        )
+        with transaction(self._connection):
+            for statement in upsert_rows(self._dialect, self._target, self._names, query, **self._options):
+                self._connection.execute(statement)
 
     def _store_staged(self, rows: Sequence[Mapping[str, Any]]) -> None:
         bulk = BulkInsert(self._connection, self._staged)
@@ -98,6 +133,10 @@ class Upserter:
 def _parameter(column: str) -> str:
     # SQLAlchemy keeps a column's own name for the parameter that it makes itself in VALUES and SET.
     return f"new_{column}"
+
+
+def _text_length(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(len(value) for row in rows for value in row.values() if isinstance(value, str))
 
 
 def upsert_rows(
