@@ -35,8 +35,9 @@ def split_table_name(name: str) -> tuple[str | None, str]:
             "each of letters, digits and underscores; a database may have hyphens"
         )
     before = ".".join(parts[:-1])
-    # SQLAlchemy would quote a database and a schema as one name.
-    return quoted_name(before, False) if len(parts) == 3 else before or None, parts[-1]
+    # SQLAlchemy would quote a database and a schema as one name. With a hyphen it has to: BigQuery reads that as two.
+    as_it_is = len(parts) == 3 and "-" not in before
+    return quoted_name(before, False) if as_it_is else before or None, parts[-1]
 
 
 def existing_columns(connection: Connection, schema: str | None, name: str) -> set[str] | None:
