@@ -68,7 +68,7 @@ def pull(standin: Standin, **options: Any) -> dict[str, Any]:
 
 
 def reconcile(standin: Standin, table: str) -> dict[str, Any]:
-    options = {} if standin.name == "bigquery" else {"differences_table": f"{standin.schema}differences"}
+    options = {} if standin.name in NO_TRANSACTIONS else {"differences_table": f"{standin.schema}differences"}
     operator = SequenceReconcileOperator(
         task_id="reconcile",
         sql=f"SELECT eid AS customer_event_id, cust AS customer_alias, used_at AS event_timestamp, q, note FROM {table}",
