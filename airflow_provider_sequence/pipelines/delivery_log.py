@@ -108,7 +108,7 @@ class DeliveryLog:
             connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id"
         )
         self._connection = connection
-        schema, name = split_table_name(table)
+        schema, name = split_table_name(connection, table)
         self._table = Table(
             name,
             MetaData(),

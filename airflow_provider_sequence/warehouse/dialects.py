@@ -55,6 +55,12 @@ class DatabaseDialect:
     :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
     :param temp_tables_in_schema: whether a temporary table has a schema, which a session may lack.
     :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
+    :param stage_in_transaction: whether rows are staged in the transaction that loads them, in a temporary table that ends
+        with it and has the types of the target: a pooler may give the next transaction another session, and the loaders
+        write text that each type reads by itself, in any time zone.
+    :param utc: statement after which a transaction takes a time without a zone for UTC.
+    :param max_name_bytes: length of a table's name, beyond which the database cuts or refuses it.
+    :param name_parts: how many parts a table's name can have.
     :param key_collation: collation in which keys are sorted for a load; the same for all tasks, so that loads cannot
         deadlock.
     :param insert: insert statement that can upsert.
@@ -90,6 +96,10 @@ class DatabaseDialect:
     temporary_tables: bool = True
     temp_tables_in_schema: bool = False
     temp_table_lifetime: str | None = None
+    stage_in_transaction: bool = False
+    utc: str | None = None
+    max_name_bytes: int | None = None
+    name_parts: int = 3
     key_collation: str | None = None
     insert: Callable[[Table], Any] | None = None
     merge: bool = False
@@ -143,6 +153,8 @@ _REDSHIFT_COLUMNS = text("""
 def _mysql(collation: str) -> DatabaseDialect:
     # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
     return DatabaseDialect(
+        max_name_bytes=64,
+        name_parts=2,
         key_text=mysql.VARCHAR(255, collation=collation),
         long_text=mysql.LONGTEXT(collation=collation),
         timestamp=mysql.DATETIME(fsp=6),
@@ -197,6 +209,10 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         json_text=_Jsonb(),
         bind_timestamp="as_is",
         holds_nul=False,
+        stage_in_transaction=True,
+        utc="SET LOCAL TIME ZONE 'UTC'",
+        max_name_bytes=63,
+        name_parts=2,
         key_collation="C",
         insert=postgresql.insert,
         key_after_load=True,
@@ -210,6 +226,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         connection_types=("sqlite",),
         # Python's driver begins no transaction before DDL, and asks for the write lock late.
         begin="BEGIN IMMEDIATE",
+        name_parts=2,
         on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
         insert=sqlite_insert,
         before_reading=_read_text_of_sqlite,
@@ -233,6 +250,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         connection_types=("redshift",),
         url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
         columns=_REDSHIFT_COLUMNS,
+        max_name_bytes=127,
+        name_parts=2,
         key_text=String(65535),  # TEXT is 256 bytes there
         long_text=String(65535),
         bind_timestamp="utc",

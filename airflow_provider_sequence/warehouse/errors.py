@@ -12,6 +12,13 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from airflow_provider_sequence.exceptions import WarehouseError
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 
+#: A quoted name after the word for what it names; or all between the first quotation mark and the last, in any language.
+_QUOTED = re.compile(
+    r"((?:column|relation|table|constraint|domain|for key) (?:\"[^\"]*\"|'[^']*'))|[\"'»„«“‘「].*[\"'«“»”’」]|=\(.*\)"
+)
+#: Where PostgreSQL tells the column of a value that a COPY could not read; the value follows.
+_COLUMN_OF_COPY = re.compile(r"^COPY \S+, line \d+, column ([^:\"]+)", re.MULTILINE)
+
 
 @contextmanager
 def database_errors(engine: Engine) -> Iterator[None]:
@@ -19,25 +26,31 @@ def database_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as e:
-        error = WarehouseError(describe(e), _is_permanent(e, engine))
+        error = WarehouseError(describe(e), is_permanent(e, engine))
     else:
         return
     raise error from None
 
 
 def describe(error: SQLAlchemyError) -> str:
-    """The database's message: its first line, without quoted text where that may be a value."""
+    """The database's message: its first line, with its identifiers, without quoted text that may be a value."""
     if not isinstance(error, DBAPIError):
         return f"{type(error).__name__}: {str(error).splitlines()[0]}"
     said = str(error.orig).strip().splitlines() or [""]
     first = said[0]
-    if isinstance(error, (DataError, IntegrityError)):
-        # What the database could not take is data, and it likes to quote it.
-        first = re.sub(r"\"[^\"]*\"|'[^']*'|=\(.*\)", "…", first)
-    return f"{type(error.orig).__name__}: {first}"
+    diagnostics = getattr(error.orig, "diag", None)
+    # What the database could not take is data, and it likes to quote it: PostgreSQL of a violated constraint in the lines
+    # below, where the first has names only.
+    if isinstance(error, DataError) or (isinstance(error, IntegrityError) and diagnostics is None):
+        first = _QUOTED.sub(lambda found: found[1] or "…", first)
+    column = _COLUMN_OF_COPY.search(getattr(diagnostics, "context", None) or "")
+    return f"{type(error.orig).__name__}: {first}{f' (column {column[1]})' if column else ''}"
 
 
-def _is_permanent(error: SQLAlchemyError, engine: Engine) -> bool:
+def is_permanent(error: SQLAlchemyError, engine: Engine) -> bool:
+    """Whether the statement or its data is at fault, so that another try would fail, too."""
     if not isinstance(error, DBAPIError):
         return False
-    return isinstance(error, ProgrammingError) or dialect_of(engine).permanent(error.orig)
+    return isinstance(error, (ProgrammingError, DataError, IntegrityError)) or dialect_of(engine).permanent(
+        error.orig
+    )

@@ -1,4 +1,4 @@
-"""Temporary tables: a connection's own, dropped when it is closed."""
+"""Temporary tables: a connection's own, dropped when it is closed, or a transaction's, dropped when it ends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, MetaData, Table, cast, null, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from airflow_provider_sequence.warehouse.dialects import dialect_of
+from airflow_provider_sequence.warehouse.transactions import join_transaction
 
 #: How long one stays whose task was killed, in the database that drops tables by itself.
 _LIFETIME = dt.timedelta(days=1)
@@ -22,12 +23,16 @@ _TO_DROP = "sequence_temp_tables"
 
 
 def create_temp_table(
-    connection: Connection, columns: Sequence[Column[Any]], schema: str | None = None
+    connection: Connection,
+    columns: Sequence[Column[Any]],
+    schema: str | None = None,
+    like: Table | None = None,
 ) -> Table:
     """
-    Create a temporary table, in a transaction of its own.
+    Create a temporary table, in the transaction that is open, or one of its own.
 
     :param schema: where it is made, where the database has no temporary tables, or the session no schema for them.
+    :param like: the table whose own types the columns of the same names get.
     """
     dialect = dialect_of(connection)
     options: dict[str, Any] = {"prefixes": ["TEMPORARY"]} if dialect.temporary_tables else {}
@@ -35,11 +40,24 @@ def create_temp_table(
         dialect.temp_tables_in_schema and connection.dialect.default_schema_name is None
     ):
         options["schema"] = schema
+    if dialect.stage_in_transaction:
+        options["postgresql_on_commit"] = "DROP"
     if dialect.temp_table_lifetime is not None:
         options[dialect.temp_table_lifetime] = dt.datetime.now(dt.UTC) + _LIFETIME
     table = Table(f"_sequence_{uuid.uuid4().hex[:12]}", MetaData(), *columns, **options)
-    with connection.begin():
-        connection.execute(CreateTable(table))
+    with join_transaction(connection):
+        if like is None:
+            connection.execute(CreateTable(table))
+        else:
+            values = [
+                like.c[column.name] if column.name in like.c else cast(null(), column.type).label(column.name)
+                for column in columns
+            ]
+            query = select(*values).compile(dialect=connection.dialect)
+            name = connection.dialect.identifier_preparer.format_table(table)
+            connection.exec_driver_sql(
+                f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {query} WITH NO DATA"
+            )
     if not dialect.temporary_tables:
         connection.info.setdefault(_TO_DROP, []).append(table)
     return table

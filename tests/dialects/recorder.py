@@ -50,6 +50,7 @@ class Recorder:
             self.dialect.server_version_info = (8, 0, 40)
         self.statements: list[str] = []
         self.info: dict[str, Any] = {}
+        self._in_transaction = False
 
     def execute(self, statement: Any, parameters: Any = None) -> EmptyResult:
         row = parameters[0] if isinstance(parameters, list) else parameters
@@ -63,10 +64,22 @@ class Recorder:
         return EmptyResult()
 
     @contextlib.contextmanager
+    def connect(self) -> Iterator[Recorder]:
+        yield self
+
+    @contextlib.contextmanager
     def begin(self) -> Iterator[None]:
         self.statements.append("BEGIN")
+        self._in_transaction = True
         yield
+        self.rollback()
         self.statements.append("COMMIT")
+
+    def in_transaction(self) -> bool:
+        return self._in_transaction
+
+    def rollback(self) -> None:
+        self._in_transaction = False
 
     @contextlib.contextmanager
     def begin_nested(self) -> Iterator[None]:
