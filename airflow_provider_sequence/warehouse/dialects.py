@@ -47,7 +47,7 @@ class DatabaseDialect:
     :param json_text: type of a column that is given JSON text; ``long_text`` by default.
     :param timestamp: type of an instant.
     :param bind_timestamp: how an instant is bound: as it is, in UTC, or in UTC without its zone.
-    :param holds_nul: whether text and JSON can hold the character U+0000.
+    :param holds_nul: whether text and JSON can hold the character U+0000, half a surrogate pair, and every number.
     :param transactions: whether the driver has transactions of several statements.
     :param savepoints: whether there are savepoints, and DDL does not end a transaction.
     :param begin: statement that begins a transaction, where the driver begins none before DDL.
