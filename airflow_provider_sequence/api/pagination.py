@@ -48,9 +48,7 @@ _decode: Callable[[Any], _Envelope] = msgspec.json.Decoder(_Envelope).decode
 
 def _split_items(body: bytes) -> list[Item]:
     items = [value for name, value in members(body) if name == "items"][-1]
-    return [
-        {name: msgspec.Raw(value) for name, value in members(item)} for _, item in members(items)
-    ]
+    return [{name: msgspec.Raw(value) for name, value in members(item)} for _, item in members(items)]
 
 
 def parse_page(body: bytes) -> Page:

@@ -89,6 +89,21 @@ def require_fillable(connection: Connection, schema: str | None, name: str, fill
         )
 
 
+def require_open_to_rows(connection: Connection, table: Table) -> None:
+    """
+    Refuse a table whose row security lets no rows of this user in.
+
+    :raises SequenceConfigurationError: if so.
+    """
+    query = dialect_of(connection).row_security
+    name = connection.dialect.identifier_preparer.format_table(table)
+    if query is not None and connection.execute(query, {"table": name}).scalar():
+        raise SequenceConfigurationError(
+            f"the row security of the table {name} has no policy by which this user may insert and update rows. "
+            "Create one, or name another table"
+        )
+
+
 def find_key(
     connection: Connection, schema: str | None, name: str, column: str, filled: Collection[str]
 ) -> list[str]:

@@ -72,6 +72,7 @@ class DatabaseDialect:
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
+    :param row_security: query of whether row security lets nobody's rows into a table, which no statement without rows shows.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
@@ -109,6 +110,7 @@ class DatabaseDialect:
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
+    row_security: TextClause | None = None
     permanent: Callable[[Any], bool] = lambda error: False
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
@@ -144,6 +146,15 @@ _DUCKDB_COLUMNS = text("""
 """)
 
 
+_POSTGRES_ROW_SECURITY = text("""
+    SELECT row_security_active(c.oid) AND NOT EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
+            AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
+        HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
+    )
+    FROM pg_class c WHERE c.oid = to_regclass(:table)
+""")
+
 _REDSHIFT_COLUMNS = text("""
     SELECT column_name FROM information_schema.columns
     WHERE table_name = lower(:name) AND table_schema = COALESCE(lower(:before), current_schema())
@@ -163,6 +174,11 @@ def _mysql(collation: str) -> DatabaseDialect:
         checks_unique_key=False,
         permanent=_permanent_in_mysql,
     )
+
+
+def _permanent_in_postgres(error: Any) -> bool:
+    # "Object not in prerequisite state" is an OperationalError: a key that is deferrable.
+    return "55000" in {getattr(error, "sqlstate", None), getattr(error, "pgcode", None)}
 
 
 def _permanent_in_sqlite(error: Any) -> bool:
@@ -210,6 +226,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         bind_timestamp="as_is",
         holds_nul=False,
         stage_in_transaction=True,
+        row_security=_POSTGRES_ROW_SECURITY,
+        permanent=_permanent_in_postgres,
         utc="SET LOCAL TIME ZONE 'UTC'",
         max_name_bytes=63,
         name_parts=2,
