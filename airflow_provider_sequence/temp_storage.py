@@ -52,10 +52,14 @@ class RowSpool:
         self.bytes += 8 + len(block)
         return len(pickled)
 
-    def read(self) -> Iterator[Any]:
-        """Give the rows, in lists as they were added."""
+    def read(self, start: int = 0) -> Iterator[Any]:
+        """
+        Give the rows, in lists as they were added.
+
+        :param start: what :attr:`bytes` was before the first of them was added.
+        """
         with disk_errors():
-            self._file.seek(0)
+            self._file.seek(start)
         while size := self._file.read(8):
             block = zlib.decompress(self._file.read(int.from_bytes(size, "big")))
             yield pickle.loads(block)  # noqa: S301  written above, by this process

@@ -41,6 +41,14 @@ def decode(text: bytes | str | msgspec.Raw) -> Any:
         raise msgspec.DecodeError("nested too deeply") from None
 
 
+def decode_what_can_be(text: msgspec.Raw | bytes) -> Any:
+    """Python values of a field's JSON text; the text itself where it can't be decoded."""
+    try:
+        return decode(text)
+    except msgspec.DecodeError:
+        return bytes(text).decode(errors="backslashreplace")
+
+
 def encode(value: Any) -> bytes:
     """JSON text, UTF-8, of what :func:`to_json_value` gives."""
     return _encoder.encode(value)

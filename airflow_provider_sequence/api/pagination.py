@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_sequence.api.odd_json import members, readable
+
 #: An item of a list: its fields' JSON texts by name, each as it came.
 Item = dict[str, msgspec.Raw]
 
@@ -44,19 +46,28 @@ class _Envelope(msgspec.Struct):
 _decode: Callable[[Any], _Envelope] = msgspec.json.Decoder(_Envelope).decode
 
 
+def _split_items(body: bytes) -> list[Item]:
+    items = [value for name, value in members(body) if name == "items"][-1]
+    return [{name: msgspec.Raw(value) for name, value in members(item)} for _, item in members(items)]
+
+
 def parse_page(body: bytes) -> Page:
     """
     Parse a page of a list.
 
     The documents don't say whether the last page leaves its cursor out, sends null or an empty text, or leads
-    to an empty page. Each of these is an end; an empty page's own cursor is not followed.
+    to an empty page. Each of these is an end; an empty page's own cursor is not followed. What no text can hold, such as
+    half a surrogate pair, stays as it came in its item, and does not end the page.
 
     :raises msgspec.MsgspecError: if the answer is no list of objects.
     """
     try:
         envelope = _decode(body)
-    except RecursionError:
-        raise msgspec.DecodeError("nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        if isinstance(e, msgspec.ValidationError):
+            raise
+        envelope = _decode(readable(body))
+        envelope.items = _split_items(body)
     pagination = envelope.pagination or _Pagination()
     after = (pagination.after or None) if envelope.items else None
     return Page(envelope.items, after, pagination.totalResultSize)

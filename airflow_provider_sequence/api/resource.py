@@ -246,7 +246,7 @@ class Resource:
         """
         raw = item.get(self.time_field or "", b"null")
         try:
-            return parse_timestamp(lossless_json.decode(raw))
+            return parse_timestamp(lossless_json.decode_what_can_be(raw))
         except (TypeError, ValueError):
             raise SequenceResponseError(
                 "GET", self.path, f"an item's {self.time_field} is no time in ISO 8601"
@@ -266,7 +266,7 @@ class FieldIn:
     values: frozenset[str]
 
     def __contains__(self, item: Item) -> bool:
-        held = (lossless_json.decode(item.get(field, b"null")) for field in self.fields)
+        held = (lossless_json.decode_what_can_be(item.get(field, b"null")) for field in self.fields)
         return any(isinstance(value, str) and value in self.values for value in held)
 
 
@@ -314,7 +314,7 @@ class Selection:
 
 def text_field(item: Item, name: str) -> str:
     """Value of a text field."""
-    return str(lossless_json.decode(item.get(name, b"null")))
+    return str(lossless_json.decode_what_can_be(item.get(name, b"null")))
 
 
 def _materialize(value: Any) -> Any:

@@ -293,4 +293,4 @@ def _window(start: Any, end: Any) -> Window | None:
 
 
 def _decoded(item: Item) -> dict[str, Any]:
-    return {name: lossless_json.decode(raw) for name, raw in item.items()}
+    return {name: lossless_json.decode_what_can_be(raw) for name, raw in item.items()}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from hashlib import blake2b
 from itertools import groupby
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -38,7 +39,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     split_table_name,
 )
 from airflow_provider_sequence.warehouse.dialects import dialect_of
-from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
+from airflow_provider_sequence.warehouse.engine import reconnect_once, require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import Upserter, Values
 
@@ -52,6 +53,9 @@ _ANY = "*"
 _ONE, _ANY_BODY = literal_column("1", Integer), literal_column(f"'{_ANY}'", String)
 #: Entries that are read at a time.
 _PAGE = 500
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class KnownDelivery(msgspec.Struct, frozen=True):
@@ -73,6 +77,16 @@ class KnownDelivery(msgspec.Struct, frozen=True):
 def hash_body(body: bytes) -> str:
     """Hash of an event's body; stored in logs, so it never changes."""
     return blake2b(body, digest_size=16).hexdigest()
+
+
+def _idempotent(method: Callable[P, T]) -> Callable[P, T]:
+    """Make a method that is run once more, over a new connection, if its connection is lost."""
+
+    @wraps(method)
+    def call(*args: P.args, **options: P.kwargs) -> T:
+        return reconnect_once(lambda: method(*args, **options))
+
+    return call
 
 
 class DeliveryLog:
@@ -110,7 +124,7 @@ class DeliveryLog:
         self._connection = connection
         #: How long an id may be that the log can keep, and what that is counted in; None without a limit.
         self.longest_id = dialect_of(connection).longest_key
-        schema, name = split_table_name(table)
+        schema, name = split_table_name(connection, table)
         self._table = Table(
             name,
             MetaData(),
@@ -197,6 +211,7 @@ class DeliveryLog:
             case((this_run, c.rejected_body), else_=null()),
         ).where(self._mine(), c.status != IN_DOUBT, wanted)
 
+    @_idempotent
     def known(self, event_ids: Sequence[str]) -> dict[str, KnownDelivery]:
         """Look up what is known of each of these ids, in one query; ids of which nothing is known are left out."""
         if not event_ids or not self._is_there:
@@ -231,12 +246,16 @@ class DeliveryLog:
                 .order_by(c.customer_event_id)
                 .limit(_PAGE)
             )
-            with self._connection.begin():
-                page = self._connection.execute(query).all()
+            page = self._read(query)
             if not page:
                 return
             yield from ((row.customer_event_id, row.rejected_body) for row in page)
             after = page[-1].customer_event_id
+
+    @_idempotent
+    def _read(self, query: Select[Any]) -> Sequence[Any]:
+        with self._connection.begin():
+            return self._connection.execute(query).all()
 
     def query_for_rejected(self) -> str:
         """SQL that lists what this run rejected, for people to run."""
@@ -252,6 +271,7 @@ class DeliveryLog:
             f"WHERE {where} AND status = '{REJECTED}'"
         )
 
+    @_idempotent
     def mark_in_doubt(self, event_ids: Sequence[str]) -> None:
         """
         Record that it is not known which body Sequence holds of these ids, because another one is about to be sent.
@@ -272,6 +292,7 @@ class DeliveryLog:
                     .values(status=IN_DOUBT)
                 )
 
+    @_idempotent
     def record_voided_hash(self, event_id: str, body_hash: str) -> None:
         """Record which body was voided, where the log did not know it: the first one that is seen."""
         c = self._table.c
@@ -287,6 +308,7 @@ class DeliveryLog:
         c = self._table.c
         return and_(c.account == self._constant["account"], c.resource == self._constant["resource"])
 
+    @_idempotent
     def store(self, outcomes: Sequence[Outcome]) -> None:
         """Store the outcomes of delivered and rejected events, in order."""
         now = dt.datetime.now(dt.UTC)

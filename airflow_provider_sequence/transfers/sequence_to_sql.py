@@ -19,7 +19,6 @@ from airflow_provider_sequence.utils.params import parse_int
 from airflow_provider_sequence.utils.progress import Progress, log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import window_of_run
-from airflow_provider_sequence.warehouse.engine import connect
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -53,9 +52,8 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
     :param staging_location: where rows may be put in files for the database to read, which is faster for many rows: for
         Redshift ``s3://connection@bucket/prefix?iam_role=role``, for Databricks ``/Volumes/catalog/schema/volume``.
         (templated)
-    :return: ``{"reported_total", "read", "loaded", "rows_in_table", "window_start", "window_end", "requests",
-        "seconds"}``: how many items Sequence reported, how many were read, how many of them belong to the window and
-        were put into the table, and how many rows of the window (without one: in all) the table holds now; the
+    :return: ``{"reported_total", "read", "loaded", "window_start", "window_end", "requests", "seconds"}``: how many items
+        Sequence reported, how many were read, how many of them belong to the window and were put into the table; the
         window, or None twice for a whole list.
     """
 
@@ -119,12 +117,11 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
                 self.hook.client as client,
                 emit_metrics(client, resource.name),
                 log_progress(self.log, resource.name, client, "requests", lambda: progress),
-                connect(engine) as connection,
             ):
                 self._summary = summary = pull(
                     client,
                     resource,
-                    connection,
+                    engine,
                     self.table,
                     window=window,
                     filters=self.filters,

@@ -13,7 +13,6 @@ from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
 from airflow_provider_sequence.assets.sequence import SCHEME, account_of
-from airflow_provider_sequence.warehouse.ddl import split_table_name
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -94,7 +93,7 @@ class TransferLineage:
 
         outputs = []
         if (info := self._database()) and self._schema:
-            schema, name = split_table_name(table)
+            schema, _, name = table.rpartition(".")
             meta = DbTableMeta(f"{schema or self._schema}.{name}")
             namespace = SQLParser.create_namespace(info)
             _, outputs = SQLParser.get_metadata_from_parser([], [meta], info, namespace)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.loaders import Row
 from airflow_provider_sequence.warehouse.staged_files import STAGING
+from airflow_provider_sequence.warehouse.transactions import join_transaction
 
 
 class BulkInsert:
@@ -104,7 +105,7 @@ class BulkInsert:
             in_flight.result()
 
     def _load(self, rows: Any) -> None:
-        with self._connection.begin():
+        with join_transaction(self._connection):
             self._loader.load(self._connection, self._table, rows)
 
 

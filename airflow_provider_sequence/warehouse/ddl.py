@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Table, inspect
 from sqlalchemy.engine import Connection
@@ -21,18 +21,25 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,127}")
 
 
-def split_table_name(name: str) -> tuple[str | None, str]:
+def split_table_name(connection: Connection, name: str) -> tuple[str | None, str]:
     """
     Split ``table``, ``schema.table`` or ``database.schema.table`` into what stands before the table, and the table.
 
-    :raises SequenceConfigurationError: if a part is no plain identifier.
+    :raises SequenceConfigurationError: if a part is no plain identifier, or the database has no such names.
     """
+    dialect = dialect_of(connection)
     parts = name.strip().split(".")
     patterns = [_DATABASE, _IDENTIFIER, _IDENTIFIER][-len(parts) :]
-    if len(parts) > 3 or not all(map(re.Pattern.fullmatch, patterns, parts)):
+    if len(parts) > dialect.name_parts or not all(map(re.Pattern.fullmatch, patterns, parts)):
+        forms = ("table", "schema.table", "database.schema.table")[: dialect.name_parts]
         raise SequenceConfigurationError(
-            f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
-            "each of letters, digits and underscores; a database may have hyphens"
+            f"{name!r} is no table name. Give {' or '.join(forms)}, each of letters, digits and underscores"
+            f"{'; a database may have hyphens' if dialect.name_parts > 2 else ''}"
+        )
+    longest = dialect.max_name_bytes
+    if longest is not None and any(len(part) > longest for part in parts):
+        raise SequenceConfigurationError(
+            f"{name!r} is too long: a name has at most {longest} characters on {connection.dialect.name}"
         )
     before = ".".join(parts[:-1])
     # SQLAlchemy would quote a database and a schema as one name. With a hyphen it has to: BigQuery reads that as two.
@@ -45,22 +52,84 @@ def existing_columns(connection: Connection, schema: str | None, name: str) -> s
     return dialect_of(connection).columns(connection, schema, name)
 
 
-def require_unique_key(connection: Connection, schema: str | None, name: str, column: str) -> None:
+def require_new_name(connection: Connection, schema: str | None, name: str) -> None:
     """
-    Refuse a table that could hold a key twice, where an upsert would not fail by itself: on MySQL.
+    Refuse the name of a missing table where the same name in lower case is there: SQL without quotes would mean that one.
 
-    :raises SequenceConfigurationError: if the column is not the whole of a primary or unique key.
+    :raises SequenceConfigurationError: if so.
     """
-    if dialect_of(connection).checks_unique_key:
+    lower = name.lower()
+    if name != lower and existing_columns(connection, schema, lower) is not None:
+        raise SequenceConfigurationError(
+            f"there is no table {name}, but a table {lower}. Names are taken as they are written: give {lower}"
+        )
+
+
+def require_fillable(connection: Connection, schema: str | None, name: str, filled: Collection[str]) -> None:
+    """
+    Refuse a table with a column that must have a value, and that nobody gives one.
+
+    :param filled: the columns that are given one.
+    :raises SequenceConfigurationError: if there is such a column.
+    """
+    if not dialect_of(connection).inspects_columns:
         return
+    made = ("default", "identity", "computed")
+    empty = [
+        column["name"]
+        for column in inspect(connection).get_columns(name, schema=schema)
+        if not column["nullable"]
+        and column["name"] not in filled
+        and column.get("autoincrement") is not True
+        and all(column.get(key) is None for key in made)
+    ]
+    if empty:
+        raise SequenceConfigurationError(
+            f"the table {name} is there, but its column {', '.join(empty)} is NOT NULL, and gets no value. Give it a "
+            "default, or name another table: one that is missing is made"
+        )
+
+
+def require_open_to_rows(connection: Connection, table: Table) -> None:
+    """
+    Refuse a table whose row security lets no rows of this user in.
+
+    :raises SequenceConfigurationError: if so.
+    """
+    query = dialect_of(connection).row_security
+    name = connection.dialect.identifier_preparer.format_table(table)
+    if query is not None and connection.execute(query, {"table": name}).scalar():
+        raise SequenceConfigurationError(
+            f"the row security of the table {name} has no policy by which this user may insert and update rows. "
+            "Create one, or name another table"
+        )
+
+
+def find_key(
+    connection: Connection, schema: str | None, name: str, column: str, filled: Collection[str]
+) -> list[str]:
+    """
+    Find the primary or unique key of a table by which an upsert finds its rows: the shortest with a column in it.
+
+    :param column: which one.
+    :param filled: the columns that are given a value; the key has no others.
+    :raises SequenceConfigurationError: if there is none, and the upsert would not fail by itself: on MySQL.
+    """
+    dialect = dialect_of(connection)
+    if dialect.insert is None or not dialect.inspects_columns:
+        return [column]
     inspector = inspect(connection)
+    never_null = {each["name"] for each in inspector.get_columns(name, schema=schema) if not each["nullable"]}
     keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
     keys += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
-    if [column] not in keys:
+    usable = [key for key in keys if key == [column] or (column in key and never_null.issuperset(key))]
+    usable = [key for key in usable if set(key) <= set(filled)]
+    if not usable and not dialect.checks_unique_key:
         raise SequenceConfigurationError(
             f"the table {name} is there, but has no primary or unique key of its column {column}, so that a row would "
             "be there twice. Add it, or name another table: one that is missing is made"
         )
+    return min(usable, key=len, default=[column])
 
 
 def create_if_missing(connection: Connection, table: Table) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from airflow_provider_sequence.unreadable import UnreadableValue
@@ -69,7 +70,7 @@ class DatabaseDialect:
     :param json_text: type of a column that is given JSON text; ``long_text`` by default.
     :param timestamp: type of an instant.
     :param bind_timestamp: how an instant is bound: as it is, in UTC, or in UTC without its zone.
-    :param holds_nul: whether text and JSON can hold the character U+0000.
+    :param holds_nul: whether text and JSON can hold the character U+0000, half a surrogate pair, and every number.
     :param transactions: whether the driver has transactions of several statements.
     :param savepoints: whether there are savepoints, and DDL does not end a transaction.
     :param begin: statement that begins a transaction, where the driver begins none before DDL.
@@ -77,6 +78,12 @@ class DatabaseDialect:
     :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
     :param temp_tables_in_schema: whether a temporary table is in a schema, and the session may have none.
     :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
+    :param stage_in_transaction: whether rows are staged in the transaction that loads them, in a temporary table that ends
+        with it and has the types of the target: a pooler may give the next transaction another session, and the loaders
+        write text that each type reads by itself, in any time zone.
+    :param utc: statement after which a transaction takes a time without a zone for UTC.
+    :param max_name_bytes: length of a table's name, beyond which the database cuts or refuses it.
+    :param name_parts: how many parts a table's name can have.
     :param key_collation: collation in which keys are sorted for a load; the same for all tasks, so that loads cannot
         deadlock.
     :param insert: insert statement that can upsert.
@@ -94,6 +101,7 @@ class DatabaseDialect:
     :param staging: how places begin that users may name for files of rows.
     :param staging_loader: loader of files over such a place.
     :param columns: how a table's columns are found.
+    :param row_security: query of whether row security lets nobody's rows into a table, which no statement without rows shows.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
     :param diagnose: tells the message of an error of the driver, with its class, and its SQLSTATE, which is empty where the
         classes of the driver's errors tell more.
@@ -125,6 +133,10 @@ class DatabaseDialect:
     temporary_tables: bool = True
     temp_tables_in_schema: bool = False
     temp_table_lifetime: str | None = None
+    stage_in_transaction: bool = False
+    utc: str | None = None
+    max_name_bytes: int | None = None
+    name_parts: int = 3
     key_collation: str | None = None
     insert: Callable[[Table], Any] | None = None
     merge: bool = False
@@ -143,6 +155,7 @@ class DatabaseDialect:
     staging: str | None = None
     staging_loader: Loader | None = None
     columns: FindColumns = inspect_columns
+    row_security: TextClause | None = None
     permanent: Callable[[Any], bool] = lambda error: False
     diagnose: Callable[[Any], tuple[str, str]] = lambda error: (_say(error), "")
     connection_types: tuple[str, ...] = ()
@@ -152,6 +165,11 @@ class DatabaseDialect:
     connect: Callable[[Any], Any] = lambda hook: hook.get_conn()
     before_reading: Callable[[Any], None] = lambda connection: None
     cancel: Callable[[Any], None] = lambda connection: None
+
+    @property
+    def inspects_columns(self) -> bool:
+        """Whether SQLAlchemy's inspector tells what there is to know of columns and keys."""
+        return self.columns is inspect_columns
 
     def loader(self, driver: str, *, staged: bool = False) -> Loader:
         """
@@ -186,6 +204,15 @@ _DUCKDB_COLUMNS = text("""
 """)
 
 
+_POSTGRES_ROW_SECURITY = text("""
+    SELECT row_security_active(c.oid) AND NOT EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
+            AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
+        HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
+    )
+    FROM pg_class c WHERE c.oid = to_regclass(:table)
+""")
+
 _REDSHIFT_COLUMNS = text("""
     SELECT column_name FROM information_schema.columns
     WHERE table_name = lower(:name) AND table_schema = COALESCE(lower(:before), current_schema())
@@ -195,6 +222,8 @@ _REDSHIFT_COLUMNS = text("""
 def _mysql(collation: str, *connection_types: str) -> DatabaseDialect:
     # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
     return DatabaseDialect(
+        max_name_bytes=64,
+        name_parts=2,
         key_text=mysql.VARCHAR(255, collation=collation),
         longest_key=(255, "characters"),
         long_text=mysql.LONGTEXT(collation=collation),
@@ -253,6 +282,13 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         bind_timestamp="as_is",
         holds_nul=False,
         longest_key=(2000, "bytes"),  # an entry of an index has 2,704
+        stage_in_transaction=True,
+        row_security=_POSTGRES_ROW_SECURITY,
+        diagnose=postgres.diagnose,
+        permanent=postgres.is_permanent,
+        utc="SET LOCAL TIME ZONE 'UTC'",
+        max_name_bytes=63,
+        name_parts=2,
         key_collation="C",
         insert=postgresql_insert,
         key_after_load=True,
@@ -266,6 +302,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         connection_types=("sqlite",),
         # Python's driver begins no transaction before DDL, and asks for the write lock late.
         begin="BEGIN IMMEDIATE",
+        name_parts=2,
         on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
         insert=sqlite_insert,
         before_reading=_read_text_of_sqlite,
@@ -291,6 +328,8 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         connection_types=("redshift",),
         url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
         columns=query_columns(_REDSHIFT_COLUMNS),
+        max_name_bytes=127,
+        name_parts=2,
         key_text=String(65535),  # TEXT is 256 bytes there
         long_text=String(65535),
         bind_timestamp="utc",

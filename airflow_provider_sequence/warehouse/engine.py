@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
@@ -22,6 +23,9 @@ ENGINE_OPTIONS: Mapping[str, Any] = MappingProxyType({
     "hide_parameters": True,
     "future": True,
 })
+
+
+T = TypeVar("T")
 
 
 def stream_rows(engine: Engine) -> None:
@@ -45,6 +49,20 @@ def connect(engine: Engine) -> Iterator[Connection]:
             yield connection
         finally:
             drop_temp_tables(connection)
+
+
+def reconnect_once(work: Callable[[], T]) -> T:
+    """
+    Do idempotent work in transactions of its own; once more, over a new connection, if the connection is lost.
+
+    A server ends sessions that it takes for idle, and a log may wait for minutes until it is needed again.
+    """
+    try:
+        return work()
+    except DBAPIError as e:
+        if not e.connection_invalidated:
+            raise
+    return work()
 
 
 def require_writable(connection: Connection, what: str, instead: str) -> None:

@@ -13,10 +13,14 @@ from airflow_provider_sequence.exceptions import WarehouseError
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
 
 #: Classes of SQLSTATE that another attempt can't change: what the statement asks for is not there, not allowed, or wrong.
-_PERMANENT = frozenset({"02", "0A", "22", "3D", "3F", "42"})
+_PERMANENT = frozenset({"02", "0A", "22", "23", "3D", "3F", "42"})
 #: Classes of what the database could not take: data, which it likes to quote. XX is Redshift's for much of it.
 _DATA = frozenset({"22", "23", "XX"})
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|=\(.*\)|(?<=The value )\S+")
+
+#: A quoted name after the word for what it names; or all between the first quotation mark and the last, in any language.
+_QUOTED = re.compile(
+    r"((?:column|relation|table|constraint|domain|for key) (?:\"[^\"]*\"|'[^']*'))|[\"'»„«“‘「].*[\"'«“»”’」]|=\(.*\)|(?<=The value )\S+"
+)
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def database_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as e:
-        error = _warehouse_error(e, dialect)
+        error = WarehouseError(describe(e, dialect), is_permanent(e, dialect))
     except dialect.other_errors() as e:
         error = WarehouseError(_first_line(dialect.diagnose(e)[0]), dialect.permanent(e))
     else:
@@ -34,20 +38,24 @@ def database_errors(engine: Engine) -> Iterator[None]:
     raise error from None
 
 
-def _warehouse_error(error: SQLAlchemyError, dialect: DatabaseDialect) -> WarehouseError:
-    """Error with the database's message: its first line, without quoted text where that may be a value."""
+def describe(error: SQLAlchemyError, dialect: DatabaseDialect) -> str:
+    """The database's message: its first line, with its identifiers, without quoted text that may be a value."""
     if not isinstance(error, DBAPIError):
-        return WarehouseError(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
     message, sqlstate = dialect.diagnose(error.orig)
     first = _first_line(message)
     if isinstance(error, (DataError, IntegrityError)) or sqlstate[:2] in _DATA:
-        first = _QUOTED.sub("…", first)
-    permanent = (
-        sqlstate[:2] in _PERMANENT
-        if sqlstate
-        else isinstance(error, ProgrammingError) or dialect.permanent(error.orig)
-    )
-    return WarehouseError(first, permanent)
+        first = _QUOTED.sub(lambda found: found[1] or "…", first)
+    return first
+
+
+def is_permanent(error: SQLAlchemyError, dialect: DatabaseDialect) -> bool:
+    """Whether the statement or its data is at fault, so that another try would fail, too."""
+    if not isinstance(error, DBAPIError):
+        return False
+    _, sqlstate = dialect.diagnose(error.orig)
+    by_class = isinstance(error, (ProgrammingError, DataError, IntegrityError))
+    return (sqlstate[:2] in _PERMANENT if sqlstate else by_class) or dialect.permanent(error.orig)
 
 
 def _first_line(message: str) -> str:

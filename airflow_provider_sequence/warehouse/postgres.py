@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -45,6 +46,24 @@ def connect(hook: Any) -> Any:
     if not connection.info.parameter_status("DateStyle").startswith("ISO"):
         _set(connection, "DateStyle", "ISO")
     return connection
+
+
+def diagnose(error: Any) -> tuple[str, str]:
+    """Tell an error's message, with the column of a value that could not be loaded, and its SQLSTATE."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    context = getattr(getattr(error, "diag", None), "context", None) or ""
+    column = _COLUMN_OF_COPY.search(context)
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    return f"{type(error).__name__}: {first}{f' (column {column[1]})' if column else ''}", state
+
+
+#: Where the database tells the column of a value that a COPY could not read; the value follows.
+_COLUMN_OF_COPY = re.compile(r"^COPY \S+, line \d+, column ([^:\"]+)", re.MULTILINE)
+
+
+def is_permanent(error: Any) -> bool:
+    """Whether an object is not as the statement needs it: a key that is deferrable."""
+    return diagnose(error)[1] == "55000"
 
 
 def read_exactly(connection: Any) -> None:

@@ -1,40 +1,36 @@
-"""Staging load: rows are staged in a temporary table, and replace those with the same key in one transaction."""
+"""Staging load: rows are gathered on disk, and replace those with the same key in one transaction."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from operator import gt, lt
 from typing import Any, Literal
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Integer,
-    MetaData,
-    Table,
-    case,
-    func,
-    select,
-    true,
-)
-from sqlalchemy.engine import Connection
-from sqlalchemy.sql import Executable, Select
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, cast, exists, func, or_, select, true
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import ColumnElement, Executable, Select
 from sqlalchemy.types import TypeEngine
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.temp_storage import RowSpool, open_temp_db
 from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
 from airflow_provider_sequence.warehouse.ddl import (
     create_without_key,
     existing_columns,
-    require_unique_key,
+    find_key,
+    require_fillable,
+    require_new_name,
+    require_open_to_rows,
     split_table_name,
 )
-from airflow_provider_sequence.warehouse.dialects import dialect_of
-from airflow_provider_sequence.warehouse.engine import require_writable, transaction
+from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
+from airflow_provider_sequence.warehouse.engine import connect, require_writable, transaction
+from airflow_provider_sequence.warehouse.errors import describe, is_permanent
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, JsonText, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
@@ -53,9 +49,16 @@ _SQL_TYPES: dict[str, TypeEngine[Any]] = {
     "json": JsonText(),
 }
 
-#: Columns of the staged rows that the target does not have: the order in which they came, whether they go into the
-#: target, and which list they were read from.
-_POSITION, _KEPT, _LIST = "_position", "_kept", "_list"
+#: Column of the staged rows that the target does not have: the order in which they came.
+_POSITION = "_position"
+
+#: A value that each type of column can hold, whatever the column's own type is called; of text nobody knows one.
+_SAMPLES: Mapping[ColumnType, Any] = {
+    "timestamp": dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
+    "integer": 1,
+    "boolean": True,
+    "json": "{}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,16 @@ def keys_of_window(
     :param table: ``table`` or ``schema.table``.
     :param window: first time, and first time after it.
     """
-    schema, name = split_table_name(table)
+    schema, name = split_table_name(connection, table)
     target = Table(
         name, MetaData(), Column(key, KEY_TEXT), Column(time_column, UtcTimestamp()), schema=schema
     )
     start, end = window
     query = select(target.c[key]).where(target.c[time_column] >= start, target.c[time_column] < end)
+    utc = dialect_of(connection).utc
     with connection.begin():
+        if utc is not None:
+            connection.exec_driver_sql(utc)
         for batch in connection.execution_options(yield_per=_BATCH).execute(query).partitions():
             yield from (row[0] for row in batch)
 
@@ -125,72 +131,102 @@ class StagingLoad:
     """
     Atomic, idempotent load of rows into a table.
 
-    The rows are staged in a temporary table, so that neither memory nor a lock on the target grows with them. At the end
-    they are merged in one transaction. A row whose key is there already replaces it: loading the same rows again
-    changes nothing.
+    The rows are gathered on the worker's disk, however long they take to come: neither memory, a lock nor a connection is
+    needed meanwhile. At the end they are staged in a temporary table, and merged in one transaction. A row whose key is
+    there already replaces it: loading the same rows again changes nothing.
 
-    :param connection: the database; the staged rows are gone when it is closed.
+    :param engine: the database.
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param columns: the columns to fill.
     :param optional: names of those that a table made by somebody else may lack.
-    :raises SequenceConfigurationError: if the table is there and lacks one of the others.
+    :raises SequenceConfigurationError: if the table is there and can't take such rows, or can't be made.
     """
 
     def __init__(
         self,
-        connection: Connection,
+        engine: Engine,
         table: str,
         columns: Sequence[StagingColumn],
         optional: Collection[str] = (),
     ) -> None:
-        require_writable(connection, "a pulled table", "Name a connection to another database in sql_conn_id")
-        self._connection = connection
+        self._engine = engine
         self._key = next(c.name for c in columns if c.type == "key")
-        schema, name = split_table_name(table)
-        with connection.begin():
-            there = existing_columns(connection, schema, name)
-        if there is not None:
-            if missing := [c.name for c in columns if c.name not in there and c.name not in optional]:
-                raise SequenceConfigurationError(
-                    f"the table {table} is there, but has no column {', '.join(missing)}. Add it, or name "
-                    "another table: one that is missing is made"
-                )
-            columns = [c for c in columns if c.name in there]
+        self._orders: defaultdict[int, _KeyOrder] = defaultdict(_KeyOrder)
+        #: Whether the database's text and JSON can hold every character and number that JSON can spell.
+        self.holds_nul = dialect_of(engine).holds_nul
+        with connect(engine) as connection:
+            require_writable(
+                connection, "a pulled table", "Name a connection to another database in sql_conn_id"
+            )
+            schema, name = split_table_name(connection, table)
             with connection.begin():
-                require_unique_key(connection, schema, name, self._key)
-        #: The columns that are filled.
-        self.columns = tuple(columns)
-        self._target = Table(
-            name,
-            MetaData(),
-            *(Column(c.name, _SQL_TYPES[c.type], primary_key=c.type == "key") for c in columns),
-            schema=schema,
-        )
-        own: list[Column[Any]] = [
-            Column(_POSITION, BigInteger, nullable=False),
-            Column(_KEPT, Boolean, nullable=False),
-            Column(_LIST, Integer, nullable=False),
-        ]
-        filled = [Column(c.name, _SQL_TYPES[c.type]) for c in columns]
-        self._staged = create_temp_table(connection, [*own, *filled], schema)
-        #: Whether the database's text and JSON can hold the character U+0000.
-        self.holds_nul = dialect_of(connection).holds_nul
+                there = existing_columns(connection, schema, name)
+                if there is None:
+                    require_new_name(connection, schema, name)
+            keys = [self._key]
+            if there is not None:
+                if missing := [c.name for c in columns if c.name not in there and c.name not in optional]:
+                    raise SequenceConfigurationError(
+                        f"the table {table} is there, but has no column {', '.join(missing)}. Add it, or name "
+                        "another table: one that is missing is made"
+                    )
+                columns = [c for c in columns if c.name in there]
+                filled = {c.name for c in columns}
+                with connection.begin():
+                    require_fillable(connection, schema, name, filled)
+                    keys = find_key(connection, schema, name, self._key, filled)
+            #: The columns that are filled.
+            self.columns = tuple(columns)
+            self._target = Table(
+                name,
+                MetaData(),
+                *(Column(c.name, _SQL_TYPES[c.type], primary_key=c.name in keys) for c in columns),
+                schema=schema,
+            )
+            if dialect_of(connection).savepoints:
+                self._rehearse(connection, table)
         self._key_position = [c.name for c in columns].index(self._key)
-        #: Rows staged so far.
+        self._spool = RowSpool()
+        #: Rows gathered so far.
         self.rows = 0
         self._kept = 0
-        self._orders: defaultdict[int, _KeyOrder] = defaultdict(_KeyOrder)
-        # How many rows there were when their keys were counted last, how many keys, and how many of kept rows.
-        self._counted = (0, 0, 0)
-        self._inserts = BulkInsert(connection, self._staged)
+        # Keys of unordered rows, and how much of the spool was looked at for them.
+        self._keys = open_temp_db(
+            "CREATE TABLE keys (list INTEGER, key TEXT, kept BOOLEAN, PRIMARY KEY (list, key)) WITHOUT ROWID"
+        )
+        self._counted = 0
 
     def close(self) -> None:
-        """Wait for what still uses the connection."""
-        self._inserts.close()
+        """Delete the rows on the worker's disk."""
+        self._spool.close()
+        self._keys.close()
+
+    def _rehearse(self, connection: Connection, table: str) -> None:
+        """
+        Run the statements of a load of no rows, and roll them back.
+
+        :raises SequenceConfigurationError: if the database refuses one for a reason that stays.
+        """
+        try:
+            with self._staged(connection) as staged:
+                for statement in self._merge_statements(connection, staged):
+                    connection.execute(statement)
+                require_open_to_rows(connection, self._target)
+                if dialect_of(connection).stage_in_transaction:
+                    # No row fits, if this one does not.
+                    self._copy(connection, staged, [(0, *(_SAMPLES.get(c.type) for c in self.columns))])
+                connection.rollback()
+        except DBAPIError as e:
+            if not is_permanent(e, dialect_of(self._engine)):
+                raise
+            raise SequenceConfigurationError(
+                f"the table {table} can't take what is pulled: {describe(e, dialect_of(self._engine))}. Nothing was requested. Change the table "
+                "or the rights to it, or name another table"
+            ) from None
 
     def add(self, rows: Iterable[Sequence[Any]], kept: Iterable[bool], number: int = 0) -> None:
         """
-        Stage rows.
+        Gather rows.
 
         :param rows: values in the order of :attr:`columns`.
         :param kept: for each row whether it goes into the table; the others are only counted.
@@ -199,43 +235,41 @@ class StagingLoad:
         rows, kept = list(rows), list(kept)
         position = self._key_position
         self._orders[number].add([row[position] for row in rows])
-        self._inserts.add([
-            (at, keep, number, *row) for at, (row, keep) in enumerate(zip(rows, kept, strict=True), self.rows)
-        ])
+        if rows:
+            self._spool.add((number, kept, rows))
         self.rows += len(rows)
         self._kept += sum(kept)
 
     def keys(self) -> int:
-        """Number of different keys among the staged rows."""
+        """Number of different keys among the rows."""
         return self._count_keys()[0]
 
     def _count_keys(self) -> tuple[int, int]:
         """Count the different keys, and those of them that are kept."""
         if len(self._orders) < 2 and all(order.is_strict for order in self._orders.values()):
             return self.rows, self._kept
-        if self._counted[0] != self.rows:
-            c = self._staged.c
-            kept = func.max(case((c[_KEPT] == true(), 1), else_=0))
-            keys = select(kept.label("kept")).group_by(c[self._key]).subquery()
-            self._inserts.flush()
-            with self._connection.begin():
-                found = self._connection.execute(
-                    select(func.count(), func.sum(keys.c.kept)).select_from(keys)
-                )
-                number, number_kept = found.one()
-            self._counted = (self.rows, int(number), int(number_kept or 0))
-        return self._counted[1:]
+        self._look_at_keys()
+        query = (
+            "SELECT count(*), coalesce(sum(kept), 0) FROM (SELECT max(kept) AS kept FROM keys GROUP BY key)"
+        )
+        number, number_kept = self._keys.execute(query).fetchone()
+        return int(number), int(number_kept)
 
     def keys_by_list(self) -> dict[int, int]:
         """Count the different keys that were read from each list."""
         if all(order.is_strict for order in self._orders.values()):
             return {number: order.count for number, order in self._orders.items()}
-        number = self._staged.c[_LIST]
-        different = select(number, self._staged.c[self._key]).distinct().subquery()
-        query = select(different.c[_LIST], func.count()).group_by(different.c[_LIST])
-        self._inserts.flush()
-        with self._connection.begin():
-            return {number: int(count) for number, count in self._connection.execute(query)}
+        self._look_at_keys()
+        return dict(self._keys.execute("SELECT list, count(*) FROM keys GROUP BY list").fetchall())
+
+    def _look_at_keys(self) -> None:
+        position = self._key_position
+        for number, kept, rows in self._spool.read(self._counted):
+            self._keys.executemany(
+                "INSERT INTO keys VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET kept = max(kept, excluded.kept)",
+                [(number, row[position], keep) for row, keep in zip(rows, kept, strict=True)],
+            )
+        self._counted = self._spool.bytes
 
     def merge(self) -> int:
         """
@@ -243,24 +277,75 @@ class StagingLoad:
 
         :return: how many rows that were.
         """
-        names = [c.name for c in self.columns]
         _, different = self._count_keys()
-        self._inserts.flush()
-        rows = select(*(self._staged.c[name] for name in names)).where(self._staged.c[_KEPT] == true())
-        if different < self._kept:
-            rows = self._last_of_each_key(names)
-        with transaction(self._connection):
-            add_key = create_without_key(self._connection, self._target)
-            if add_key is not None:
-                statements: list[Executable] = [self._target.insert().from_select(names, rows), add_key]
-            else:
-                dialect = dialect_of(self._connection)
-                statements = upsert_rows(dialect, self._target, names, self._in_key_order(rows))
-            for statement in statements:
-                self._connection.execute(statement)
+        with connect(self._engine) as connection, self._staged(connection, self._kept_rows()) as staged:
+            for statement in self._merge_statements(connection, staged, twice=different < self._kept):
+                connection.execute(statement)
         return different
 
-    def _in_key_order(self, rows: Select[Any]) -> Select[Any]:
+    def _kept_rows(self) -> Iterator[tuple[Any, ...]]:
+        position = 0
+        for _, kept, rows in self._spool.read():
+            for keep, row in zip(kept, rows, strict=True):
+                if keep:
+                    position += 1
+                    yield (position, *row)
+
+    @contextmanager
+    def _staged(self, connection: Connection, rows: Iterable[Sequence[Any]] = ()) -> Iterator[Table]:
+        """Stage rows, and open the transaction in which they are merged."""
+        names = [Column(c.name, _SQL_TYPES[c.type]) for c in self.columns]
+        columns = [Column(_POSITION, BigInteger), *names]
+        schema, name = self._target.schema, self._target.name
+        if dialect_of(connection).stage_in_transaction:
+            with transaction(connection):
+                there = existing_columns(connection, schema, name) is not None
+                staged = create_temp_table(connection, columns, schema, like=self._target if there else None)
+                self._copy(connection, staged, rows)
+                yield staged
+        else:
+            staged = create_temp_table(connection, columns, schema)
+            self._copy(connection, staged, rows)
+            with transaction(connection):
+                yield staged
+
+    def _copy(self, connection: Connection, staged: Table, rows: Iterable[Sequence[Any]]) -> None:
+        with closing(BulkInsert(connection, staged)) as inserts:
+            inserts.add(rows)
+            inserts.flush()
+
+    def _merge_statements(
+        self, connection: Connection, staged: Table, *, twice: bool = False
+    ) -> list[Executable]:
+        """
+        Write the statements that merge the staged rows, in the transaction that is open.
+
+        :param twice: whether some keys are there more than once.
+        """
+        names = [c.name for c in self.columns]
+        # With a WHERE, without which SQLite takes ON CONFLICT for a part of the query.
+        rows = select(*(staged.c[name] for name in names)).where(true())
+        if twice:
+            rows = self._last_of_each_key(staged)
+        add_key = create_without_key(connection, self._target)
+        if add_key is not None:
+            return [self._target.insert().from_select(names, rows), add_key]
+        dialect = dialect_of(connection)
+        return [
+            *self._delete_moved(staged),
+            *upsert_rows(dialect, self._target, names, self._in_key_order(dialect, rows)),
+        ]
+
+    def _delete_moved(self, staged: Table) -> list[Executable]:
+        """Delete rows that have the same key, but not the same values of other columns of the table's own key."""
+        key, target = self._key, self._target
+        others = [column.name for column in target.primary_key if column.name != key]
+        if not others:
+            return []
+        moved = or_(*(staged.c[name] != target.c[name] for name in others))
+        return [target.delete().where(exists().where(staged.c[key] == target.c[key], moved))]
+
+    def _in_key_order(self, dialect: DatabaseDialect, rows: Select[Any]) -> Select[Any]:
         """
         Order rows by key, so that concurrent loads of the same rows cannot deadlock.
 
@@ -268,26 +353,13 @@ class StagingLoad:
         """
         if len(self._orders) == 1 and all(order.is_descending for order in self._orders.values()):
             return rows
-        key = rows.selected_columns[self._key]
-        collation = dialect_of(self._connection).key_collation
-        return rows.order_by((key.collate(collation) if collation else key).desc())
+        key: ColumnElement[Any] = rows.selected_columns[self._key]
+        if dialect.key_collation is not None:
+            key = cast(key, dialect.key_text).collate(dialect.key_collation)
+        return rows.order_by(key.desc())
 
-    def _last_of_each_key(self, names: Sequence[str]) -> Select[Any]:
-        c = self._staged.c
+    def _last_of_each_key(self, staged: Table) -> Select[Any]:
+        c = staged.c
         newest = func.row_number().over(partition_by=c[self._key], order_by=c[_POSITION].desc())
-        ranked = select(self._staged, newest.label("_newest")).where(c[_KEPT] == true()).subquery()
-        return select(*(ranked.c[name] for name in names)).where(ranked.c["_newest"] == 1)
-
-    def count_rows(self, time_column: str | None, window: tuple[dt.datetime, dt.datetime] | None) -> int:
-        """
-        Count the rows that the table holds now.
-
-        :param time_column: the column of the time, to count those of a window.
-        :param window: first time, and first time after it.
-        """
-        query = select(func.count()).select_from(self._target)
-        if time_column is not None and window is not None:
-            time = self._target.c[time_column]
-            query = query.where(time >= window[0], time < window[1])
-        with self._connection.begin():
-            return int(self._connection.execute(query).scalar_one())
+        ranked = select(staged, newest.label("_newest")).subquery()
+        return select(*(ranked.c[each.name] for each in self.columns)).where(ranked.c["_newest"] == 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from tests.benchmarks import events
@@ -79,11 +80,9 @@ def stage(rows: list[tuple[Any, ...]], table: str) -> int:
     from airflow_provider_sequence.api.resources import USAGE_EVENTS
     from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
     from airflow_provider_sequence.pipelines.pull.rows import staging_columns
-    from airflow_provider_sequence.warehouse.engine import connect
     from airflow_provider_sequence.warehouse.staging import StagingLoad
 
-    with connect(create_sql_engine("warehouse")) as connection:
-        into = StagingLoad(connection, table, staging_columns(USAGE_EVENTS))
+    with closing(StagingLoad(create_sql_engine("warehouse"), table, staging_columns(USAGE_EVENTS))) as into:
         for first in range(0, len(rows), PAGE):
             page = rows[first : first + PAGE]
             into.add(page, [True] * len(page))

@@ -27,11 +27,8 @@ URLS = {
 class EmptyResult:
     """Result of a statement on an empty database."""
 
-    def scalar_one(self) -> int:
-        return 0
-
-    def one(self) -> tuple[int, int]:
-        return 0, 0
+    def scalar(self) -> None:
+        return None
 
     def all(self) -> list[Any]:
         return []
@@ -51,6 +48,7 @@ class Recorder:
             self.dialect.server_version_info = (8, 0, 40)
         self.statements: list[str] = []
         self.info: dict[str, Any] = {}
+        self._in_transaction = False
         self.connection: Any = SimpleNamespace(driver_connection=SimpleNamespace(_client=self))
 
     def get_execution_options(self) -> dict[str, Any]:
@@ -73,10 +71,22 @@ class Recorder:
         return SimpleNamespace(result=lambda: None)
 
     @contextlib.contextmanager
+    def connect(self) -> Iterator[Recorder]:
+        yield self
+
+    @contextlib.contextmanager
     def begin(self) -> Iterator[None]:
         self.statements.append("BEGIN")
+        self._in_transaction = True
         yield
+        self.rollback()
         self.statements.append("COMMIT")
+
+    def in_transaction(self) -> bool:
+        return self._in_transaction
+
+    def rollback(self) -> None:
+        self._in_transaction = False
 
     @contextlib.contextmanager
     def begin_nested(self) -> Iterator[None]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.pagination import Page
@@ -40,8 +40,6 @@ class PullSummary:
     :param reported_total: how many items Sequence reported, in all that was asked for, or None where it did not.
     :param read: different items that were read; what is asked for is a little wider than the window.
     :param loaded: items that belong to the window and are now in the table.
-    :param rows_in_table: rows of the window that the table holds now, or all where there is no window; other pulls'
-        rows count too. None for a window of dates.
     :param window_start: first time of the window, ISO 8601, or None for the whole list.
     :param window_end: first time after it.
     :param requests: requests sent, each attempt counted.
@@ -51,7 +49,6 @@ class PullSummary:
     reported_total: int | None
     read: int
     loaded: int
-    rows_in_table: int | None
     window_start: str | None
     window_end: str | None
     requests: int
@@ -73,7 +70,7 @@ class PullSummary:
 def pull(
     client: SequenceClient,
     resource: Resource,
-    connection: Connection,
+    engine: Engine,
     table: str,
     *,
     window: Window | None = None,
@@ -84,7 +81,7 @@ def pull(
     """
     Load a list, or a window of it, into a table: all of it, or nothing.
 
-    :param connection: the warehouse.
+    :param engine: the warehouse.
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param window: the times to load, or None for the whole list.
     :param filters: filters of the resource. Filters and window of a list below an id are those of its parents.
@@ -92,13 +89,14 @@ def pull(
     :param on_progress: called after each page with the number of items read so far, and the number reported.
     :raises IncompletePullError: if fewer items came than Sequence reported, in any of the lists that were read; the
         table is as it was before.
-    :raises SequenceConfigurationError: if the filters or the window can't be asked for, or the table lacks a column.
+    :raises SequenceConfigurationError: if the filters or the window can't be asked for, or the table can't take the
+        items.
     """
     started = time.monotonic()
     requests_before = client.requests_sent
     selection = resource.filtered.select(filters, window, whole=True)
     optional = {field.column for field in resource.fields[1:]}
-    with closing(StagingLoad(connection, table, staging_columns(resource), optional)) as load:
+    with closing(StagingLoad(engine, table, staging_columns(resource), optional)) as load:
         names = [column.name for column in load.columns]
         to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
         state = _PullState(load, to_row, on_progress)
@@ -115,7 +113,6 @@ def pull(
             state.reported_total,
             read,
             loaded,
-            _rows_in_table(load, resource, window, names),
             None if window is None else utc_text(window.start),
             None if window is None else utc_text(window.end),
             client.requests_sent - requests_before,
@@ -166,16 +163,6 @@ def _scans(
     # All ids before the first child list: assumption cursor-lifetime.
     ids = _parent_ids(client, resource.parent, selection, table)
     return (ListScan(client, resource, numbers, parent_id=parent_id) for parent_id in ids)
-
-
-def _rows_in_table(
-    load: StagingLoad, resource: Resource, window: Window | None, names: Sequence[str]
-) -> int | None:
-    if window is None:
-        return load.count_rows(None, None)
-    (column,) = (f.column for f in resource.filtered.fields if f.name == resource.filtered.time_field)
-    by_dates = resource.times is None or resource.times.days
-    return None if by_dates or column not in names else load.count_rows(column, (window.start, window.end))
 
 
 def _read_again(scan: ListScan, state: _PullState, resource: Resource, table: str) -> None:

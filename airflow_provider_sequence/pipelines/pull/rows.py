@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +24,12 @@ LOADED_AT_COLUMN = "_loaded_at"
 
 #: The escape of U+0000 in JSON, and not a backslash that is escaped itself and followed by "u0000".
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+#: What a number looks like that may be too large or too fine for the numbers of PostgreSQL, which those of jsonb are.
+_LONG_NUMBER = re.compile(r"\d[eE][-+]?\d{4}|\d{10000}")
+#: Digits before and after the decimal point that they have room for, less one.
+_MAX_EXPONENT, _MAX_SCALE = 131_071, 16_383
 
 
 class _MisfitError(Exception):
@@ -55,8 +62,8 @@ class ItemMapper:
     :param resource: what the items are.
     :param columns: names of the columns that the staging table has; fields of others go into ``_extra``.
     :param loaded_at: the time to write into each row.
-    :param holds_nul: whether the database can hold the character U+0000. Where it can't, a value with one goes into
-        ``_extra``, as a text that is its JSON.
+    :param holds_nul: whether the database can hold every character and number that JSON can spell. A value that it can't
+        hold, or nobody can decode, goes into ``_extra``, as a text that is its JSON.
     """
 
     def __init__(
@@ -78,15 +85,28 @@ class ItemMapper:
 
         :raises SequenceResponseError: if the item has no id.
         """
-        row = self._row(item)
-        if not self._holds_nul and _may_hold_nul(row):
-            with_nul = {
-                name: raw for name, raw in item.items() if _has_nul(name, raw) and name not in self._secrets
-            }
-            others = {name: raw for name, raw in item.items() if name not in with_nul}
-            quoted = {name.replace("\0", "\\u0000"): bytes(raw).decode() for name, raw in with_nul.items()}
-            row = self._row(others, quoted)
-        return row
+        try:
+            row = self._row(item)
+            if self._holds_nul or not _may_be_refused(row):
+                return row
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        odd = {
+            name: raw for name, raw in item.items() if self._is_odd(name, raw) and name not in self._secrets
+        }
+        others = {name: raw for name, raw in item.items() if name not in odd}
+        quoted = {
+            name.replace("\0", "\\u0000"): bytes(raw).decode(errors="backslashreplace")
+            for name, raw in odd.items()
+        }
+        return self._row(others, quoted)
+
+    def _is_odd(self, name: str, raw: msgspec.Raw) -> bool:
+        try:
+            (lossless_json.decode if self._holds_nul else _decode_strictly)(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, ArithmeticError):
+            return True
+        return not self._holds_nul and ("\0" in name or _NUL.search(bytes(raw)) is not None)
 
     def _row(self, item: Item, more: Mapping[str, str] | None = None) -> tuple[Any, ...]:
         row: list[Any] = []
@@ -115,13 +135,20 @@ class ItemMapper:
         return (*row, lossless_json.encode(extra).decode() if extra else None, self._loaded_at)
 
 
-def _may_hold_nul(row: Sequence[Any]) -> bool:
+def _may_be_refused(row: Sequence[Any]) -> bool:
     text = "".join([value for value in row if type(value) is str])
-    return "\0" in text or "\\u0000" in text
+    return "\0" in text or "\\u" in text or _LONG_NUMBER.search(text) is not None
 
 
-def _has_nul(name: str, raw: msgspec.Raw) -> bool:
-    return "\0" in name or _NUL.search(bytes(raw)) is not None
+def _check_number(text: str) -> Decimal:
+    number = Decimal(text)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or number.adjusted() > _MAX_EXPONENT or exponent < -_MAX_SCALE:
+        raise ValueError("beyond what PostgreSQL's numbers can hold")
+    return number
+
+
+_decode_strictly = msgspec.json.Decoder(float_hook=_check_number).decode
 
 
 def _read_json(raw: msgspec.Raw) -> str | None:

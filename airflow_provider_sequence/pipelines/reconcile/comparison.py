@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import VOID_ALIAS, Event, EventKind, event_of_body
-from airflow_provider_sequence.api.lossless_json import decode
+from airflow_provider_sequence.api.lossless_json import decode, decode_what_can_be
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Window
@@ -192,7 +192,7 @@ class Reconciliation:
         """Read what Sequence holds now, and count the differences."""
         self._db.execute("DELETE FROM found")
         for item in self._client.items(self._resource, None, self._window):
-            fields = {name: decode(raw) for name, raw in item.items()}
+            fields = {name: decode_what_can_be(raw) for name, raw in item.items()}
             # Newest first: the first copy of an id is the one that counts.
             self._db.execute(
                 "INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?)",

@@ -36,7 +36,7 @@ def store_differences(
         transactions.
     """
     require_transactions(connection, "a table of differences", "Leave the table out")
-    schema, name = split_table_name(table)
+    schema, name = split_table_name(connection, table)
     target = Table(
         name,
         MetaData(),

@@ -17,7 +17,6 @@ from airflow_provider_sequence.exceptions import IncompletePullError, WarehouseE
 from airflow_provider_sequence.pipelines.pull import scans
 from airflow_provider_sequence.pipelines.pull.pipeline import pull
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
-from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.databases import sqlite_and_postgres
 from tests.support.account import Account
 from tests.support.account import item as _item
@@ -48,8 +47,7 @@ def rows(warehouse: Any, table: str) -> list[tuple[Any, ...]]:
 
 
 def load(account: Any, engine: Any, table: str, concurrency: int, **options: Any) -> Any:
-    with connect(engine) as connection:
-        return pull(account, USAGE_EVENTS, connection, table, window=DAY, concurrency=concurrency, **options)
+    return pull(account, USAGE_EVENTS, engine, table, window=DAY, concurrency=concurrency, **options)
 
 
 @sqlite_and_postgres

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,7 @@ def test_every_value_through_a_file_of_duckdb(engine, warehouse, monkeypatch):
         (str(number), name, there if number else None, -(2**63), None if number else True, facts)
         for number, name in enumerate(names)
     ]
-    with connect(engine) as connection:
-        load = StagingLoad(connection, "staged", COLUMNS)
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as load:
         load.add(rows, [True] * len(rows))
         assert load.merge() == len(rows)
 
@@ -120,8 +120,7 @@ def test_file_is_gone_though_duckdb_refused_it(engine, monkeypatch, tmp_path):
     (tmp_path / "files").mkdir()
 
     def refused() -> None:
-        with connect(engine) as connection:
-            load = StagingLoad(connection, "staged", COLUMNS)
+        with closing(StagingLoad(engine, "staged", COLUMNS)) as load:
             load.add([("a", "ann@example.org", "no time", 1, True, "{}")], [True])
             load.merge()
 
@@ -178,10 +177,9 @@ def test_table_of_another_schema_of_duckdb_is_refused(engine, warehouse):
     warehouse.execute("CREATE TABLE billing.staged (id TEXT)")
     rows = [("a", "ann", None, None, None, None)]
     for table in ("staged", "main.staged", "warehouse.staged"):
-        with connect(engine) as connection:
-            load = StagingLoad(connection, table, COLUMNS)
+        with closing(StagingLoad(engine, table, COLUMNS)) as load:
             load.add(rows, [True])
             load.merge()
     assert warehouse.rows("SELECT count(*) FROM staged") == [(1,)]
-    with connect(engine) as connection, pytest.raises(SequenceConfigurationError, match="billing"):
-        StagingLoad(connection, "billing.staged", COLUMNS)
+    with pytest.raises(SequenceConfigurationError, match="billing"):
+        StagingLoad(engine, "billing.staged", COLUMNS)

@@ -12,6 +12,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +23,6 @@ from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, U
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.pull.rows import ItemMapper, staging_columns
-from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
 from tests.integration.support.databases import every_database, every_driver, sqlite_and_postgres
 from tests.integration.support.values import utc
@@ -49,8 +49,7 @@ def load(
     engine: Any, rows: Iterable[Sequence[Any]], table: str = "staged", columns: Any = COLUMNS, **options: Any
 ) -> int:
     rows = list(rows)
-    with connect(engine) as connection:
-        gathered = StagingLoad(connection, table, columns, **options)
+    with closing(StagingLoad(engine, table, columns, **options)) as gathered:
         gathered.add(rows, [True] * len(rows))
         return gathered.merge()
 
@@ -120,8 +119,7 @@ def test_same_load_twice_is_the_same_table(engine, warehouse):
 
 @every_database
 def test_last_row_of_a_key_wins_within_a_load(engine, warehouse):
-    with connect(engine) as connection:
-        gathered = StagingLoad(connection, "staged", COLUMNS)
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
         gathered.add([row("a", "first"), row("b"), row("a", "second")], [True, True, True])
         gathered.add([row("a", "third")], [True])
         assert gathered.keys() == 2
@@ -133,8 +131,7 @@ def test_last_row_of_a_key_wins_within_a_load(engine, warehouse):
 @every_database
 @pytest.mark.parametrize("keys", ["dcba", "abcd", "bdac", "aabb", "bbaa", "cabc"])
 def test_keys_are_counted_in_whatever_order_they_come(engine, warehouse, keys):
-    with connect(engine) as connection:
-        gathered = StagingLoad(connection, "staged", COLUMNS)
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
         for number, part in enumerate([keys[:2], keys[2:]]):
             gathered.add(
                 [row(key, f"{key}{number}") for key in part], [key != "d" for key in part], number % 2
@@ -149,8 +146,7 @@ def test_keys_are_counted_in_whatever_order_they_come(engine, warehouse, keys):
 
 @every_database
 def test_rows_that_are_not_kept_are_only_counted(engine, warehouse):
-    with connect(engine) as connection:
-        gathered = StagingLoad(connection, "staged", COLUMNS)
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
         gathered.add([row("a"), row("outside"), row("b")], [True, False, True])
         assert gathered.keys() == 3
         assert gathered.merge() == 2
@@ -166,13 +162,13 @@ def test_load_of_no_rows(engine, warehouse):
 
 @every_driver
 def test_load_without_merge_leaves_everything_as_it_was(engine, warehouse):
-    with connect(engine) as connection:
-        StagingLoad(connection, "staged", COLUMNS).add([row("a")], [True])
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
+        gathered.add([row("a")], [True])
     assert warehouse.tables() == set()
 
     load(engine, [row("a", "old")])
-    with connect(engine) as connection:
-        StagingLoad(connection, "staged", COLUMNS).add([row("a", "new"), row("b")], [True, True])
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
+        gathered.add([row("a", "new"), row("b")], [True, True])
 
     assert warehouse.rows("SELECT id, name FROM staged") == [("a", "old")]
     assert warehouse.tables() == {"staged"}
@@ -181,8 +177,7 @@ def test_load_without_merge_leaves_everything_as_it_was(engine, warehouse):
 @every_database
 def test_rows_are_not_visible_before_the_merge(engine, warehouse):
     load(engine, [row("a", "old")])
-    with connect(engine) as connection:
-        gathered = StagingLoad(connection, "staged", COLUMNS)
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
         gathered.add([row("a", "new"), row("b")], [True, True])
         assert warehouse.rows("SELECT id, name FROM staged") == [("a", "old")]
         warehouse.execute("UPDATE staged SET size = 7")  # nor does it hold a lock
@@ -220,8 +215,7 @@ def test_error_between_two_adds_leaves_the_table_as_it_was(engine, warehouse):
     load(engine, [row("a", "old")])
 
     def broken_off() -> None:
-        with connect(engine) as connection:
-            gathered = StagingLoad(connection, "staged", COLUMNS)
+        with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
             gathered.add([row("a", "new")] * 100, [True] * 100)
             raise ConnectionResetError("in the middle")
 
@@ -232,8 +226,7 @@ def test_error_between_two_adds_leaves_the_table_as_it_was(engine, warehouse):
 
 
 def load_until_killed() -> None:
-    with connect(create_sql_engine("warehouse")) as connection:
-        gathered = StagingLoad(connection, "staged", COLUMNS)
+    with closing(StagingLoad(create_sql_engine("warehouse"), "staged", COLUMNS)) as gathered:
         gathered.add([row(f"k{i}") for i in range(2000)], [True] * 2000)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -320,8 +313,7 @@ def test_text_that_comes_alone_keeps_every_character(engine, warehouse):
 def test_keys_are_compared_byte_by_byte(engine, warehouse):
     keys = ["a", "A", "a ", "ä", "a\u0308", "ａ", "ss", "ß", " a"]
     assert load(engine, [row(key) for key in keys]) == len(keys)
-    with connect(engine) as connection:
-        gathered = StagingLoad(connection, "staged", COLUMNS)
+    with closing(StagingLoad(engine, "staged", COLUMNS)) as gathered:
         gathered.add([row(key) for key in keys], [True] * len(keys))
         assert (gathered.keys(), gathered.merge()) == (len(keys), len(keys))
 
@@ -360,8 +352,7 @@ def test_existing_table_may_lack_an_optional_column(engine, warehouse, optional_
         f" mine TEXT DEFAULT 'own'{more})"
     )
     columns = [*COLUMNS[:-1], StagingColumn("facts", "json")]
-    with connect(engine) as connection:
-        gathered = StagingLoad(connection, "staged", columns, optional=["facts"])
+    with closing(StagingLoad(engine, "staged", columns, optional=["facts"])) as gathered:
         names = [column.name for column in gathered.columns]
         assert ("facts" in names) is optional_is_there
         gathered.add([row("a", "new")[: len(names)]], [True])
@@ -496,8 +487,7 @@ def test_memory_does_not_grow_with_the_rows(engine, warehouse):
     def peak(number: int) -> int:
         tracemalloc.start()
         try:
-            with connect(engine) as connection:
-                gathered = StagingLoad(connection, f"staged_{number}", COLUMNS)
+            with closing(StagingLoad(engine, f"staged_{number}", COLUMNS)) as gathered:
                 for start in range(0, number, 500):
                     gathered.add((row(f"{i:09}", "x" * 100) for i in range(start, start + 500)), [True] * 500)
                 assert gathered.merge() == number
