@@ -123,3 +123,10 @@ class TestTimestamps:
     )
     def test_long_fraction(self, text, digits):
         assert long_fraction(text) == digits
+
+
+def test_json_of_a_column_keeps_its_digits_or_is_refused():
+    text = msgspec.Raw(b'{"a":12345678901234567890.10}')
+    assert lossless_json.encode(lossless_json.to_json_value(text, "p")) == bytes(text)
+    with pytest.raises(InvalidEventError, match="is not JSON"):
+        lossless_json.to_json_value(msgspec.Raw(b"[1, undefined]"), "p")
