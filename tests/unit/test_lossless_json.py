@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp, utc_text
+from airflow_provider_sequence.exceptions import InvalidEventError
 from tests.unit.strategies import TEXT, few_examples
 
 NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?\Z").filter(
