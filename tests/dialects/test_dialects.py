@@ -249,6 +249,18 @@ def test_rows_of_a_statement_stay_below_the_parameter_limit(dialect, rows):
     assert inserts[0].count("), (") + 1 == rows
 
 
+def test_snowflake_loads_a_file_over_the_stage_of_a_temporary_table_in_the_targets_schema():
+    recorder = record_pull("snowflake", 1000)
+    (made,) = recorder.beginning("CREATE TEMPORARY TABLE")
+    name = made.split()[3]
+    stage = "@sales.%" + name.removeprefix("sales.")
+    put, copy = recorder.beginning("PUT", "COPY")
+    assert name.startswith("sales._sequence_")
+    file = re.fullmatch(rf"PUT 'file://\S+/(\w+)' {re.escape(stage)} SOURCE_COMPRESSION = NONE", put)
+    assert file is not None
+    assert copy.startswith(f"COPY INTO {name} FROM {stage} FILES = ('{file[1]}.gz') PURGE = TRUE FILE_FORMAT")
+
+
 @pytest.mark.parametrize("dialect", sorted(URLS.keys() - NO_TRANSACTIONS))
 @pytest.mark.parametrize("voiding", [True, False])
 def test_statements_of_the_delivery_log(dialect, voiding, monkeypatch):

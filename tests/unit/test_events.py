@@ -13,6 +13,7 @@ import zoneinfo
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pendulum
 import pytest
 from hypothesis import given, settings
@@ -342,6 +343,19 @@ class TestDerivedId:
             "2", "1"
         )
 
+    def test_case_of_a_key_column_does_not_matter(self):
+        values = USAGE | {"x": "1", "X": "2"}
+        del values["customer_event_id"]
+        without = [name for name in values if name != "X"]
+        mapped = {
+            wanted: EventMapper(USAGE_EVENT, names, event_key=[wanted])([values[n] for n in names]).id
+            for wanted, names in (("x", list(values)), ("X", list(values)))
+        }
+        assert mapped == {"x": key("1"), "X": key("2")}
+        assert EventMapper(USAGE_EVENT, without, event_key=["X"])([values[n] for n in without]).id == key("1")
+        with pytest.raises(SequenceConfigurationError, match="may be Yy or YY"):
+            EventMapper(USAGE_EVENT, [*without, "Yy", "YY"], event_key=["yy"])
+
     def test_other_columns_do_not_matter(self):
         """A corrected row supersedes the wrong one."""
         names = ["customer_alias", "event_type", "event_timestamp", "id", "amount"]
@@ -372,6 +386,7 @@ class TestDerivedId:
             Decimal("-Infinity"),
             {"a": 1},
             ["a"],
+            msgspec.Raw(b"1"),
             object(),
             "\ud800",
             dt.timedelta(1),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.timestamps import long_fraction, parse_timestamp, utc_text
+from airflow_provider_sequence.exceptions import InvalidEventError
 from tests.unit.strategies import TEXT, few_examples
 
 NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?\Z").filter(
@@ -123,3 +124,10 @@ class TestTimestamps:
     )
     def test_long_fraction(self, text, digits):
         assert long_fraction(text) == digits
+
+
+def test_json_of_a_column_keeps_its_digits_or_is_refused():
+    text = msgspec.Raw(b'{"a":12345678901234567890.10}')
+    assert lossless_json.encode(lossless_json.to_json_value(text, "p")) == bytes(text)
+    with pytest.raises(InvalidEventError, match="is not JSON"):
+        lossless_json.to_json_value(msgspec.Raw(b"[1, undefined]"), "p")

@@ -1,7 +1,7 @@
 """Stand-in for Snowflake: fakesnow's server over TLS, as a process of its own.
 
-What it can't show: NUMBER(38,0) is an int64 there, and a statement that it can't parse is answered 500, which the connector
-repeats.
+What it can't show: NUMBER(38,0) is an int64 there, text has no limits, and a result of a type that it does not know is answered
+500, which the connector repeats.
 """
 
 from __future__ import annotations

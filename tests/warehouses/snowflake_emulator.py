@@ -29,7 +29,7 @@ def read_csv(self: Any, url: str) -> exp.Expression:
     read = _read_csv(self, url)
     for option, value in {
         "all_varchar": "true",
-        "allow_quoted_nulls": "false",
+        "allow_quoted_nulls": str(self.null_if != [""]),  # NULL_IF is for what is in quotes, too
         "escape": "'\"'",
         "delim": "','",
         "parallel": "false",
