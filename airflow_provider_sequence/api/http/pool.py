@@ -48,10 +48,10 @@ class ConnectionPool:
         adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
         session.mount(base_url, adapter)  # so that it is closed with the session
         scheme = urlsplit(base_url).scheme
+        trusted = _trusted(scheme)
         try:
             settings = session.merge_environment_settings(base_url, {}, None, None, None)
-            settings["verify"] = _trusted(scheme)
-            self._pool, address = adapter.open_pool(template, settings)
+            self._pool, address = adapter.open_pool(template, {**settings, "verify": trusted})
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
             # Without its text: the URL of a proxy may hold a password.
             names = [name for name in os.environ if name.lower() in {f"{scheme}_proxy", "all_proxy"}]
