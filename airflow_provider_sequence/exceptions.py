@@ -9,6 +9,8 @@ Errors of this provider.
     │   ├── SequenceAuthenticationError           401, 403
     │   ├── SequenceRejectedError                 Sequence refused this one request: 400, 409, 422, …
     │   ├── SequenceUnavailableError              no usable response until the deadline
+    │   │   ├── SequenceGatewayError              refused on the way: a page of a firewall or a gateway
+    │   │   └── SequenceGoneError                 what an earlier response named is gone: a cursor, an invoice
     │   └── SequenceResponseError                 a response that the API does not document
     ├── SequenceClientClosedError                 the task is being stopped
     ├── InvalidEventError (ValueError)            a row can't become an event
@@ -83,6 +85,21 @@ class SequenceRejectedError(SequenceApiError):
 
 class SequenceUnavailableError(SequenceApiError):
     """No usable response came before the deadline: connection errors, timeouts, 429 or 5xx. Retryable."""
+
+
+class SequenceGatewayError(SequenceUnavailableError):
+    """
+    A 4xx whose body is no JSON: a firewall, a proxy or a gateway refused the request, and not Sequence. Retryable.
+
+    A push rejects the row, if Sequence answers other requests meanwhile.
+    """
+
+
+class SequenceGoneError(SequenceUnavailableError):
+    """
+    Sequence refused a request that was made of an earlier response: a further page, since its cursor expired, or the
+    list below an item that was deleted meanwhile. Retryable: what is read anew holds neither.
+    """
 
 
 class SequenceResponseError(SequenceApiError):

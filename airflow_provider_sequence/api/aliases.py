@@ -1,18 +1,16 @@
-"""Customer aliases: a checked body, and the idempotency key of a retry."""
+"""Customer aliases: a checked body to create one, and which of those that are listed are in use."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.unreadable import wrong_type
-
-#: The namespace of idempotency keys. It must never change: the same alias must have the same key in every release.
-ALIAS_NAMESPACE = uuid.UUID("5b7b62e0-4a0c-5f0e-a7f5-1d2f6c0d93c1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,15 @@ class CustomerAlias:
         """JSON, UTF-8, as it is sent."""
         return lossless_json.encode(self.fields)
 
-    @property
-    def idempotency_key(self) -> str:
-        """A UUIDv5 of all fields: the same for ever."""
-        return str(uuid.uuid5(ALIAS_NAMESPACE, self.body.decode()))
+
+def holders(items: Iterable[Item]) -> set[str]:
+    """Ids of the customers that have an alias, out of all that is listed of it: deleted and archived ones are not in use."""
+    live = (item for item in items if not (_field(item, "deletedAt") or _field(item, "archivedAt")))
+    return {str(_field(item, "customerId")) for item in live}
+
+
+def _field(item: Item, name: str) -> Any:
+    return lossless_json.decode(item.get(name, b"null"))
 
 
 def _text(value: Any, field: str) -> str:

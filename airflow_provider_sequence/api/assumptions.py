@@ -93,7 +93,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         question="What stands for `after` on a list's last page, and for `before` on its first: nothing, null, an empty "
         "text, or a cursor to an empty page?",
         taken="Each of these in `after` ends the list, and an empty page's own cursor is not followed; `before` is not "
-        "read. A cursor that comes a second time is an error.",
+        "read. A cursor that comes a second time is an error, and so are pages that come again under new cursors.",
         otherwise="A list that ends in another way fails with SequenceResponseError.",
         code=(_API + "pagination.parse_page", _API + "pagination.iterate_pages"),
         switches=("last_page", "first_page"),
@@ -103,9 +103,14 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         name="cursor-lifetime",
         question="How long can a cursor be used?",
-        taken="Follows cursors without a pause. All parents are listed before the first of the lists below them.",
-        otherwise="A pull that takes longer than a cursor lives fails, and loads nothing.",
-        code=(_API + "client.SequenceClient.items", _PIPELINES + "pull.pipeline.pull"),
+        taken="Follows cursors without a pause. All parents are listed before the first of the lists below them. Where a "
+        "further page is refused, pulls and reconciliations read the list anew, three times at most; sensors poke again.",
+        otherwise="A list that takes longer than a cursor lives can't be read: the task fails, is retried, and loads nothing.",
+        code=(
+            _API + "client.SequenceClient.items",
+            _API + "pagination.read_whole",
+            _PIPELINES + "pull.scans.ListScan.pages",
+        ),
         switches=("cursor_lifetime_seconds",),
         request="GET /usage-events?limit=1&after=<a cursor that was given some time ago>",
         reads_only=True,
@@ -129,7 +134,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "If it is too low, such counts are too low, and a pull can't notice that items are missing.",
         code=(
             _API + "client.SequenceClient.count",
-            _PIPELINES + "pull.pipeline.MAX_READS",
+            _API + "pagination.MAX_READS",
             _PIPELINES + "pull.scans.ListScan.split",
         ),
         switches=("total",),
@@ -343,9 +348,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         name="error-body",
         question="Which shape has the body of an error?",
-        taken="Reads an object `error`, a list `errors`, plain text, HTML and nothing.",
-        otherwise="The message in logs and outcomes is the body as it came.",
-        code=(_API + "http.error_response.read_error",),
+        taken="Reads an object `error`, a list `errors`, plain text, HTML and nothing. A 4xx that is no JSON is taken for a "
+        "firewall's or a gateway's: it is tried four times. If it stays, and Sequence answers another request, the row of a "
+        "push is rejected.",
+        otherwise="If Sequence's own errors are no JSON, a refused row takes some seconds longer.",
+        code=(
+            _API + "http.error_response.read_error",
+            _API + "http.error_response.is_json",
+            _PIPELINES + "push.senders.SenderPool",
+        ),
         switches=("error_body",),
         request="GET /usage-metrics?limit=0",
         reads_only=True,
@@ -354,7 +365,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         name="missing-id",
         question="What is answered for an id that is not there, such as an invoice that was deleted meanwhile: 400, 404, or "
         "an empty list?",
-        taken="400 and 404 fail a pull of the list below it, which loads nothing; the next attempt lists the parents anew. "
+        taken="A refusal of any status fails a pull of the list below it, which loads nothing; it is retryable, and the next "
+        "attempt lists the parents anew. "
         "A 404 of a calculation means that there is no such metric.",
         otherwise="If a calculation answers 400, the error is SequenceRejectedError and does not name the metric.",
         code=(_API + "client.SequenceClient.calculate_metric", _API + "http.transport.Transport.request"),
@@ -430,9 +442,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         name="deleted-aliases",
         question="Do lists of customer aliases give those that were deleted or archived?",
-        taken="Every alias that is listed counts as one that the customer has.",
-        otherwise="Creating aliases finds a deleted one unchanged, and does not create it anew.",
-        code=(_PIPELINES + "aliases.create_aliases", _API + "client.SequenceClient.customer_aliases"),
+        taken="One that has a deletedAt or an archivedAt is not in use: it is created anew, and looked up afterwards.",
+        otherwise="Nothing: it is right under each reading.",
+        code=(_API + "aliases.holders", _PIPELINES + "aliases.create_aliases"),
         switches=(),
         request="GET /customer-aliases?limit=100, after one was deleted",
         reads_only=True,
@@ -441,10 +453,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         name="alias-refusals",
         question="What is answered when an alias is created for a customer that is not there, or is another customer's: "
         "400, 404 or 409?",
-        taken="Each is a rejected row. After a 409 it is looked up who has the alias, since another task may have "
-        "created it.",
-        otherwise="If a taken alias gets 400, the row is rejected even where another task created just this alias; a "
-        "rerun finds it unchanged.",
+        taken="After any answer it is looked up who has the alias, since another task may have created it. If nobody has, "
+        "or another customer, the row is rejected.",
+        otherwise="Nothing: it is right under each reading.",
         code=(_PIPELINES + "aliases.create_aliases",),
         switches=(),
         request="POST /customer-aliases with an unknown customerId, and with a value that is taken",

@@ -6,7 +6,9 @@ import datetime as dt
 import math
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Self
 from urllib.parse import quote
@@ -44,7 +46,10 @@ from airflow_provider_sequence.api.usage_metrics import (
 )
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
+    SequenceApiError,
     SequenceConfigurationError,
+    SequenceGatewayError,
+    SequenceGoneError,
     SequenceRejectedError,
     SequenceResponseError,
 )
@@ -158,11 +163,20 @@ class SequenceClient:
         :param shown_path: the path in errors, without ids.
         :param first: query of the first page.
         :param further: query of the others, where it differs.
+        :raises SequenceGoneError: if the list is below an id, or a page behind a cursor, and is refused.
         """
 
         def fetch(cursor: str | None) -> Page:
             query = first if cursor is None else [*(further or first), ("after", cursor)]
-            return self._transport.request("GET", path, query=query, read=parse_page)
+            try:
+                return self._transport.request("GET", path, query=query, read=parse_page)
+            except (SequenceRejectedError, SequenceResponseError, SequenceGatewayError) as e:
+                # Neither the cursor nor the id is the user's: both were true when an earlier response gave them.
+                made_of = "a cursor, which has expired" if cursor else "an id that was listed, and is gone"
+                if (cursor is None and path == shown_path) or (e.status or 0) < 400:
+                    raise
+                reason = f"was made of {made_of}; read the list anew. {e.message}"
+                raise SequenceGoneError("GET", shown_path, reason, status=e.status) from None
 
         try:
             yield from iterate_pages(fetch)
@@ -275,9 +289,14 @@ class SequenceClient:
         :raises SequenceRejectedError: if Sequence refuses this event.
         :raises SequenceApiError: if it can't be known whether Sequence has the event; sending it again is safe.
         """
-        created = self._transport.request(
-            "POST", resource.path, body=event.body, budget=resource.create_budget, read=_read_created
-        )
+        try:
+            created = self._transport.request(
+                "POST", resource.path, body=event.body, budget=resource.create_budget, read=_read_created
+            )
+        except SequenceRejectedError:
+            raise
+        except SequenceApiError as e:
+            raise e.with_message(f"event {event.id}: {e.message}") from None
         if created.customerEventId not in {None, event.id}:
             raise SequenceResponseError(
                 "POST",
@@ -286,15 +305,29 @@ class SequenceClient:
             )
         return created.id
 
-    def verify_credentials(self) -> None:
+    def verify_credentials(self, *, retry: bool = False) -> None:
         """
         Test the credentials with the cheapest request that needs them.
 
-        :raises SequenceApiError: if it fails; it is tried once.
+        :param retry: whether it is tried more than once.
+        :raises SequenceApiError: if it fails.
         """
         self._transport.request(
-            "GET", USAGE_METRICS.path, query=[("limit", "1")], read=parse_page, retry=False
+            "GET", USAGE_METRICS.path, query=[("limit", "1")], read=parse_page, retry=retry
         )
+
+    def now(self, *, ask: bool = False) -> dt.datetime:
+        """
+        What time it is at Sequence, as its responses tell; by the worker's own clock before the first of them.
+
+        :param ask: make a request, where there was no response yet.
+        """
+        if ask and not self._transport.clock.known:
+            with suppress(
+                SequenceApiError
+            ):  # a refusal tells the time as well; what fails meets the next request
+                self.verify_credentials()
+        return self._transport.clock.now()
 
     def calculate_metric(
         self, metric_id: str, customer_aliases: str | Iterable[str], period: Window
@@ -366,7 +399,8 @@ class SequenceClient:
 
     def create_customer_alias(self, alias: CustomerAlias) -> Item:
         """
-        Give a customer an alias. A retry has the same ``Idempotency-Key``, so that it creates nothing twice.
+        Give a customer an alias. Each attempt has the same ``Idempotency-Key``, so that none creates it twice. Another
+        call has another one: Sequence would repeat its first answer, also of an alias that was deleted since.
 
         :return: the answer's fields.
         :raises SequenceRejectedError: if Sequence refuses it, because another customer has it, for example.
@@ -375,8 +409,9 @@ class SequenceClient:
             "POST",
             "/customer-aliases",
             body=alias.body,
-            headers={"Idempotency-Key": alias.idempotency_key},
+            headers={"Idempotency-Key": str(uuid.uuid4())},
             read=_read_item,
+            final=frozenset({409}),  # it is looked up who has the alias
         )
 
     def _items(self, path: str, query: Query | None = None) -> Iterator[Item]:

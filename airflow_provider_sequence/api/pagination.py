@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 import msgspec
 
 from airflow_provider_sequence.api.odd_json import members, readable
+from airflow_provider_sequence.exceptions import SequenceGoneError
 
 #: An item of a list: its fields' JSON texts by name, each as it came.
 Item = dict[str, msgspec.Raw]
 
 
+#: Pages in a row that held the items of an earlier page, after which a list has no end. A few may do so: items that
+#: arrive meanwhile push others onto the next page.
+_REPEATED_PAGES = 10
+
+
+#: How often a list is read before what is wrong with it is taken to stay so: its total and its items contradict each other,
+#: or a cursor of it expires. Items that arrive while it is read raise the total; a further read finds them on its first
+#: pages.
+MAX_READS = 3
+
+T = TypeVar("T")
+
+
 class CursorRepeatedError(Exception):
-    """A cursor came a second time: following it would never end."""
+    """A cursor, or the same page under new cursors, came again: following it would never end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +95,11 @@ def iterate_pages(fetch: Callable[[str | None], Page]) -> Iterator[Page]:
     Cursors are opaque: they are passed back as they came and never made.
 
     :param fetch: gets the page of a cursor; None stands for the first page.
-    :raises CursorRepeatedError: if a cursor comes a second time.
+    :raises CursorRepeatedError: if a cursor comes a second time, or pages come again under new cursors.
     """
-    seen: set[int] = set()
+    cursors: set[int] = set()
+    pages: set[int] = set()
+    repeated = 0
     cursor: str | None = None
     while True:
         page = fetch(cursor)
@@ -90,7 +107,30 @@ def iterate_pages(fetch: Callable[[str | None], Page]) -> Iterator[Page]:
         if page.after is None:
             return
         cursor = page.after
-        # The hash is kept and not the cursor: eight bytes a page, whatever a cursor's length.
-        if hash(cursor) in seen:
+        # Hashes are kept: eight bytes a page, whatever its length.
+        content = hash(frozenset(map(_identity, page.items)))
+        repeated = repeated + 1 if content in pages else 0
+        if hash(cursor) in cursors or repeated >= _REPEATED_PAGES:
             raise CursorRepeatedError
-        seen.add(hash(cursor))
+        cursors.add(hash(cursor))
+        pages.add(content)
+
+
+def _identity(item: Item) -> bytes | int:
+    """An item's id; of one without, a hash of all that it holds."""
+    return bytes(item["id"]) if "id" in item else hash(tuple(map(bytes, item.values())))
+
+
+def read_whole(read: Callable[[], T]) -> T:
+    """
+    Read a list with a function that starts from the beginning each time: again where a cursor expired.
+
+    :raises SequenceGoneError: if one expires in each read.
+    """
+    for number in count(1):
+        try:
+            return read()
+        except SequenceGoneError:
+            if number == MAX_READS:
+                raise
+    raise AssertionError("reads end by return or raise")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote
@@ -318,8 +318,9 @@ def text_field(item: Item, name: str) -> str:
 
 
 def _materialize(value: Any) -> Any:
-    """List of an iterator's values, which are read more than once; any other value as it is."""
-    return list(value) if isinstance(value, Iterator) else value
+    """List of several values, which are read more than once, and may come once or slowly; any other value as it is."""
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    return list(value) if several else value
 
 
 def _midnight(time: dt.datetime) -> dt.datetime:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Connection
 
 from airflow_provider_sequence.api import lossless_json
-from airflow_provider_sequence.api.aliases import CustomerAlias
+from airflow_provider_sequence.api.aliases import CustomerAlias, holders
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
 from airflow_provider_sequence.api.event_mapper import make_event
@@ -20,10 +22,11 @@ from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
-    SequenceApiError,
     SequenceAuthenticationError,
     SequenceClientClosedError,
     SequenceConfigurationError,
+    SequenceError,
+    SequenceRejectedError,
 )
 from airflow_provider_sequence.hooks import connection_fields as conn_form
 
@@ -117,8 +120,10 @@ class SequenceHook(BaseHook):
                 False,
                 f"Sequence refused the credentials. Check client id (login) and secret (password). {e}",
             )
-        except (SequenceApiError, SequenceConfigurationError, AirflowException) as e:
+        except (SequenceError, AirflowException) as e:
             return False, str(e)
+        except Exception as e:  # noqa: BLE001  the form shows it; its text may hold what ours don't
+            return False, f"{type(e).__name__}: the connection could not be read, or the request not be made"
         return True, "Sequence accepted the credentials"
 
     def list(
@@ -236,15 +241,21 @@ class SequenceHook(BaseHook):
 
     def create_customer_alias(self, customer_id: str, value: str, label: str | None = None) -> dict[str, Any]:
         """
-        Give a customer an alias. Idempotent for as long as Sequence keeps idempotency keys.
+        Give a customer an alias. Idempotent: an alias that the customer has already is returned as it is.
 
         :param customer_id: Sequence's id of the customer.
         :param value: the alias, as events carry it.
         :param label: what people call it.
-        :return: the answer's fields.
+        :return: the alias's fields.
         :raises SequenceRejectedError: if Sequence refuses it, because another customer has it, for example.
         """
-        return _decoded(self.client.create_customer_alias(CustomerAlias(customer_id, value, label)))
+        try:
+            return _decoded(self.client.create_customer_alias(CustomerAlias(customer_id, value, label)))
+        except SequenceRejectedError:
+            for item in self.client.customer_aliases(value):
+                if customer_id in holders([item]):
+                    return _decoded(item)
+            raise
 
     def _create(self, resource: Resource, fields: Mapping[str, Any]) -> str:
         if not isinstance(resource.event, EventKind):
@@ -260,17 +271,39 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     :raises SequenceConfigurationError: if a field of the connection is wrong; it names the field.
     """
     try:
-        extra = connection.extra_dejson
+        extra = json.loads(connection.extra or "{}")
     except ValueError:
-        extra = {}
+        extra = None
+    if not isinstance(extra, dict):
+        raise SequenceConfigurationError("the connection's extra is no JSON object")
     settings = {name: _extra(extra.get(name), name) for name in conn_form.EXTRA_FIELDS}
     return SequenceClient(
-        connection.host or PRODUCTION_URL,
+        _base_url(connection.host or PRODUCTION_URL, connection.port),
         connection.login or "",
         connection.password or "",
         user_agent=f"apache-airflow/{airflow_version}",
         **{**settings, **options},
     )
+
+
+def _base_url(host: str, port: Any) -> str:
+    """Base URL with the connection's port, where the host names none."""
+    if not port:
+        return host
+    try:
+        parts = urlsplit(host.strip())
+        named, port = parts.port, int(port)
+    except ValueError:
+        raise SequenceConfigurationError(
+            "the host is no address of the form https://eu.sequencehq.com/api, or the port is no number"
+        ) from None
+    if named is None:
+        return parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+    if named != port:
+        raise SequenceConfigurationError(
+            f"the host names port {named}, and the connection's port is {port}; leave one out"
+        )
+    return host
 
 
 def _extra(value: Any, name: str) -> Any:

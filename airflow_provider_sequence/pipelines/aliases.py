@@ -1,15 +1,15 @@
-"""Alias pipeline: a query's rows become customer aliases, each created unless it is there already."""
+"""Alias pipeline: a query's rows become customer aliases, each created unless it is in use already, and looked up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_provider_sequence.api import lossless_json
-from airflow_provider_sequence.api.aliases import CustomerAlias
+from airflow_provider_sequence.api.aliases import CustomerAlias, holders
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.exceptions import (
     InvalidEventError,
+    SequenceApiError,
     SequenceRejectedError,
     SequenceResponseError,
 )
@@ -33,36 +33,41 @@ def create_aliases(rows: Iterable[Mapping[str, Any]], client: SequenceClient, su
 def _create(client: SequenceClient, row: int, fields: Mapping[str, Any]) -> Outcome:
     try:
         alias = CustomerAlias(**fields)
-        return _existing(client, row, alias) or _post(client, row, alias)
     except InvalidEventError as e:
         return Outcome(row, Status.REJECTED, reason=str(e))
-    except SequenceRejectedError as e:
-        return Outcome(row, Status.REJECTED, http_status=e.status, reason=e.reason)
-
-
-def _existing(client: SequenceClient, row: int, alias: CustomerAlias) -> Outcome | None:
-    """Outcome of a row whose alias exists already, whoever has it; None where it does not."""
-    for item in client.customer_aliases(alias.value):
-        if lossless_json.decode(item.get("customerId", b"null")) == alias.customer_id:
-            return Outcome(row, Status.UNCHANGED)
-        return Outcome(row, Status.REJECTED, reason="value: is the alias of another customer already")
-    return None
-
-
-def _post(client: SequenceClient, row: int, alias: CustomerAlias) -> Outcome:
+    found = _look(client, row, alias, Status.UNCHANGED)
+    if found is not None:
+        return found
+    refusal: SequenceApiError | None = None
     try:
         client.create_customer_alias(alias)
+    except SequenceRejectedError as e:
+        refusal = e
     except SequenceResponseError as e:
         # The list below the same base URL was there just now: what is missing is the customer.
         if e.status != 404:
             raise
-        return Outcome(
-            row, Status.REJECTED, http_status=404, reason="404 customer_id: Sequence has no such customer"
-        )
-    except SequenceRejectedError as e:
-        # Another task may have created it since it was looked up.
-        existing = _existing(client, row, alias) if e.status == 409 else None
-        if existing is None:
-            raise
-        return existing
-    return Outcome(row, Status.DELIVERED)
+        refusal = e.with_message("customer_id: Sequence has no such customer")
+    # What counts is what is there: another task may have created it, and an answer may be the repetition of an old one.
+    found = _look(client, row, alias, Status.UNCHANGED if refusal else Status.DELIVERED)
+    if found is not None:
+        return found
+    if refusal is None:
+        reason = "value: Sequence answered that it created the alias, but does not list it"
+        return Outcome(row, Status.REJECTED, reason=reason)
+    return Outcome(row, Status.REJECTED, http_status=refusal.status, reason=refusal.reason)
+
+
+def _look(client: SequenceClient, row: int, alias: CustomerAlias, status: Status) -> Outcome | None:
+    """
+    Look up who has an alias.
+
+    :param status: the row's, if it is the row's customer.
+    :return: None where nobody has it.
+    """
+    customers = holders(client.customer_aliases(alias.value))
+    if alias.customer_id in customers:
+        return Outcome(row, status)
+    if customers:
+        return Outcome(row, Status.REJECTED, reason="value: is the alias of another customer already")
+    return None

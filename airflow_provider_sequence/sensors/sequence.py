@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -40,7 +41,7 @@ from airflow_provider_sequence.triggers.conditions import (
     PokeResult,
 )
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
-from airflow_provider_sequence.utils.params import parse_decimal, parse_int
+from airflow_provider_sequence.utils.params import parse_decimal, parse_filters, parse_int
 from airflow_provider_sequence.utils.run_window import parse_window, window_of_run
 
 #: Most seconds between two pokes while Sequence is out of reach.
@@ -106,7 +107,8 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait on the worker or in the triggerer."""
         if not self.deferrable:
-            return super().execute(context)
+            # Airflow 2 takes a call of a base class's execute for one from another task, unless it is unwrapped.
+            return inspect.unwrap(BaseSensorOperator.execute)(self, context)
         try:
             result = self._poke(context)
         except SequenceUnavailableError as e:
@@ -216,10 +218,12 @@ class SequenceEventsSensor(_ConditionSensor):
         resource = get_resource(self.resource)
         min_count = parse_int("min_count", self.min_count, min_value=0)
         window = window_of_run(resource, context, self.window_start, self.window_end)
+        # Kept, since the values of a generator come once.
+        self.filters = parse_filters(self.filters)
         return MinEventCount(
             resource=resource.name,
             min_count=min_count,
-            filters=dict(self.filters or {}),
+            filters=self.filters,
             window_start=window.start.isoformat() if window else None,
             window_end=window.end.isoformat() if window else None,
         )
@@ -279,9 +283,11 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         if (self.min_event_count is None) == (self.min_value is None):
             raise SequenceConfigurationError("give min_event_count or min_value, one of the two")
         period = parse_window(context, self.period_start, self.period_end, prefix="period")
+        # Kept, since the values of a generator come once.
+        self.customer_aliases = aliases = aliases_to_ask(self.customer_aliases)
         return MetricThreshold(
             metric_id=self.metric_id,
-            customer_aliases=aliases_to_ask(self.customer_aliases),
+            customer_aliases=aliases,
             period_start=period.start.isoformat(),
             period_end=period.end.isoformat(),
             min_event_count=None

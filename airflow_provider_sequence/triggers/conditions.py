@@ -14,6 +14,7 @@ from airflow_provider_sequence.api.events import VOID_ALIAS
 from airflow_provider_sequence.api.resource import text_field
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.utils.params import parse_filters
 
 #: How often in a row Sequence may be out of reach before a sensor or a trigger gives up.
 MAX_FAILURES = 10
@@ -53,6 +54,9 @@ class MinEventCount:
     filters: dict[str, Any] = field(default_factory=dict)
     window_start: str | None = None
     window_end: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", parse_filters(self.filters))
 
     def poke(self, client: SequenceClient) -> PokeResult:
         """Count the events."""

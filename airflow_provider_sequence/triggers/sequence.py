@@ -34,6 +34,7 @@ from airflow_provider_sequence.triggers.conditions import (
 )
 from airflow_provider_sequence.triggers.new_events import Watermark, check_watchable, find_new_events
 from airflow_provider_sequence.triggers.state import TriggerState
+from airflow_provider_sequence.utils.params import parse_filters
 
 T = TypeVar("T")
 
@@ -180,12 +181,12 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         # Checked when the DAG is parsed, and not only in the triggerer's log, for ever.
-        check_watchable(get_resource(resource), filters or {})
+        self.filters = parse_filters(filters)
+        check_watchable(get_resource(resource), self.filters)
         if poll_interval <= 0:
             raise SequenceConfigurationError(f"poll_interval={poll_interval} is not greater than 0")
         self.resource = resource
         self.sequence_conn_id = sequence_conn_id
-        self.filters = dict(filters or {})
         self.poll_interval = poll_interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

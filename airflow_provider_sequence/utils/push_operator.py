@@ -173,6 +173,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     self.log.info("Dry run: nothing is sent, and nothing is written")
                     summary = push_rows(rows, DryRunSender(), DryRunState(log), TaskCounters())
                     return {**summary.as_dict(), "dry_run": True}
+                policy.clock = client.now
                 self._lineage = TransferLineage.capture(self, self.resource.name, engine)
                 state = RunState() if log is None else LoggedState(log)
                 with (

@@ -334,7 +334,6 @@ class TestRetries:
             ("POST", 403, SequenceAuthenticationError),
             ("GET", 404, SequenceResponseError),
             ("POST", 405, SequenceResponseError),
-            ("POST", 409, SequenceRejectedError),
             ("POST", 413, SequenceRejectedError),
             ("POST", 422, SequenceRejectedError),
         ],

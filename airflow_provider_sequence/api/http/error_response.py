@@ -30,6 +30,14 @@ _PUBLIC_PARAMETERS = frozenset({
 })
 
 
+def is_json(body: bytes) -> bool:
+    """Whether a body is a JSON object or list, as Sequence's own errors are; of a firewall or a gateway it is a page or text."""
+    try:
+        return isinstance(lossless_json.decode(body), (dict, list))
+    except msgspec.DecodeError:
+        return False
+
+
 def read_error(body: bytes) -> tuple[str | None, str]:
     """
     Parse the error's type and message out of a body.
@@ -117,24 +125,28 @@ def _leaves(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+def parse_retry_after(
+    headers: Mapping[str, str], clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+) -> float | None:
     """
     Read ``Retry-After``, which is a number of seconds or a date (RFC 9110, 10.2.3).
 
+    :param clock: what time it is, for a date in a response that does not tell its own.
     :return: seconds from now, or None where the header is missing or is neither.
     """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
         return float(value)
-    until = _parse_date(value)
+    until = parse_date(value)
     if until is None:
         return None
     # By the server's clock, where it tells it: ours may be off by more than the wait.
-    now = _parse_date(headers.get("Date", "")) or dt.datetime.now(dt.UTC)
+    now = parse_date(headers.get("Date", "")) or clock()
     return max(0.0, (until - now).total_seconds())
 
 
-def _parse_date(value: str) -> dt.datetime | None:
+def parse_date(value: str) -> dt.datetime | None:
+    """Read a date of a header, UTC where it has no zone; None where it is none."""
     try:
         date = parsedate_to_datetime(value)
     except (TypeError, ValueError):
@@ -150,7 +162,8 @@ def describe_failure(error: urllib3.exceptions.HTTPError, *, begun: bool = False
     :return: the reason, and whether a response had begun, or TLS failed: further attempts are of little use then.
     """
     if isinstance(error, urllib3.exceptions.SSLError):
-        return "TLS failed: the server's certificate is not trusted, or it doesn't speak TLS", True
+        reason = "TLS failed: the server's certificate is not trusted, or it doesn't speak TLS"
+        return f"{reason} (SSL_CERT_FILE names the file of a CA of your own)", True
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to urllib3 it is a timeout, too
     if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not refused:
         return "no connection within the timeout", False

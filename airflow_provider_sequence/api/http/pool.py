@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import http.client
 import io
+import os
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 #: Read timeouts that a whole response may take, however steadily its bytes drip in.
 RESPONSE_TIMEOUTS = 4
@@ -32,16 +35,32 @@ class ConnectionPool:
     :param base_url: the address.
     :param timeout: seconds to wait for a connection, and for further bytes of a response.
     :param connections: size of the pool.
+    :raises SequenceConfigurationError: if what the environment says can't be used; it names the variable.
     """
 
     def __init__(
         self, session: requests.Session, base_url: str, *, timeout: tuple[float, float], connections: int
     ) -> None:
-        template = session.prepare_request(requests.Request("GET", base_url))
-        settings = session.merge_environment_settings(base_url, {}, None, None, None)
+        try:
+            template = session.prepare_request(requests.Request("GET", base_url))
+        except requests.RequestException:
+            raise SequenceConfigurationError("the host is no address that can be requested") from None
         adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
         session.mount(base_url, adapter)  # so that it is closed with the session
-        self._pool, address = adapter.open_pool(template, settings)
+        scheme = urlsplit(base_url).scheme
+        trusted = _trusted(scheme)
+        try:
+            settings = session.merge_environment_settings(base_url, {}, None, None, None)
+            self._pool, address = adapter.open_pool(template, {**settings, "verify": trusted})
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
+            # Without its text: the URL of a proxy may hold a password.
+            names = [name for name in os.environ if name.lower() in {f"{scheme}_proxy", "all_proxy"}]
+            needs = (
+                ": it needs the package PySocks" if isinstance(e, requests.exceptions.InvalidSchema) else ""
+            )
+            raise SequenceConfigurationError(
+                f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(e).__name__})"
+            ) from None
         self._address = address.rstrip("/")
         connect, read = timeout
         self._timeout = urllib3.Timeout(connect=connect, read=read)
@@ -111,23 +130,40 @@ class _Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_DeadlineReader(sock.makefile("rb", buffering=0), until), _BUFFER_SIZE)
 
 
-class _HTTPConnection(HTTPConnection):
-    response_class = _Response
+def _with_deadline(pools: Mapping[str, Any]) -> dict[str, Any]:
+    """Classes of pools whose responses have a deadline: of connections to the address, or through a proxy of any kind."""
+
+    def derive(pool: Any) -> Any:
+        connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": _Response})
+        return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+
+    return {scheme: derive(pool) for scheme, pool in pools.items()}
 
 
-class _HTTPSConnection(HTTPSConnection):
-    response_class = _Response
+#: What tells which certificates are trusted, first to last.
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
+def _trusted(scheme: str) -> str | bool:
+    """
+    File or folder of certificates to trust, or True for those that come with requests.
 
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+    :raises SequenceConfigurationError: if it can't be used.
+    """
+    name = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
+    if name is None or scheme != "https":
+        return True
+    path = os.environ[name]
+    try:
+        if os.path.isdir(path):
+            os.listdir(path)
+        else:
+            ssl.create_default_context(cafile=path)
+    except OSError as e:  # ssl.SSLError, too
+        raise SequenceConfigurationError(
+            f"{name} names no file or folder of certificates that can be read: {path} ({e.strerror or type(e).__name__})"
+        ) from None
+    return path
 
 
 class _Adapter(HTTPAdapter):
@@ -140,9 +176,9 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = _with_deadline(self.poolmanager.pool_classes_by_scheme)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = _with_deadline(manager.pool_classes_by_scheme)
         return manager

@@ -21,6 +21,7 @@ from requests.auth import AuthBase
 from airflow_provider_sequence.api.defaults import CONNECT_TIMEOUT
 from airflow_provider_sequence.api.http.error_response import (
     describe_failure,
+    is_json,
     parse_retry_after,
     read_error,
     redact,
@@ -29,12 +30,14 @@ from airflow_provider_sequence.api.http.error_response import (
 )
 from airflow_provider_sequence.api.http.pool import ConnectionPool
 from airflow_provider_sequence.api.http.rate_limit import RateLimiter
+from airflow_provider_sequence.api.http.server_clock import ServerClock
 from airflow_provider_sequence.api.resource import Query
 from airflow_provider_sequence.exceptions import (
     SequenceApiError,
     SequenceAuthenticationError,
     SequenceClientClosedError,
     SequenceConfigurationError,
+    SequenceGatewayError,
     SequenceRejectedError,
     SequenceResponseError,
     SequenceUnavailableError,
@@ -42,14 +45,17 @@ from airflow_provider_sequence.exceptions import (
 
 #: Seconds of backoff before the second attempt, and the most before a later one; each pause is drawn from 0 to that.
 INITIAL_BACKOFF, MAX_BACKOFF = 1.0, 30.0
-#: Attempts that may end in a response that can't be read: a truncated one is followed by a good one, a wrong server's
-#: is not.
-UNREADABLE_ATTEMPTS = 4
+#: Attempts that may end in a response that can't be read, or in a refusal that may pass: a truncated response is followed
+#: by a good one, and a lock is released; a wrong server's page, and what a firewall takes offence at, stay.
+DOUBTFUL_ATTEMPTS = 4
 
 _RETRYABLE_STATUSES = frozenset({408, 425, *range(500, 600)})
+#: Refusals that may pass, by their meaning: conflict and locked.
+_PASSING_STATUSES = frozenset({409, 423})
 #: What a wrong base URL gives. It says nothing of an event, so no row may be rejected for it.
 _WRONG_ADDRESS_STATUSES = frozenset({404, 405, *range(300, 400)})
-_WRONG_ADDRESS_HINT = " (is the connection's host the base URL of the API?)"
+_WRONG_ADDRESS_HINT = "(is the connection's host the base URL of the API?)"
+_GATEWAY_HINT = "(no answer of Sequence's own: a firewall, a proxy or a gateway refused the request)"
 
 T = TypeVar("T")
 
@@ -60,15 +66,15 @@ class _RetryableError(Exception):
 
     :param error: what to raise if no later attempt succeeds.
     :param retry_after: seconds that the response asked to wait.
-    :param unreadable: whether there was a response, but none that can be read.
+    :param doubtful: whether there was a response that more than a few attempts won't change.
     """
 
     def __init__(
-        self, error: SequenceApiError, *, retry_after: float | None = None, unreadable: bool = False
+        self, error: SequenceApiError, *, retry_after: float | None = None, doubtful: bool = False
     ) -> None:
         self.error = error
         self.retry_after = retry_after
-        self.unreadable = unreadable
+        self.doubtful = doubtful
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class _Request(Generic[T]):
     headers: Mapping[str, str] | None
     limiter: RateLimiter
     read: Callable[[bytes], T]
+    final: frozenset[int]
 
     @property
     def target(self) -> str:
@@ -113,7 +120,8 @@ class Transport:
     """
     HTTP transport of one API client: sends requests, and retries those that failed in a retryable way.
 
-    Thread-safe. Retryable are: no connection, a timeout, a 429, a 5xx, and a response that can't be read.
+    Thread-safe. Retryable are: no connection, a timeout, a 429, a 5xx; and, for a few attempts, a response that can't be
+    read, a refusal that is not Sequence's own, and one that may pass (409, 423).
 
     :param base_url: address of the API.
     :param client_id: the API client's id.
@@ -155,6 +163,8 @@ class Transport:
         self._count_lock = threading.Lock()
         self._requests = 0
         self._deadline = deadline
+        #: What time it is at the server.
+        self.clock = ServerClock()
 
         _no_queries.hosts.add(urlsplit(self.base_url).hostname)
         self._session = requests.Session()
@@ -201,6 +211,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         budget: str = "requests",
         retry: bool = True,
+        final: frozenset[int] = frozenset(),
     ) -> T:
         """
         Send one request, retry it where that may help, and read the response.
@@ -212,13 +223,15 @@ class Transport:
         :param headers: headers of this request alone, the same at each attempt.
         :param budget: the rate budget that the request counts in.
         :param retry: whether to make more than one attempt.
+        :param final: statuses that are not retried.
         :raises SequenceAuthenticationError: on 401 and 403.
         :raises SequenceRejectedError: on any other status below 500 that a retry won't change.
         :raises SequenceResponseError: if the base URL seems wrong (404, a redirect), or the response can't be read.
         :raises SequenceUnavailableError: if no response came before the deadline.
+        :raises SequenceGatewayError: if something on the way refused it.
         :raises SequenceClientClosedError: if the client is closed meanwhile.
         """
-        request = _Request(method, path, query, body, headers, self._limiters[budget], read)
+        request = _Request(method, path, query, body, headers, self._limiters[budget], read, final)
         try:
             return self._with_retries(request, self._deadline if retry else 0.0)
         except _RetryableError as e:
@@ -239,7 +252,7 @@ class Transport:
     def _with_retries(self, request: _Request[T], deadline: float) -> T:
         """Make attempts until one succeeds, or the request has been failing for as long as the deadline."""
         failing_since: float | None = None
-        unreadable = 0
+        doubtful = 0
         for attempt in count():
             try:
                 return self._attempt(request)
@@ -247,11 +260,17 @@ class Transport:
                 now = time.monotonic()
                 if failing_since is None:
                     failing_since = now
-                unreadable += e.unreadable
+                doubtful += e.doubtful
                 asked = e.retry_after or 0.0
                 # After a 429 the limiter holds all threads back until it is time.
                 pause = 0.0 if e.error.status == 429 else max(asked, _backoff(attempt))
-                if unreadable >= UNREADABLE_ATTEMPTS or now - failing_since + max(asked, pause) >= deadline:
+                if doubtful >= DOUBTFUL_ATTEMPTS:
+                    raise
+                if now - failing_since + max(asked, pause) >= deadline:
+                    if asked > deadline > 0:
+                        e.error = e.error.with_message(
+                            f"asks to wait {asked:,.0f} s, which is more than {deadline:g} s; {e.error.message}"
+                        )
                     raise
             self._pause(pause)
         raise AssertionError("attempts end by return or raise")
@@ -271,20 +290,20 @@ class Transport:
         except urllib3.exceptions.HTTPError as e:
             raise _no_response(request, *describe_failure(e, begun=True)) from None
         status = response.status
+        self.clock.read(response.headers)
+        wait = parse_retry_after(response.headers, self.clock.now) if status >= 400 else None
         if status == 429:
-            wait = parse_retry_after(response.headers)
             request.limiter.throttled(slot, wait)
+        else:
+            request.limiter.passed(slot)
+        if status == 429 or status in _RETRYABLE_STATUSES:
             raise _RetryableError(_error(SequenceUnavailableError, request, status, body), retry_after=wait)
-        request.limiter.passed(slot)
-        if status in _RETRYABLE_STATUSES:
-            wait = parse_retry_after(response.headers)
-            raise _RetryableError(_error(SequenceUnavailableError, request, status, body), retry_after=wait)
-        if status in {401, 403}:
-            raise _error(SequenceAuthenticationError, request, status, body)
-        if status in _WRONG_ADDRESS_STATUSES:
-            raise _error(SequenceResponseError, request, status, body, hint=_WRONG_ADDRESS_HINT)
-        if status >= 400:
-            raise _error(SequenceRejectedError, request, status, body)
+        if status >= 300:
+            error = _refusal(request, status, body)
+            foreign = status >= 400 and status != 401 and not is_json(body)
+            if (foreign or status in _PASSING_STATUSES) and status not in request.final:
+                raise _RetryableError(error, retry_after=wait, doubtful=True)
+            raise error
         try:
             return request.read(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
@@ -293,7 +312,7 @@ class Transport:
                 f"the answer ({len(body)} bytes, {kind}) is not what the API documents: {type(e).__name__}"
             )
             raise _RetryableError(
-                SequenceResponseError(request.method, request.path, reason, status=status), unreadable=True
+                SequenceResponseError(request.method, request.path, reason, status=status), doubtful=True
             ) from None
 
     def _pause(self, seconds: float) -> None:
@@ -306,16 +325,31 @@ def _backoff(attempt: int) -> float:
     return random.uniform(0, min(INITIAL_BACKOFF * 2 ** min(attempt, 30), MAX_BACKOFF))  # noqa: S311
 
 
-def _no_response(request: _Request[Any], reason: str, unreadable: bool) -> _RetryableError:
+def _no_response(request: _Request[Any], reason: str, begun: bool) -> _RetryableError:
     error = SequenceUnavailableError(request.method, request.path, reason)
-    return _RetryableError(error, unreadable=unreadable)
+    return _RetryableError(error, doubtful=begun)
+
+
+def _refusal(request: _Request[Any], status: int, body: bytes) -> SequenceApiError:
+    """Error of a 3xx or 4xx."""
+    if status == 401:
+        return _error(SequenceAuthenticationError, request, status, body)
+    if status in _WRONG_ADDRESS_STATUSES:
+        return _error(SequenceResponseError, request, status, body, hint=_WRONG_ADDRESS_HINT)
+    if not is_json(body):
+        return _error(SequenceGatewayError, request, status, body, hint=_GATEWAY_HINT)
+    kind = SequenceAuthenticationError if status == 403 else SequenceRejectedError
+    return _error(kind, request, status, body)
 
 
 def _error(
     kind: type[SequenceApiError], request: _Request[Any], status: int, body: bytes, hint: str = ""
 ) -> SequenceApiError:
     error_type, message = read_error(body)
-    return kind(request.method, request.path, message + hint, status=status, error_type=error_type)
+    # The hint comes first: a page is cut.
+    return kind(
+        request.method, request.path, f"{hint} {message}".strip(), status=status, error_type=error_type
+    )
 
 
 class _BasicAuth(AuthBase):

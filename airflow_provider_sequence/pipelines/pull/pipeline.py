@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.pagination import Page
-from airflow_provider_sequence.api.resource import Resource, Selection
+from airflow_provider_sequence.api.pagination import MAX_READS, Page, read_whole
+from airflow_provider_sequence.api.resource import Query, Resource, Selection
 from airflow_provider_sequence.api.timestamps import utc_text
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import IncompletePullError
@@ -26,10 +26,6 @@ from airflow_provider_sequence.pipelines.pull.readers import ReaderPool
 from airflow_provider_sequence.pipelines.pull.rows import ItemMapper, staging_columns
 from airflow_provider_sequence.pipelines.pull.scans import ListScan
 from airflow_provider_sequence.warehouse.staging import StagingLoad
-
-#: How often a list is read before its total and its items are taken to contradict each other. Items that arrive
-#: while it is read raise the total; a further read finds them on its first pages.
-MAX_READS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +199,18 @@ def _parent_ids(client: SequenceClient, parent: Resource, selection: Selection, 
     wanted: dict[str, None] = {}
     for query in selection.queries():
         ids: set[str] = set()
-        reported: int | None = None
-        for _ in range(MAX_READS):
+
+        def read(query: Query = query, ids: set[str] = ids) -> int:
+            reported = 0
             for page in client.pages(parent, query):
                 reported = reported if page.total is None else page.total
                 ids.update(map(parent.id_of, page.items))
                 wanted.update((parent.id_of(item), None) for item in page.items if item in selection)
-            if len(ids) >= (reported or 0):
+            return reported
+
+        for _ in range(MAX_READS):
+            reported = read_whole(read)
+            if len(ids) >= reported:
                 break
         else:
             raise IncompletePullError(_too_few(reported, parent, len(ids), table))

@@ -6,11 +6,13 @@ import datetime as dt
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.pagination import Item, Page
+from airflow_provider_sequence.api.pagination import MAX_READS, Item, Page
 from airflow_provider_sequence.api.resource import PAGE_LIMIT, Resource, Selection
 from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.exceptions import SequenceGoneError
 
 #: Slices for each thread, so that none waits long for the last one.
 _SLICES_PER_THREAD = 4
@@ -94,7 +96,20 @@ class ListScan:
         return self.slice_of or self
 
     def pages(self) -> Iterator[Page]:
-        """Read the list from the start."""
+        """
+        Read the list from the start; anew from there where its cursor expired, so that pages may come twice.
+
+        :raises SequenceGoneError: if it happens each time, or what the list is below is gone.
+        """
+        for number in count(1):
+            try:
+                yield from self._read()
+                return
+            except SequenceGoneError:
+                if number == MAX_READS:
+                    raise
+
+    def _read(self) -> Iterator[Page]:
         if self.selection is None:
             return self.client.pages(self.resource, parent_id=self.parent_id)
         (query,) = self.selection.queries()

@@ -10,7 +10,11 @@ import msgspec
 
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.resource import Resource
-from airflow_provider_sequence.exceptions import SequenceRejectedError
+from airflow_provider_sequence.exceptions import (
+    SequenceApiError,
+    SequenceGatewayError,
+    SequenceRejectedError,
+)
 from airflow_provider_sequence.pipelines.push.outcomes import Outcome, RowFlag, Status
 
 
@@ -28,6 +32,9 @@ class Sender(Protocol):
     def create(self, resource: Resource, event: Event) -> str:
         """Send one event; return the id that Sequence gave it."""
 
+    def verify_credentials(self, *, retry: bool) -> None:
+        """Send a harmless request."""
+
     def close(self) -> None:
         """End every wait."""
 
@@ -40,6 +47,9 @@ class DryRunSender:
     def create(self, resource: Resource, event: Event) -> str:
         """Send nothing."""
         return ""
+
+    def verify_credentials(self, *, retry: bool) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing: there is no wait to end."""
@@ -108,14 +118,25 @@ class SenderPool:
         try:
             sequence_id = self._client.create(self._resource, event)
         except SequenceRejectedError as e:
-            return Outcome(
-                task.row,
-                Status.REJECTED,
-                event.id,
-                task.body_hash,
-                http_status=e.status,
-                reason=e.reason,
-                body=event.body,
-                flags=task.flags,
-            )
+            return self._rejected(task, e)
+        except SequenceGatewayError as e:
+            # A firewall that lets others through takes offence at this event. One that stops all is an outage.
+            try:
+                self._client.verify_credentials(retry=True)
+            except SequenceApiError:
+                raise e from None
+            return self._rejected(task, e)
         return Outcome(task.row, Status.DELIVERED, event.id, task.body_hash, sequence_id, flags=task.flags)
+
+    @staticmethod
+    def _rejected(task: SendTask, error: SequenceApiError) -> Outcome:
+        return Outcome(
+            task.row,
+            Status.REJECTED,
+            task.event.id,
+            task.body_hash,
+            http_status=error.status,
+            reason=error.reason,
+            body=task.event.body,
+            flags=task.flags,
+        )

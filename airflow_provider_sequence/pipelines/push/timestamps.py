@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, utc_text
@@ -12,6 +13,20 @@ from airflow_provider_sequence.exceptions import InvalidEventError
 
 #: Seconds after which the bounds are computed again from the clock.
 _REFRESH_SECONDS = 1.0
+#: How far back the worker's clock must put an event for it to lie in the past whatever the server's says.
+_SURELY_PAST = dt.timedelta(days=1)
+
+
+class Clock(Protocol):
+    """What time it is at Sequence."""
+
+    def __call__(self, *, ask: bool) -> dt.datetime:
+        """Tell the time; send a request for it, where ``ask`` says so and it is not known."""
+
+
+def own_clock(*, ask: bool) -> dt.datetime:
+    """Tell the time of this machine."""
+    return dt.datetime.now(dt.UTC)
 
 
 @dataclass(slots=True)
@@ -23,11 +38,16 @@ class TimestampPolicy:
         usage on a bill of the far future.
     :param late_after: how far back an event is late, or None if none is: its period may be invoiced already.
     :param reject_late: whether a late event is rejected; else it is only counted.
+    :param clock: what "now" is.
     """
 
     max_future: dt.timedelta | None = None
     late_after: dt.timedelta | None = None
     reject_late: bool = False
+    clock: Clock = own_clock
+    _asked: bool = field(default=False, init=False)
+    _now: str = field(default="", init=False)
+    _past: str = field(default="", init=False)
     _latest: str = field(default="", init=False)
     _earliest: str = field(default="", init=False)
     _refresh_at: float = field(default=0.0, init=False)
@@ -40,20 +60,26 @@ class TimestampPolicy:
         """
         if time.monotonic() >= self._refresh_at:
             self._refresh()
+        if self.max_future is not None and not self._asked and event.time > self._past:
+            self._asked = True
+            self._refresh()
         if self.max_future is not None and event.time > self._latest:
             raise InvalidEventError(
-                "eventTimestamp", f"lies more than {self.max_future} ahead of now (max_future)"
+                "eventTimestamp", f"lies more than {self.max_future} ahead of now, {self._now} (max_future)"
             )
         late = self.late_after is not None and bool(event.time) and event.time < self._earliest
         if late and self.reject_late:
             raise InvalidEventError(
-                "eventTimestamp", f"lies more than {self.late_after} back (late_after), and late='reject'"
+                "eventTimestamp",
+                f"lies more than {self.late_after} back from now, {self._now} (late_after), and late='reject'",
             )
         return late
 
     def _refresh(self) -> None:
-        now = dt.datetime.now(dt.UTC)
+        now = self.clock(ask=self._asked)
         self._refresh_at = time.monotonic() + _REFRESH_SECONDS
+        self._now = utc_text(now.replace(microsecond=0))
+        self._past = _comparable(now - _SURELY_PAST)
         # Beyond the calendar: after, or before, the text of every time.
         if self.max_future is not None:
             self._latest = _comparable(now + self.max_future) if self.max_future < MAX_TIME - now else "~"

@@ -14,6 +14,7 @@ from typing import Any, Self
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import VOID_ALIAS, Event, EventKind, event_of_body
 from airflow_provider_sequence.api.lossless_json import decode, decode_what_can_be
+from airflow_provider_sequence.api.pagination import read_whole
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Window
@@ -190,6 +191,17 @@ class Reconciliation:
 
     def compare(self) -> None:
         """Read what Sequence holds now, and count the differences."""
+        read_whole(self._find)
+        self._drop_superseded()
+        summary = self.summary
+        summary.found = self._count("found WHERE NOT voided")
+        summary.differences = Counter(each.difference for each in self.differences())
+        if summary.late is not None:
+            summary.late = self._count("found WHERE sequence_id NOT IN (SELECT sequence_id FROM staged)")
+        summary.requests = self._client.requests_sent - self._requests
+        summary.seconds = time.monotonic() - self._started_at
+
+    def _find(self) -> None:
         self._db.execute("DELETE FROM found")
         for item in self._client.items(self._resource, None, self._window):
             fields = {name: decode_what_can_be(raw) for name, raw in item.items()}
@@ -204,14 +216,6 @@ class Reconciliation:
                     fields.get("eventTimestamp"),
                 ),
             )
-        self._drop_superseded()
-        summary = self.summary
-        summary.found = self._count("found WHERE NOT voided")
-        summary.differences = Counter(each.difference for each in self.differences())
-        if summary.late is not None:
-            summary.late = self._count("found WHERE sequence_id NOT IN (SELECT sequence_id FROM staged)")
-        summary.requests = self._client.requests_sent - self._requests
-        summary.seconds = time.monotonic() - self._started_at
 
     def _drop_superseded(self) -> None:
         """Drop copies that one outside the window supersedes: an event whose time was corrected."""

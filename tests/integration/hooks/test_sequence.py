@@ -124,6 +124,42 @@ def test_wrong_field_of_the_connection_is_named(connect, field, value, word):
     assert not hook.test_connection()[0]
 
 
+@pytest.mark.parametrize("extra", ['"hello"', "[1]", "5", "null", "hello", "{"])
+def test_extra_that_is_no_object_is_refused(monkeypatch, sandbox, extra):
+    connection = json.loads(sequence_connection(sandbox)) | {"extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", json.dumps(connection))
+    with pytest.raises(SequenceConfigurationError, match="extra is no JSON object"):
+        SequenceHook().get_conn()
+
+    works, message = SequenceHook().test_connection()
+    assert (works, "extra" in message) == (False, True)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_port_beside_the_host(connect, sandbox, named):
+    host, _, port = sandbox.base_url.rpartition(":")
+    assert connect(host=sandbox.api_url if named else f"{host}/api", port=int(port)).test_connection()[0]
+
+    works, message = connect(host=sandbox.api_url, port=1).test_connection()
+    assert (works, f"port {port}" in message) == (False, True)
+
+
+def test_test_of_the_connection_never_raises(connect, monkeypatch):
+    hook = connect()
+    monkeypatch.setattr(SequenceHook, "get_connection", lambda *_: 1 / 0)  # as a broken secrets backend does
+    works, message = hook.test_connection()
+    assert (works, "ZeroDivisionError" in message) == (False, True)
+
+
+def test_alias_that_the_customer_has_already_is_returned(hook, sandbox):
+    sandbox.add("customers", [{"id": "c-1"}, {"id": "c-2"}])
+    first = hook.create_customer_alias("c-1", "acme")
+
+    assert hook.create_customer_alias("c-1", "acme") == first
+    with pytest.raises(SequenceRejectedError):
+        hook.create_customer_alias("c-2", "acme")
+
+
 def test_connection_that_is_not_there(monkeypatch, airflow_db):
     works, message = SequenceHook("no_such_connection").test_connection()
 

@@ -536,3 +536,84 @@ def test_event_of_a_trigger_without_its_connection(monkeypatch, airflow_db):
 
     assert event["status"] == "error"
     assert "sequence_default" in event["message"]
+
+
+VALUES: dict[str, Any] = {
+    "set": {"acme", "other"},
+    "keys": {"acme": 1, "other": 2}.keys(),
+    "generator": (alias for alias in ("acme", "other")),
+    "map": map(str, ("acme", "other")),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_filter_that_is_no_list_is_made_one(name, sandbox, sequence_conn, usage):
+    """A sensor that has to wait can be serialized, and looks with the same values each time."""
+    wait = sensor(SequenceEventsSensor, min_count=4, filters={"customer_alias": VALUES[name]}, **WINDOW)
+    assert [wait.poke({}).is_done for _ in range(2)] == [False, False]
+    wait.deferrable = True
+    with pytest.raises(TaskDeferred) as deferred:
+        wait.execute({})
+    _, arguments = deferred.value.trigger.serialize()
+    assert json.loads(json.dumps(arguments))["filters"] == {"customer_alias": ["acme", "other"]}
+    send(sandbox, "late")
+    assert wait.poke({}).is_done
+
+
+def test_aliases_of_a_generator_are_looked_at_again(sandbox, sequence_conn, usage):
+    wait = sensor(
+        SequenceUsageMetricSensor,
+        metric_id="units",
+        customer_aliases=(alias for alias in ("acme",)),
+        min_event_count=4,
+        period_start=START,
+        period_end=END,
+    )
+    assert [wait.poke({}).is_done for _ in range(2)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "filters", [{"customer_alias": object()}, {"customer_alias": [1.5]}, "customer_alias"]
+)
+def test_filter_that_cannot_be_serialized_is_refused_at_once(filters, sandbox, sequence_conn):
+    wait = sensor(SequenceEventsSensor, filters=filters, deferrable=True, **WINDOW)
+    with pytest.raises(AirflowFailException, match="filter"):
+        wait.execute({})
+    assert sandbox.summary()["requests"] == 0
+
+
+def test_trigger_takes_values_that_are_no_list():
+    trigger = SequenceEventsTrigger(
+        sequence_conn_id="c",
+        poke_interval=1,
+        resource="usage_events",
+        min_count=1,
+        filters={"customer_alias": {"b", "a"}},
+    )
+    assert trigger.serialize()[1]["filters"] == {"customer_alias": ["a", "b"]}
+
+
+@pytest.mark.parametrize("way", ["poke", "defer"])
+def test_expired_cursor_is_waited_out(way, run_dag, sandbox, sequence_conn, metrics):
+    """The sensor reads the list to its end; a page after the first is refused once."""
+    sandbox.settings(total="absent")
+    sandbox.check(check_answers=False)
+    for number in range(101):
+        send(sandbox, f"e{number}")
+    refusal = {"error": {"type": "BadRequest", "message": "the cursor has expired"}}
+    sandbox.fault(
+        status=400, body=refusal, content_type="application/json", path="/usage-events", method="GET", after_n=2, times=1
+    )  # fmt: skip
+    result = run_dag(one_sensor(SequenceEventsSensor, min_count=101, **WAYS[way]), END)
+    assert result.states == {"wait": "success"}, result.errors
+
+
+def test_airflow_takes_no_look_for_a_call_from_another_task(
+    run_dag, sandbox, sequence_conn, usage, capfd, caplog
+):
+    with interval_dag(START, END, default_args={"allow_nested_operators": False}) as dag:
+        sensor(SequenceEventsSensor, min_count=3)
+    result = run_dag(dag, END)
+
+    assert result.states == {"wait": "success"}, result.errors
+    assert "cannot be called outside" not in "".join(capfd.readouterr()) + caplog.text

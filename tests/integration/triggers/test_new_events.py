@@ -1050,3 +1050,9 @@ else:
         (name,) = stored + names("variable")
         assert bool(stored) == (assets == 1)
         assert name.startswith("sequence_new_events_")
+
+
+def test_watcher_of_a_set_of_filters_keeps_its_name():
+    """The order of a set differs from process to process; the watcher's state goes by its filters."""
+    trigger = SequenceNewEventsTrigger(resource="seat_events", filters={"customer_ids": {"b", "a", "c"}})
+    assert json.loads(json.dumps(trigger.serialize()[1]))["filters"] == {"customer_ids": ["a", "b", "c"]}

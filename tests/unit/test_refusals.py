@@ -1,0 +1,178 @@
+"""Refusals that are not the row's, the setting's or the account's fault: of firewalls, of expired cursors, of what is gone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_sequence.api.pagination import MAX_READS, read_whole
+from airflow_provider_sequence.api.resources import USAGE_EVENTS, USAGE_METRICS, get_resource
+from airflow_provider_sequence.exceptions import (
+    SequenceApiError,
+    SequenceAuthenticationError,
+    SequenceGatewayError,
+    SequenceGoneError,
+    SequenceRejectedError,
+    SequenceResponseError,
+    SequenceUnavailableError,
+)
+from airflow_provider_sequence.pipelines.push.outcomes import Status
+from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
+from tests.unit.events import map_usage_row, usage_event, usage_row
+from tests.unit.loopback import EMPTY_LIST, Received, Reply, created
+
+PAGE = "<html><head><title>403 Forbidden</title></head><body>Request blocked. Ray ID 1</body></html>"
+
+
+def page(status: int, body: str = PAGE, content_type: str = "text/html") -> Reply:
+    """Answer of a firewall or a gateway."""
+    return Reply(status, body, content_type=content_type)
+
+
+def refused(status: int, **headers: str) -> Reply:
+    """Answer of Sequence's own."""
+    return Reply(status, {"error": {"type": "Refused", "message": "no"}}, tuple(headers.items()))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(page(status) for status in (400, 403, 406, 409, 418, 423, 451)),
+        page(403, "Access denied", "text/plain"),
+        page(403, "", ""),
+        page(403, "Access denied", "application/json"),
+        *(refused(status) for status in (409, 423)),
+    ],
+    ids=lambda answer: f"{answer.status} {answer.content_type} {len(str(answer.body))}",
+)
+def test_refusal_that_may_pass_is_tried_again(loopback, connect, answer):
+    loopback.responses = [answer, answer, created]
+    assert connect(loopback).create(USAGE_EVENTS, usage_event())
+    assert len(loopback.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "requests"),
+    [
+        (page(403), SequenceGatewayError, 4),
+        (page(400), SequenceGatewayError, 4),
+        (page(404), SequenceResponseError, 4),
+        (page(401), SequenceAuthenticationError, 1),
+        (refused(403), SequenceAuthenticationError, 1),
+        (refused(409), SequenceRejectedError, 4),
+        (refused(422), SequenceRejectedError, 1),
+        (page(425), SequenceUnavailableError, 4),
+    ],
+    ids=lambda value: str(getattr(value, "status", value)),
+)
+def test_refusal_that_stays_is_final_and_names_the_event(loopback, connect, answer, kind, requests):
+    loopback.responses = [answer]
+    with pytest.raises(SequenceApiError) as caught:
+        connect(loopback, deadline=1).create(USAGE_EVENTS, usage_event("e-7"))
+    assert type(caught.value) is kind
+    assert len(loopback.requests) == requests or answer.status == 425
+    # The outcome of a rejected row has the id of its own.
+    assert ("event e-7" in str(caught.value)) is (kind is not SequenceRejectedError)
+
+
+def pushed(client: Any, rows: int = 30) -> Any:
+    table = [usage_row(f"e-{n}", n) for n in range(rows)]
+    return push(map_rows([table], map_usage_row), client, USAGE_EVENTS, threads=4)
+
+
+def test_firewall_that_refuses_some_rows_rejects_these(loopback, connect):
+    def respond(request: Received) -> Reply:
+        if request.method == "GET":
+            return EMPTY_LIST
+        return page(403) if json.loads(request.body)["eventProperties"]["n"] % 10 == 0 else created(request)
+
+    loopback.responses = [respond]
+    summary = pushed(connect(loopback))
+    assert (summary.counts[Status.DELIVERED], summary.counts[Status.REJECTED]) == (27, 3)
+    assert {outcome.event_id for outcome in summary.first_rejected} == {"e-0", "e-10", "e-20"}
+    assert all(
+        "firewall" in (o.reason or "") and "Request blocked" in (o.reason or "")
+        for o in summary.first_rejected
+    )
+
+
+def test_firewall_that_refuses_everything_rejects_nothing(loopback, connect):
+    loopback.responses = [lambda request: created(request) if len(loopback.requests) < 9 else page(403)]
+    with pytest.raises(SequenceGatewayError, match=r"event e-\d+"):
+        pushed(connect(loopback))
+
+
+class Pages:
+    """List of 100 pages; what a page is answered depends on its number."""
+
+    def __init__(self, answer: Callable[[int], Reply | None]) -> None:
+        self._answer = answer
+
+    def __call__(self, request: Received) -> Reply:
+        number = int(dict(request.query).get("after", 0))
+        listed = {
+            "items": [{"id": f"i{number}"}],
+            "pagination": {"after": str(number + 1) if number < 4 else None},
+        }
+        return self._answer(number) or Reply(200, listed)
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 410, 422])
+@pytest.mark.parametrize("own", [True, False], ids=["own", "foreign"])
+def test_expired_cursor_is_retryable_and_the_list_read_anew(loopback, connect, status, own):
+    refusals = itertools.chain(
+        [refused(status) if own else page(status)] * (1 if own and status != 409 else 4),
+        itertools.repeat(None),
+    )
+    loopback.responses = [Pages(lambda number: next(refusals) if number == 2 else None)]
+    client = connect(loopback)
+    with pytest.raises(SequenceGoneError, match="cursor") as caught:
+        list(client.items(USAGE_EVENTS))
+    assert isinstance(caught.value, SequenceUnavailableError)  # what sensors and triggers go on after
+    assert len(list(client.items(USAGE_EVENTS))) == 5
+
+
+def test_first_page_that_is_refused_is_the_users_fault(loopback, connect):
+    loopback.responses = [refused(400)]
+    with pytest.raises(SequenceRejectedError):
+        list(connect(loopback).items(USAGE_EVENTS))
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_list_below_an_invoice_that_is_gone_is_retryable(loopback, connect, status):
+    loopback.responses = [Reply(200, {"items": [{"id": "inv-1"}]}), refused(status)]
+    with pytest.raises(SequenceGoneError, match="gone"):
+        list(connect(loopback).items(get_resource("invoice_line_items")))
+
+
+def test_list_whose_cursors_always_expire_is_read_a_few_times():
+    reads = []
+
+    def read() -> None:
+        reads.append(1)
+        raise SequenceGoneError("GET", "/usage-events", "gone")
+
+    with pytest.raises(SequenceGoneError):
+        read_whole(read)
+    assert len(reads) == MAX_READS
+
+
+@pytest.mark.parametrize("ring", [1, 3])
+def test_new_cursors_over_the_same_items_end(loopback, connect, ring):
+    numbers = itertools.count(1)
+
+    def respond(_: Received) -> Reply:
+        number = next(numbers)
+        listed = [{"id": f"{number % ring}-{n}", "at": number} for n in range(3)]
+        return Reply(
+            200, {"items": listed, "pagination": {"after": f"cursor {number}", "totalResultSize": 9}}
+        )
+
+    loopback.responses = [respond]
+    with pytest.raises(SequenceResponseError, match="leads back"):
+        list(itertools.islice(connect(loopback).items(USAGE_METRICS), 1000))
+    assert len(loopback.requests) <= 15
