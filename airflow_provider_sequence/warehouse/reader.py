@@ -62,7 +62,7 @@ def read_rows(
     :raises WorkerDiskError: if the worker's disk is full.
     :raises SequenceConfigurationError: if the statement is no query, or gives no rows.
     """
-    require_query(sql)
+    require_query(sql, parameters)
     running = running or RunningQuery()
 
     def read() -> tuple[str, ...]:
@@ -89,9 +89,9 @@ def _read_all(
     dialect_of(connection).before_reading(connection.connection.driver_connection)
     # Without parameters, a percent sign in the statement is a percent sign.
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": not parameters}
-    given = (tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters) or None
+    given = parameters if isinstance(parameters, Mapping) else tuple(parameters or ())
     try:
-        result = connection.execution_options(**options).exec_driver_sql(sql, given)
+        result = connection.execution_options(**options).exec_driver_sql(sql, given or None)
     except (IndexError, KeyError, TypeError, ValueError):
         # What drivers raise that put parameters into the statement themselves.
         raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, utc_text
 from airflow_provider_sequence.exceptions import InvalidEventError
+from airflow_provider_sequence.pipelines.push.interval import OutsideCount
 
 #: Seconds after which the bounds are computed again from the clock.
 _REFRESH_SECONDS = 1.0
@@ -23,11 +24,13 @@ class TimestampPolicy:
         usage on a bill of the far future.
     :param late_after: how far back an event is late, or None if none is: its period may be invoiced already.
     :param reject_late: whether a late event is rejected; else it is only counted.
+    :param outside: counts the events that lie outside the run's interval, where there is one.
     """
 
     max_future: dt.timedelta | None = None
     late_after: dt.timedelta | None = None
     reject_late: bool = False
+    outside: OutsideCount | None = None
     _latest: str = field(default="", init=False)
     _earliest: str = field(default="", init=False)
     _refresh_at: float = field(default=0.0, init=False)
@@ -38,6 +41,8 @@ class TimestampPolicy:
 
         :raises InvalidEventError: if it may not be sent.
         """
+        if self.outside is not None:
+            self.outside.add(event)
         if time.monotonic() >= self._refresh_at:
             self._refresh()
         if self.max_future is not None and event.time > self._latest:
