@@ -25,7 +25,7 @@ SAME: list[tuple[str, list[Any]]] = [
     (
         "its midnight",
         [
-            dt.datetime(2026, 2, 1),
+            dt.datetime(2026, 2, 1),  # noqa: DTZ001 (a column without a zone)
             dt.datetime(2026, 2, 1, tzinfo=dt.UTC),
             dt.datetime(2026, 2, 1, 1, tzinfo=BERLIN),
             "2026-02-01T00:00:00Z",
@@ -72,5 +72,5 @@ def test_no_other_types_share_an_id() -> None:
 
 
 def test_zone_of_times_that_have_none() -> None:
-    at = dt.datetime(2026, 2, 1, 1)
+    at = dt.datetime(2026, 2, 1, 1)  # noqa: DTZ001 (a column without a zone)
     assert event_id_from_key([at], ["k"], BERLIN) == IDS["its midnight"]

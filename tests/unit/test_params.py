@@ -93,7 +93,7 @@ def test_negative_length_of_time_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, dt.timedelta(0), "PT0S", -1], ids=repr)
 def test_length_that_has_to_be_more_than_zero(value: Any) -> None:
-    with pytest.raises(SequenceConfigurationError, match="every=.* is not greater than 0"):
+    with pytest.raises(SequenceConfigurationError, match=r"every=.* is not greater than 0"):
         parse_duration("every", value, more_than_zero=True)
 
 

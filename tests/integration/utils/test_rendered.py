@@ -49,31 +49,32 @@ def filters_of_nobody() -> dict[str, Any]:
 
 def test_nothing_stands_for_all(run_dag, sandbox, sequence_conn, warehouse):
     with interval_dag(START, END, default_args={"retries": 2}) as dag:
+        none = nothing()
         tasks: list[tuple[str, Any, dict[str, Any]]] = [
-            ("filters", SequenceToSqlOperator, PULL | {"filters": {"customer_alias": nothing()}}),
+            ("filters", SequenceToSqlOperator, PULL | {"filters": {"customer_alias": none}}),
             ("filters", SequenceToSqlOperator, PULL | {"filters": {"customer_alias": ["a", TEXT]}}),
             ("filters", SequenceToSqlOperator, PULL | {"filters": filters_of_nobody()}),
-            ("window_start", SequenceToSqlOperator, PULL | {"window_start": nothing()}),
+            ("window_start", SequenceToSqlOperator, PULL | {"window_start": none}),
             ("window_end", SequenceToSqlOperator, PULL | {"window_end": TEXT}),
-            ("lookback", SequenceToSqlOperator, PULL | {"lookback": nothing()}),
+            ("lookback", SequenceToSqlOperator, PULL | {"lookback": none}),
             ("min_rows", SequenceToSqlOperator, PULL | {"min_rows": TEXT}),
             ("table", SequenceToSqlOperator, PULL | {"table": TEXT}),
-            ("parameters", SqlToSequenceUsageEventsOperator, SQL | {"parameters": {"customer": nothing()}}),
-            ("parameters", SqlToSequenceUsageEventsOperator, SQL | {"parameters": nothing()}),
+            ("parameters", SqlToSequenceUsageEventsOperator, SQL | {"parameters": {"customer": none}}),
+            ("parameters", SqlToSequenceUsageEventsOperator, SQL | {"parameters": none}),
             ("delivery_log_table", SqlToSequenceUsageEventsOperator, SQL | {"delivery_log_table": "{{ '' }}"}),
-            ("late_after", SqlToSequenceUsageEventsOperator, SQL | {"late_after": nothing()}),
-            ("max_future", SqlToSequenceUsageEventsOperator, SQL | {"max_future": nothing()}),
+            ("late_after", SqlToSequenceUsageEventsOperator, SQL | {"late_after": none}),
+            ("max_future", SqlToSequenceUsageEventsOperator, SQL | {"max_future": none}),
             ("dry_run", SqlToSequenceUsageEventsOperator, SQL | {"dry_run": TEXT}),
-            ("min_rows", SqlToSequenceUsageEventsOperator, SQL | {"min_rows": nothing()}),
-            ("staging_table", SequenceReconcileOperator, SQL | {"staging_table": nothing()}),
-            ("period_end", SequenceReconcileMetricOperator, SQL | METRIC | {"period_end": nothing()}),
-            ("filters", SequenceEventsSensor, {"filters": {"customer_alias": nothing()}}),
+            ("min_rows", SqlToSequenceUsageEventsOperator, SQL | {"min_rows": none}),
+            ("staging_table", SequenceReconcileOperator, SQL | {"staging_table": none}),
+            ("period_end", SequenceReconcileMetricOperator, SQL | METRIC | {"period_end": none}),
+            ("filters", SequenceEventsSensor, {"filters": {"customer_alias": none}}),
             ("min_value", SequenceUsageMetricSensor, METRIC | {"customer_aliases": "a", "min_event_count": 0, "min_value": TEXT}),
-            ("window_start", SequenceUnmappedAliasesSensor, {"window_start": nothing(), "deferrable": True}),
+            ("window_start", SequenceUnmappedAliasesSensor, {"window_start": none, "deferrable": True}),
         ]  # fmt: skip
         for number, (_, kind, options) in enumerate(tasks):
             kind(task_id=f"t{number}", **options)
-        split_window(parts=2, window_start=nothing())
+        split_window(parts=2, window_start=none)
         SequenceToSqlOperator.partial(task_id="mapped", **PULL).expand(window_start=one_of_two())
     result = run_dag(dag, END)
 
@@ -82,8 +83,8 @@ def test_nothing_stands_for_all(run_dag, sandbox, sequence_conn, warehouse):
         assert f"{name} is set in the DAG" in str(result.error(f"t{number}"))
     assert "window_start is set in the DAG" in str(result.error("split_window"))
     assert "window_start is set in the DAG" in str(result.error("mapped"))
-    # Only the half of the mapped task that had a bound asked for something.
-    assert set(sandbox.summary()["by_path"]) <= {"GET /usage-events"}
+    # The half of the mapped task that has a bound.
+    assert sandbox.summary()["requests"] == 1
 
 
 def test_native_templates(run_dag, sandbox, sequence_conn, warehouse):
