@@ -15,6 +15,7 @@ Errors of this provider.
     ├── SequenceClientClosedError                 the task is being stopped
     ├── InvalidEventError (ValueError)            a row can't become an event
     ├── RejectedRowsError                         more rejected rows than allowed
+    ├── TooFewRowsError                           fewer rows than min_rows
     ├── DifferencesError                          more differences than allowed
     ├── IncompletePullError                       fewer items than Sequence reported
     ├── WarehouseError                            the database refused a statement, or is away
@@ -136,6 +137,10 @@ class InvalidEventError(SequenceError, ValueError):
 
 class RejectedRowsError(SequenceError):
     """More rows were rejected than the task allows. All others are delivered."""
+
+
+class TooFewRowsError(SequenceError):
+    """A push or a pull had fewer rows than ``min_rows`` asks for. What there was is delivered, or loaded."""
 
 
 class DifferencesError(SequenceError):

@@ -8,9 +8,9 @@ writes to the connection ``sequence_default``.
 from __future__ import annotations
 
 import datetime as dt
-import logging
+from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_sequence.operators.sequence import SequenceCreateCustomerAliasesOperator
@@ -25,22 +25,22 @@ with DAG(
     tags=["sequence"],
 ) as dag:
     # [START howto_sequence_unmapped_aliases]
-    # Succeeds if every event has a customer; then all tasks below are skipped. Otherwise it is skipped itself.
-    all_mapped = SequenceUnmappedAliasesSensor(
-        task_id="all_mapped", poke_interval=60, timeout=10 * 60, soft_fail=True
-    )
+    # Succeeds if every event has a customer. It fails after its timeout, and where it can't tell.
+    all_mapped = SequenceUnmappedAliasesSensor(task_id="all_mapped", poke_interval=60, timeout=10 * 60)
 
-    @task(trigger_rule="all_skipped")
-    def alert(data_interval_start: dt.datetime | None = None) -> str:
-        """Alert somebody; your mail, chat or pager goes here."""
-        message = (
-            f"Nobody will be billed for some usage of {data_interval_start:%-d %B %Y}: it has no customer."
-        )
-        logging.getLogger(__name__).warning(message)
-        return message
+    @task(trigger_rule="all_done", retries=0)
+    def alert(ti: Any = None, data_interval_start: dt.datetime | None = None) -> None:
+        """Alert somebody unless the sensor succeeded, however it ended; your mail, chat or pager goes here."""
+        if ti.xcom_pull(task_ids="all_mapped") is None:
+            # No task follows, so that this failure makes the run a failed one.
+            raise AirflowFailException(
+                f"Nobody may be billed for some usage of {data_interval_start}: "
+                "the task all_mapped did not find a customer for all of it."
+            )
 
     give_aliases = SequenceCreateCustomerAliasesOperator(
         task_id="give_aliases",
+        trigger_rule="all_failed",
         sql_conn_id="warehouse",
         sql="SELECT sequence_customer_id AS customer_id, account AS value, name AS label FROM accounts",
     )
@@ -48,5 +48,6 @@ with DAG(
     all_mapped_now = SequenceUnmappedAliasesSensor(
         task_id="all_mapped_now", poke_interval=60, timeout=10 * 60
     )
-    all_mapped >> alert() >> give_aliases >> all_mapped_now
+    all_mapped >> [alert(), give_aliases]
+    give_aliases >> all_mapped_now
     # [END howto_sequence_unmapped_aliases]

@@ -9,3 +9,6 @@ USAGE_EVENTS_PER_MINUTE, REQUESTS_PER_MINUTE = 12_000, 1_500
 
 #: Seconds: to connect, between two reads of an answer, and from a request's first failure to giving it up.
 CONNECT_TIMEOUT, READ_TIMEOUT, DEADLINE = 10, 30, 300
+
+#: Pattern of your own name of an account: the host of its assets' URIs.
+ACCOUNT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"

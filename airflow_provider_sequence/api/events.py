@@ -131,7 +131,20 @@ def _whole_number(value: Any, field: str, _zone: dt.tzinfo) -> int:
     return int(value)
 
 
-_ALIAS = EventField("customerAlias", "customer_alias", check_text_field)
+def _alias(value: Any, field: str, zone: dt.tzinfo) -> str:
+    text = check_text_field(value, field, zone)
+    if text == VOID_ALIAS:
+        raise InvalidEventError(
+            field,
+            "is VOID, which would void an earlier event; void events with SequenceVoidUsageEventsOperator",
+        )
+    return text
+
+
+#: The alias of an event that voids an earlier one with the same id. ``POST /usage-events``.
+VOID_ALIAS = "VOID"
+
+_ALIAS = EventField("customerAlias", "customer_alias", _alias)
 _TIMESTAMP = EventField("eventTimestamp", "event_timestamp", _timestamp)
 
 #: ``POST /usage-events``. The API lets ``eventTimestamp`` out and would then take the time of arrival: a retry
@@ -153,13 +166,11 @@ SEAT_EVENT = EventKind(
     ordered_within=("customerAlias", "seatType"),
 )
 
-#: The alias of an event that voids an earlier one with the same id. ``POST /usage-events``.
-VOID_ALIAS = "VOID"
 #: A usage event that voids another; what it says beside the alias does not matter.
 VOID_EVENT = EventKind(
     "usage_events",
     (
-        _ALIAS,
+        EventField("customerAlias", "customer_alias", check_text_field),
         EventField("eventType", "event_type", check_text_field),
         EventField("eventTimestamp", "event_timestamp", _timestamp, optional=True),
     ),

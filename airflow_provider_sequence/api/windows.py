@@ -21,12 +21,20 @@ _LAST_SECOND = MAX_TIME.replace(microsecond=0)
 Bounds = tuple[dt.datetime, dt.datetime]
 
 
-def _what_to_set(prefix: str) -> str:
+#: What to do about a run that has no time to work on.
+USE_INTERVALS = (
+    'On Airflow 3, runs of schedule="@daily" and of any other cron expression have a data interval of length zero, and '
+    'runs that are started manually or by assets may have none. Use schedule=CronDataIntervalTimetable("@daily", '
+    'timezone="UTC") or another timetable with data intervals'
+)
+
+
+def what_to_set(prefix: str) -> str:
+    """What to do about a window that is missing or empty; its parameters' names begin with the prefix."""
+    start, end = f"{prefix}_start", f"{prefix}_end"
     return (
-        f"Set {prefix}_start and {prefix}_end to explicit times, for example "
-        f'{prefix}_start="{{{{ data_interval_start }}}}" and {prefix}_end="{{{{ data_interval_end }}}}" in a DAG whose '
-        "timetable has data intervals (CronDataIntervalTimetable, DeltaDataIntervalTimetable), or parameters "
-        "of the DAG for manual runs."
+        f"{USE_INTERVALS}. Set {start} and {end} where that does not fit, for example "
+        f'{start}="{{{{ params.{start} }}}}" and {end}="{{{{ params.{end} }}}}".'
     )
 
 
@@ -127,17 +135,12 @@ def _seconds_after(time: dt.datetime) -> dt.datetime:
 
 def _empty(prefix: str, start: dt.datetime, end: dt.datetime) -> str:
     kind = "empty" if start == end else "backwards"
-    return (
-        f"the {prefix} [{start.isoformat()}, {end.isoformat()}) is {kind}. A manual run may have a data interval of "
-        f"length zero. {_what_to_set(prefix)}"
-    )
+    return f"the {prefix} [{start.isoformat()}, {end.isoformat()}) is {kind}. {what_to_set(prefix)}"
 
 
 def _parse_bound(name: str, value: object, prefix: str) -> dt.datetime:
     if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
-        raise SequenceConfigurationError(
-            f"{name} is not set, and this run has no data interval. {_what_to_set(prefix)}"
-        )
+        raise SequenceConfigurationError(f"{name} is not set. {what_to_set(prefix)}")
     parsed: object = value
     if isinstance(value, str):
         try:
@@ -148,4 +151,4 @@ def _parse_bound(name: str, value: object, prefix: str) -> dt.datetime:
         return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=dt.UTC)
     if isinstance(parsed, dt.date):
         return dt.datetime(parsed.year, parsed.month, parsed.day, tzinfo=dt.UTC)
-    raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}. {_what_to_set(prefix)}")
+    raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}. {what_to_set(prefix)}")

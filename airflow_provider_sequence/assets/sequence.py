@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import Asset, Context
 
+from airflow_provider_sequence.api.defaults import ACCOUNT_NAME
 from airflow_provider_sequence.api.resources import get_resource
 
 if TYPE_CHECKING:
@@ -24,14 +25,13 @@ else:
 
 SCHEME = "sequence"
 
-_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
 
 def sequence_asset(account: str, resource: str, **kwargs: Any) -> Asset:
     """
     Make the asset of a resource; on Airflow 2, the dataset.
 
-    :param account: your own name of the account of Sequence, such as ``acme-production``.
+    :param account: your own name of the account of Sequence, such as ``acme-production``; the same as ``account`` in the
+        connection's extra, where that is set.
     :param resource: one of the provider's names of resources, such as ``usage_events``.
     :param kwargs: what else Airflow's class takes, such as ``extra``.
     :raises ValueError: if the account has other characters than letters, digits, ``.``, ``_`` and ``-``, or there
@@ -49,7 +49,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     :raises ValueError: if it does not name an account and a resource.
     """
     resource = uri.path.removeprefix("/")
-    if not _ACCOUNT.fullmatch(uri.netloc) or not resource or uri.query:
+    if not re.fullmatch(ACCOUNT_NAME, uri.netloc) or not resource or uri.query:
         raise ValueError(
             f"{urlunsplit(uri)} is not of the form sequence://<account>/<resource>, such as "
             "sequence://acme-production/usage_events; an account's name is letters, digits, '.', '_' and '-'"

@@ -53,6 +53,9 @@ EXTRA_FIELDS: Mapping[str, ExtraField] = {
         "Seconds without a byte of an answer after which a request is tried again.",
         defaults.READ_TIMEOUT,
     ),
+    "account": ExtraField(
+        "Account", "Your own name of the account, as in its assets: the namespace in OpenLineage.", ""
+    ),
 }
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Conn
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias, holders
 from airflow_provider_sequence.api.client import SequenceClient
-from airflow_provider_sequence.api.defaults import PRODUCTION_URL
+from airflow_provider_sequence.api.defaults import ACCOUNT_NAME, PRODUCTION_URL
 from airflow_provider_sequence.api.event_mapper import make_event
 from airflow_provider_sequence.api.events import EventKind
 from airflow_provider_sequence.api.pagination import Item
@@ -37,7 +38,7 @@ class SequenceHook(BaseHook):
 
     The connection's host is the API's base URL (Sequence's production where it is empty), its login the client id,
     its password the client secret. Of its extra, these keys are read: ``api_version``, ``requests_per_minute``,
-    ``usage_events_per_minute``, ``timeout``.
+    ``usage_events_per_minute``, ``timeout``, ``account``.
 
     :param sequence_conn_id: the :ref:`connection <howto/connection:sequence>`.
     :param client_options: further options of :class:`~airflow_provider_sequence.api.client.SequenceClient`.
@@ -277,6 +278,7 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     if not isinstance(extra, dict):
         raise SequenceConfigurationError("the connection's extra is no JSON object")
     settings = {name: _extra(extra.get(name), name) for name in conn_form.EXTRA_FIELDS}
+    check_account_name(str(settings.pop("account")))
     return SequenceClient(
         _base_url(connection.host or PRODUCTION_URL, connection.port),
         connection.login or "",
@@ -304,6 +306,23 @@ def _base_url(host: str, port: Any) -> str:
             f"the host names port {named}, and the connection's port is {port}; leave one out"
         )
     return host
+
+
+def account_name(connection: Connection) -> str:
+    """Find your own name of the account in a connection; empty where it has none."""
+    return str(connection.extra_dejson.get("account") or "")
+
+
+def check_account_name(name: str) -> None:
+    """
+    Check a connection's name of the account: it is the host of its assets' URIs.
+
+    :raises SequenceConfigurationError: if it has other characters than those may have.
+    """
+    if name and not re.fullmatch(ACCOUNT_NAME, name):
+        raise SequenceConfigurationError(
+            "account in the connection's extra is no name of letters, digits, '.', '_' and '-', as in an asset's URI"
+        )
 
 
 def _extra(value: Any, name: str) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
@@ -12,7 +13,7 @@ from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.lossless_json import format_decimal
 from airflow_provider_sequence.api.resource import Resource
-from airflow_provider_sequence.api.resources import get_resource
+from airflow_provider_sequence.api.resources import USAGE_METRICS, get_resource
 from airflow_provider_sequence.exceptions import DifferencesError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
@@ -24,16 +25,34 @@ from airflow_provider_sequence.pipelines.reconcile.comparison import Reconciliat
 from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
 from airflow_provider_sequence.pipelines.reconcile.usage_metric import metric_rows, reconcile_metric
 from airflow_provider_sequence.utils.delivery_log import open_delivery_log
+from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
-from airflow_provider_sequence.utils.params import parse_decimal, parse_int
+from airflow_provider_sequence.utils.params import parse_bool, parse_decimal, parse_int
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import parse_window, window_of_run
 from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 from airflow_provider_sequence.warehouse.staging import keys_of_window
 
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
-class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
+
+class _ReconcileOperator(SequenceTaskMixin, BaseOperator):
+    """Base of both: what they tell OpenLineage when they are over."""
+
+    sql: str
+
+    # For OpenLineage, which asks when the task is over.
+    _lineage: TransferLineage | None = None
+    _tables: Mapping[str, Any] = MappingProxyType({})
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """Return for OpenLineage what was compared, and where differences and events went."""
+        return None if self._lineage is None else self._lineage.reconcile_facets(self.sql, **self._tables)
+
+
+class SequenceReconcileOperator(_ReconcileOperator):
     """
     Compare the events of a query with what Sequence holds of a window, event by event.
 
@@ -57,7 +76,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
     :param staging_table: the table that the events are pulled into: events that it lacks arrived after its last pull,
         and are counted as ``late``. (templated)
     :param resend: whether to send what is missing or different again, and to compare once more. What was voided stays
-        so.
+        so. (templated)
     :param delivery_log_table: the push's log: it knows what was voided, and is kept right where events are sent again.
         (templated)
     :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
@@ -82,6 +101,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
         "timezone",
         "differences_table",
         "staging_table",
+        "resend",
         "delivery_log_table",
         "delivery_log_conn_id",
         "max_differences",
@@ -107,7 +127,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
         timezone: str = "UTC",
         differences_table: str | None = None,
         staging_table: str | None = None,
-        resend: bool = False,
+        resend: bool | str = False,
         delivery_log_table: str | None = None,
         delivery_log_conn_id: str | None = None,
         max_differences: float | str = 0,
@@ -140,7 +160,9 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare; return the summary."""
         with fail_without_retry():
+            self.check_rendered()
             limit = RejectionLimit.parse(self.max_differences, "max_differences")
+            resend = parse_bool("resend", self.resend)
             resource = get_resource(self.resource)
             window = window_of_run(resource, context, self.window_start, self.window_end)
             if resource.event is None or window is None:
@@ -148,6 +170,8 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
                     f"{resource.name} are no events; usage_events and seat_events can be reconciled"
                 )
             engine = create_sql_engine(self.sql_conn_id)
+            self._lineage = TransferLineage.capture(self, resource.name, engine)
+            self._tables = {"staging_table": self.staging_table, "written": self.differences_table}
             with (
                 self.hook.client as client,
                 open_delivery_log(
@@ -155,7 +179,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
                     context,
                     account=client.account,
                     resource=resource.name,
-                    read_only=not self.resend,
+                    read_only=not resend,
                 ) as log,
                 Reconciliation(client, resource, window) as reconciliation,
             ):
@@ -180,9 +204,10 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
                 if log is not None:
                     reconciliation.add_voided(log.known)
                 reconciliation.compare()
-                if self.resend:
+                if resend:
                     state = RunState() if log is None else ResendState(log)
                     self._resend(reconciliation, client, resource, state)
+                    self._tables = {**self._tables, "resent": reconciliation.summary.resent}
                 if self.differences_table:
                     with connect(engine) as connection:
                         store_differences(
@@ -195,6 +220,13 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
                         )
                 summary = reconciliation.summary
             self.log.info("%s of [%s, %s)\n%s", resource.name, window.start, window.end, summary.as_table())
+            if summary.outside:
+                self.log.warning(
+                    "%d rows of the query lie outside the window, and were not compared: its WHERE and timezone=%r may not "
+                    "fit together",
+                    summary.outside,
+                    self.timezone,
+                )
             allowed = limit.allowed(summary.expected)
             if summary.unresolved > allowed:
                 raise DifferencesError(
@@ -225,7 +257,7 @@ class SequenceReconcileOperator(SequenceTaskMixin, BaseOperator):
         return "Set differences_table to have them one by one"
 
 
-class SequenceReconcileMetricOperator(SequenceTaskMixin, BaseOperator):
+class SequenceReconcileMetricOperator(_ReconcileOperator):
     """
     Compare what a usage metric counted, which is what Sequence bills by, with the warehouse's own figures.
 
@@ -282,9 +314,11 @@ class SequenceReconcileMetricOperator(SequenceTaskMixin, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare alias by alias; return the summary."""
         with fail_without_retry():
+            self.check_rendered()
             tolerance = parse_decimal("tolerance", self.tolerance)
             period = parse_window(context, self.period_start, self.period_end, prefix="period")
             engine = create_sql_engine(self.sql_conn_id)
+            self._lineage = TransferLineage.capture(self, USAGE_METRICS.name, engine)
             with (
                 self.hook.client as client,
                 read_rows(engine, self.sql, self.parameters, self.running_query) as query,

@@ -73,6 +73,7 @@ class _CreateEventOperator(_SequenceOperator):
         """Create the event; return its ids."""
         try:
             with fail_without_retry(), emit_metrics(self.hook.client, self.resource.name) as counters:
+                self.check_rendered()
                 counts = counters.summary.counts
                 try:
                     sequence_id = self._create()
@@ -207,7 +208,7 @@ class SequenceVoidUsageEventsOperator(PushOperator):
     Of the parameters of
     :class:`~airflow_provider_sequence.transfers.sql_to_sequence.SqlToSequenceUsageEventsOperator` it takes ``sql``,
     ``sql_conn_id``, ``parameters``, ``sequence_conn_id``, ``columns``, ``event_key``, ``timezone``, ``max_rejected``,
-    ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id`` and ``dry_run``; the result is the same.
+    ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id``, ``dry_run`` and ``min_rows``; the result is the same.
 
     :param event_type: the event type to write; what a voided event says is of no account. (templated)
     """
@@ -273,6 +274,7 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
         """Create what is missing; return the summary."""
         started = time.monotonic()
         with fail_without_retry():
+            self.check_rendered()
             limit = RejectionLimit.parse(self.max_rejected)
             engine = create_sql_engine(self.sql_conn_id)
             self._lineage = TransferLineage.capture(self, _ALIASES, engine)

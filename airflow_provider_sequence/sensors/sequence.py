@@ -80,6 +80,7 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
 
     def _poke(self, context: Context) -> PokeResult:
         try:
+            self.check_rendered()
             result = self._condition(context).poke(self.hook.client)
         except NON_RETRYABLE as e:
             raise AirflowFailException(str(e)) from e
@@ -174,7 +175,8 @@ class SequenceEventsSensor(_ConditionSensor):
     """
     Sensor that waits until Sequence has at least a number of events of a window.
 
-    Copies of an event that a later one with the same id has superseded are counted where Sequence lists them.
+    Events of the same id count once. Of more than 10,000 events the total that Sequence reports is taken, in which
+    copies that were superseded count where Sequence lists them; the log says so.
 
     :param resource: ``usage_events`` or ``seat_events``. (templated)
     :param min_count: how many events to wait for. (templated)
@@ -223,7 +225,7 @@ class SequenceEventsSensor(_ConditionSensor):
         return MinEventCount(
             resource=resource.name,
             min_count=min_count,
-            filters=self.filters,
+            filters=parse_filters(self.filters),
             window_start=window.start.isoformat() if window else None,
             window_end=window.end.isoformat() if window else None,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +14,7 @@ from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.utils.metrics import emit_metrics
 from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
-from airflow_provider_sequence.utils.params import parse_int
+from airflow_provider_sequence.utils.params import parse_filters, parse_int, require_rows
 from airflow_provider_sequence.utils.progress import Progress, log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import window_of_run
@@ -45,13 +44,15 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
     :param window_start: first time of the window; for events, by default what the run is about: the window that the
         events which started it tell of, or its partition, or its data interval. (templated)
     :param window_end: first time after the window, likewise. (templated)
-    :param lookback: how much earlier than ``window_start`` to begin, for events that arrive late.
+    :param lookback: how much earlier than ``window_start`` to begin, for events that arrive late: a timedelta, seconds,
+        or text such as ``PT6H``. (templated)
     :param filters: filters of the resource, such as ``{"customer_alias": ["acme"]}``. (templated)
     :param concurrency: how many lists, or slices of a long list's window, are read concurrently. 1 makes the fewest
         requests: one for each 100 items. More make a few more, 5 in 100 at most, and cut the waiting. (templated)
     :param staging_location: where rows may be put in files for the database to read, which is faster for many rows: for
         Redshift ``s3://connection@bucket/prefix?iam_role=role``, for Databricks ``/Volumes/catalog/schema/volume``.
         (templated)
+    :param min_rows: how many items have to be loaded at least; with fewer the task fails in the end. (templated)
     :return: ``{"reported_total", "read", "loaded", "window_start", "window_end", "requests", "seconds"}``: how many items
         Sequence reported, how many were read, how many of them belong to the window and were put into the table; the
         window, or None twice for a whole list.
@@ -64,9 +65,11 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         "sequence_conn_id",
         "window_start",
         "window_end",
+        "lookback",
         "filters",
         "concurrency",
         "staging_location",
+        "min_rows",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
     ui_color = "#e4e0f7"
@@ -84,10 +87,11 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         sequence_conn_id: str = DEFAULT_CONN_ID,
         window_start: Any = None,
         window_end: Any = None,
-        lookback: dt.timedelta | None = None,
+        lookback: Any = None,
         filters: Mapping[str, Any] | None = None,
         concurrency: int | str = 1,
         staging_location: str | None = None,
+        min_rows: int | str = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -101,6 +105,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         self.filters = filters
         self.concurrency = concurrency
         self.staging_location = staging_location
+        self.min_rows = min_rows
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the window; return the summary."""
@@ -108,6 +113,9 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         from airflow_provider_sequence.pipelines.pull.pipeline import pull
 
         with fail_without_retry():
+            self.check_rendered()
+            min_rows = parse_int("min_rows", self.min_rows, min_value=0)
+            filters = parse_filters(self.filters)
             resource = get_resource(self.resource)
             window = window_of_run(resource, context, self.window_start, self.window_end, self.lookback)
             engine = create_sql_engine(self.sql_conn_id, self.staging_location)
@@ -124,11 +132,14 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
                     engine,
                     self.table,
                     window=window,
-                    filters=self.filters,
+                    filters=filters,
                     concurrency=parse_int("concurrency", self.concurrency),
                     on_progress=progress.update,
                 )
         self.log.info("%s into %s\n%s", resource.name, self.table, summary.as_table())
+        require_rows(
+            summary.loaded, min_rows, f"Sequence gave {resource.name}, and {self.table} has what it gave"
+        )
         facts = {
             "resource": resource.name,
             "reported_total": summary.reported_total,

@@ -38,12 +38,16 @@ class SqlToSequenceUsageEventsOperator(PushOperator):
         every row is sent. (templated)
     :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
     :param retry_rejected: whether to send also what earlier runs left behind as rejected, from the bodies in the log.
-    :param max_future: how far ahead of now an event's time may lie; one that is further ahead is rejected. None for any
-        time.
-    :param late_after: how far back an event's time lies when it is late, since its period may be invoiced already; by
-        default none is. An event that was delivered before and is unchanged is not late.
+        (templated)
+    :param max_future: how far ahead of now an event's time may lie: a timedelta, seconds, or text such as ``PT5M``; one
+        that is further ahead is rejected. None for any time. (templated)
+    :param late_after: how far back an event's time lies when it is late, in the same forms, since its period may be
+        invoiced already; by default none is. An event that was delivered before and is unchanged is not late. (templated)
     :param late: ``report`` to deliver late events and count them, ``reject`` to reject them. (templated)
-    :param dry_run: check every row and say what would become of it; send nothing and write nothing.
+    :param dry_run: check every row and say what would become of it; send nothing and write nothing. (templated)
+    :param min_rows: how many rows the query has to give at least, 0 by default; with fewer the task fails in the end. A
+        query without any row also fails in a run whose data interval is missing or of length zero, unless this is set to
+        0. (templated)
     :return: rows by what became of them, ``{"rows", "delivered", "unchanged", "rejected"}``; among the delivered ones,
         how many were ``corrected`` (they replace what an earlier run had delivered for the id) and ``late``; how many
         were ``conflicting`` (an earlier row of the query has the same id and says something else; the last one

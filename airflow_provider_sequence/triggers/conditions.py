@@ -20,6 +20,8 @@ from airflow_provider_sequence.utils.params import parse_filters
 MAX_FAILURES = 10
 #: Deadline in seconds of a poke's request that keeps failing: the next poke sends it again.
 POKE_DEADLINE = 60.0
+#: Of how many events it is looked up whether they are copies: more pages than that are not read for a count.
+MAX_DISTINCT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,16 @@ class MinEventCount:
         object.__setattr__(self, "filters", parse_filters(self.filters))
 
     def poke(self, client: SequenceClient) -> PokeResult:
-        """Count the events."""
+        """Count the events; each id once, where there are not too many."""
         window = None if self.window_start is None else Window.parse(self.window_start, self.window_end)
         resource = get_resource(self.resource)
-        count = client.count(resource, self.filters, window)
-        message = f"Sequence has {count} of {self.min_count} {resource.name}"
+        count, copies = client.count(resource, self.filters, window), ""
+        if self.min_count <= count <= MAX_DISTINCT:
+            items = client.items(resource, self.filters, window)
+            count = len({text_field(item, "customerEventId") for item in items})
+        elif count > MAX_DISTINCT:
+            copies = ", copies that were superseded included"
+        message = f"Sequence has {count} of {self.min_count} {resource.name}{copies}"
         return PokeResult(count >= self.min_count, {"count": count}, message)
 
 

@@ -17,7 +17,6 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.exceptions import (
     NON_RETRYABLE,
-    SequenceConfigurationError,
     SequenceError,
     SequenceUnavailableError,
 )
@@ -34,7 +33,7 @@ from airflow_provider_sequence.triggers.conditions import (
 )
 from airflow_provider_sequence.triggers.new_events import Watermark, check_watchable, find_new_events
 from airflow_provider_sequence.triggers.state import TriggerState
-from airflow_provider_sequence.utils.params import parse_filters
+from airflow_provider_sequence.utils.params import parse_duration, parse_filters
 
 T = TypeVar("T")
 
@@ -164,7 +163,7 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
     :param resource: ``usage_events`` or ``seat_events``.
     :param sequence_conn_id: connection to Sequence.
     :param filters: filters of the resource, such as ``{"event_type": "message-sent"}``; JSON.
-    :param poll_interval: seconds between two polls. A poll costs as many requests as there are pages of new events,
+    :param poll_interval: seconds between two polls, or a timedelta, or text such as ``PT1M``. A poll costs as many requests as there are pages of new events,
         and up to ten more.
     :raises SequenceConfigurationError: if the resource is no list of events, or a filter is not known.
 
@@ -177,17 +176,17 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         resource: str = "usage_events",
         sequence_conn_id: str = DEFAULT_CONN_ID,
         filters: Mapping[str, Any] | None = None,
-        poll_interval: float = 60.0,
+        poll_interval: Any = 60.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         # Checked when the DAG is parsed, and not only in the triggerer's log, for ever.
         self.filters = parse_filters(filters)
         check_watchable(get_resource(resource), self.filters)
-        if poll_interval <= 0:
-            raise SequenceConfigurationError(f"poll_interval={poll_interval} is not greater than 0")
         self.resource = resource
         self.sequence_conn_id = sequence_conn_id
-        self.poll_interval = poll_interval
+        self.poll_interval = parse_duration(
+            "poll_interval", poll_interval, more_than_zero=True
+        ).total_seconds()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments that make the trigger again."""

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
 from airflow_provider_sequence.assets.sequence import SCHEME, account_of
+from airflow_provider_sequence.hooks.sequence import account_name
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -31,13 +32,18 @@ class _Transfer(Protocol):
     inlets: Any
     outlets: Any
 
+    @property
+    def log(self) -> Any:
+        """Its logger."""
+
 
 @dataclass(frozen=True, slots=True)
 class TransferLineage:
     """
     Both sides of a transfer, captured when it starts, so that no query is needed when it is over.
 
-    :param account: Sequence's side: the account that an asset of the task names, or else the API's host.
+    :param account: Sequence's side: the account's name in the connection, or else in an asset of the task, or else the
+        API's host.
     :param resource: name of what is on that side.
     :param connection: the connection to the warehouse.
     :param engine: its engine, which knows the default schema once it has connected.
@@ -53,8 +59,18 @@ class TransferLineage:
         """Capture them of a task that is about to start; None if OpenLineage is not installed."""
         if find_spec("airflow.providers.openlineage") is None:
             return None
-        accounts = (account_of(asset, resource) for asset in (*task.outlets, *task.inlets))
-        account = next(filter(None, accounts), None) or _host(task.sequence_conn_id)
+        connection = BaseHook.get_connection(task.sequence_conn_id)
+        name = account_name(connection)
+        accounts = [account_of(asset, resource) for asset in (*task.outlets, *task.inlets)]
+        in_assets = next(filter(None, accounts), None)
+        if name and in_assets and in_assets != name:
+            task.log.warning(
+                "The connection %s names the account %s, and an asset of the task %s: two datasets in OpenLineage",
+                task.sequence_conn_id,
+                name,
+                in_assets,
+            )
+        account = name or in_assets or urlsplit(connection.host or PRODUCTION_URL).netloc
         return cls(account, resource, BaseHook.get_connection(task.sql_conn_id), engine)
 
     def push_facets(self, sql: str, rows: int, delivered: int) -> OperatorLineage[Any, Any]:
@@ -88,22 +104,63 @@ class TransferLineage:
         """
         from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
         from airflow.providers.openlineage.extractors import OperatorLineage
-        from airflow.providers.openlineage.sqlparser import SQLParser
-        from openlineage.common.sql import DbTableMeta
 
-        outputs = []
-        if (info := self._database()) and self._schema:
-            schema, _, name = table.rpartition(".")
-            meta = DbTableMeta(f"{schema or self._schema}.{name}")
-            namespace = SQLParser.create_namespace(info)
-            _, outputs = SQLParser.get_metadata_from_parser([], [meta], info, namespace)
         return OperatorLineage(
             inputs=[InputDataset(self._namespace, self.resource, inputFacets=_input_rows(read))],
             outputs=[
-                OutputDataset(output.namespace, output.name, outputFacets=_output_rows(loaded))
-                for output in outputs
+                OutputDataset(*name, outputFacets=_output_rows(loaded)) for name in self._table_names(table)
             ],
         )
+
+    def reconcile_facets(
+        self,
+        sql: str,
+        *,
+        staging_table: str | None = None,
+        written: str | None = None,
+        resent: int | None = None,
+    ) -> OperatorLineage[Any, Any]:
+        """
+        Lineage of a reconciliation: what it compares, and where it writes.
+
+        :param sql: the query.
+        :param staging_table: a table that it reads, too.
+        :param written: the table of differences.
+        :param resent: how many events it sent again, where it may.
+        """
+        from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset, SQLJobFacet
+        from airflow.providers.openlineage.extractors import OperatorLineage
+        from airflow.providers.openlineage.sqlparser import SQLParser
+
+        query = self._parse(sql)
+        outputs = [OutputDataset(*name) for name in self._table_names(written)]
+        if resent is not None:
+            facets = _output_rows(resent)
+            outputs.append(OutputDataset(self._namespace, self.resource, outputFacets=facets))
+        return OperatorLineage(
+            inputs=[
+                *(InputDataset(table.namespace, table.name) for table in query.inputs),
+                *(InputDataset(*name) for name in self._table_names(staging_table)),
+                InputDataset(self._namespace, self.resource),
+            ],
+            outputs=outputs,
+            run_facets=query.run_facets,
+            job_facets={"sql": SQLJobFacet(query=SQLParser.normalize_sql(sql))},
+        )
+
+    def _table_names(self, table: str | None) -> list[tuple[str, str]]:
+        """OpenLineage's names of a table: one, or none where there is no table, or the database has no name."""
+        from airflow.providers.openlineage.sqlparser import SQLParser
+        from openlineage.common.sql import DbTableMeta
+
+        info = self._database()
+        if not table or info is None or not self._schema:
+            return []
+        schema, _, name = table.rpartition(".")
+        meta = DbTableMeta(f"{schema or self._schema}.{name}")
+        namespace = SQLParser.create_namespace(info)
+        _, found = SQLParser.get_metadata_from_parser([], [meta], info, namespace)
+        return [(each.namespace, each.name) for each in found]
 
     @property
     def _namespace(self) -> str:
@@ -131,10 +188,6 @@ class TransferLineage:
         parser = SQLParser(hook.get_openlineage_database_dialect(self.connection), self._schema)
         sql = _PLACEHOLDER.sub("NULL", sql)
         return parser.generate_openlineage_metadata_from_sql(sql, hook, info, use_connection=False)
-
-
-def _host(sequence_conn_id: str) -> str:
-    return urlsplit(BaseHook.get_connection(sequence_conn_id).host or PRODUCTION_URL).netloc
 
 
 def _input_rows(count: int) -> dict[str, Any]:

@@ -1,22 +1,56 @@
-"""Base of every operator and sensor here: the hook, and what happens when a task is being stopped."""
+"""Base of every operator and sensor here: the hook, checked templates, and the end of a task that is being stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
+from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.utils.params import RENDERED_TO_NOTHING, rendered_to_nothing
 from airflow_provider_sequence.warehouse.running_query import RunningQuery
+
+#: Parameters of operators that have another name than the attributes they are rendered in.
+_PARAMETERS = {"is_dry_run": "dry_run"}
 
 
 class SequenceTaskMixin:
     """Mixin of tasks that call Sequence through the connection ``sequence_conn_id``."""
 
     sequence_conn_id: str
+    template_fields: Any
+
+    # What the DAG names, before it is rendered.
+    _named: Mapping[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep what the DAG names: rendered, a parameter that became None can't be told from one left out."""
+        self = super().__new__(cls)
+        # A mapped task is made when it runs, of values that may have been None in an XCom.
+        is_mapped = kwargs.get("_airflow_from_mapped", False)
+        rendered = {_PARAMETERS.get(field, field) for field in cls.template_fields} & kwargs.keys()
+        named = {name: kwargs[name] for name in rendered if is_mapped or kwargs[name] is not None}
+        object.__setattr__(self, "_named", named)
+        return self
 
     def _hook_options(self) -> dict[str, Any]:
         """Options of the hook's client."""
         return {}
+
+    def check_rendered(self) -> None:
+        """
+        Check that nothing that the DAG names was rendered to nothing.
+
+        :raises SequenceConfigurationError: if a parameter was: left out, it would stand for all, or for the run's own.
+        """
+        for field in self.template_fields:
+            name = _PARAMETERS.get(field, field)
+            if name not in self._named:
+                continue
+            named, rendered = self._named[name], getattr(self, field)
+            if (rendered is None and named is None) or rendered_to_nothing(named, rendered):
+                raise SequenceConfigurationError(RENDERED_TO_NOTHING.format(name=name))
 
     @cached_property
     def running_query(self) -> RunningQuery:

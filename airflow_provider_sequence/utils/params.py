@@ -1,14 +1,25 @@
-"""Parameters as they come from a DAG: numbers that a template rendered to text, filters from XCom."""
+"""Parameters of tasks, which a template or an XCom may have rendered to text, or to nothing."""
 
 from __future__ import annotations
 
+import datetime as dt
 import operator
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.exceptions import SequenceConfigurationError, TooFewRowsError
+
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+#: A duration in ISO 8601, without years and months, whose lengths differ.
+_ISO_DURATION = re.compile(
+    rf"P(?=.)(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=.)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
+    re.IGNORECASE,
+)
+#: What a template makes of a timedelta.
+_TIMEDELTA_TEXT = re.compile(r"(?:(-?\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def parse_int(name: str, value: object, *, min_value: int = 1) -> int:
@@ -43,17 +54,97 @@ def parse_decimal(name: str, value: object) -> Decimal:
     return number
 
 
-def parse_filters(filters: Any) -> dict[str, Any]:
+def parse_bool(name: str, value: object) -> bool:
     """
-    Make JSON of filters, so that a trigger can have them: lists of sets, generators and lazy XCom sequences.
+    Parse a flag: a bool, or ``true`` or ``false`` as text.
 
-    :raises SequenceConfigurationError: if it is no mapping of names to texts, numbers and lists of such.
+    :param name: the parameter's name, for the error.
+    :raises SequenceConfigurationError: if it is neither.
     """
-    if not isinstance(filters or {}, Mapping):
+    text = str(value).strip().lower()
+    if text not in {"true", "false"}:
+        raise SequenceConfigurationError(f"{name}={value!r} is neither true nor false")
+    return text == "true"
+
+
+def parse_duration(name: str, value: object, *, more_than_zero: bool = False) -> dt.timedelta:
+    """
+    Parse a length of time: a timedelta, seconds, or text: seconds, ISO 8601 (``PT6H``) or a timedelta's own.
+
+    :param name: the parameter's name, for the error.
+    :param more_than_zero: whether 0 is refused, too.
+    :raises SequenceConfigurationError: if it is no length of time, is negative, or has years or months.
+    """
+    try:
+        duration = _duration(value)
+    except (InvalidOperation, OverflowError, ValueError):
+        duration = None
+    if duration is None:
         raise SequenceConfigurationError(
-            f"filters is of type {type(filters).__name__}, and no mapping of names"
+            f"{name}={value!r} is no length of time. Give a timedelta, a number of seconds, or text such as 'PT6H' "
+            "or 'P2D'; years and months have no fixed length"
         )
-    return {str(name): _plain(name, value) for name, value in (filters or {}).items()}
+    if duration < dt.timedelta(0) or (more_than_zero and not duration):
+        least = "greater than 0" if more_than_zero else "0 or more"
+        raise SequenceConfigurationError(f"{name}={value!r} is not {least}")
+    return duration
+
+
+def _duration(value: object) -> dt.timedelta | None:
+    if isinstance(value, dt.timedelta):
+        # pendulum's class also has calendar units.
+        if getattr(value, "years", 0) or getattr(value, "months", 0):
+            return None
+        return (
+            dt.timedelta(value.days, value.seconds, value.microseconds)
+            if type(value) is dt.timedelta
+            else (dt.timedelta(microseconds=round(value.total_seconds() * 1_000_000)))
+        )
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
+        return None
+    text = str(value).strip()
+    if found := _ISO_DURATION.fullmatch(text):
+        weeks, days, hours, minutes, seconds = (
+            float((part or "0").replace(",", ".")) for part in found.groups()
+        )
+        return dt.timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    if found := _TIMEDELTA_TEXT.fullmatch(text):
+        days, hours, minutes, seconds = (float(part or "0") for part in found.groups())
+        return dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return dt.timedelta(seconds=float(Decimal(text)))
+
+
+def require_rows(rows: int, min_rows: int, source: str) -> None:
+    """
+    Check that there were enough rows.
+
+    :param source: where they came from, for the error.
+    :raises TooFewRowsError: if there were fewer.
+    """
+    if rows < min_rows:
+        raise TooFewRowsError(f"{rows} rows, and at least {min_rows} are expected (min_rows). {source}")
+
+
+def parse_filters(filters: object) -> dict[str, Any]:
+    """
+    Parse a task's filters: a filter that is named has a value, and one that can be written as JSON.
+
+    :raises SequenceConfigurationError: if they are no mapping, or a filter's value is None: it would ask for all.
+    """
+    if filters is None:
+        return {}
+    if not isinstance(filters, Mapping):
+        raise SequenceConfigurationError(
+            f"filters is of type {type(filters).__name__}; give a dict, such as {{'customer_alias': ['acme']}}"
+        )
+    for name, value in filters.items():
+        if value is None or value == "":
+            raise SequenceConfigurationError(
+                f"the filter {name} is {'None' if value is None else 'empty'}, which would ask for everything. "
+                "Give it a value, or leave it out"
+            )
+    # Lazy XCom sequences, sets and generators have no JSON, which a trigger needs, and can be read once.
+    return {str(name): _plain(name, value) for name, value in filters.items()}
 
 
 def _plain(name: object, value: Any) -> Any:
@@ -70,3 +161,41 @@ def _plain(name: object, value: Any) -> Any:
     raise SequenceConfigurationError(
         f"filter {name} holds a value of type {type(value).__name__}; give text, a number or a list of them"
     )
+
+
+#: Text of the error about a parameter that has a name, and no value.
+RENDERED_TO_NOTHING = (
+    "{name} is set in the DAG, but its template or XCom was rendered to nothing (None, or an empty text). Let it have a "
+    "value, or leave it out"
+)
+
+
+def is_nothing(value: object) -> bool:
+    """Whether a value is None, or the text of it."""
+    return value is None or (isinstance(value, str) and value.strip() in {"", "None"})
+
+
+def rendered_to_nothing(named: object, rendered: object) -> bool:
+    """
+    Whether a value is, or holds, what a template or an XCom has made nothing of: None, or the text of it.
+
+    :param named: the value as the DAG has it; what is None there already is meant.
+    :param rendered: the value after rendering.
+    """
+    if is_nothing(rendered):
+        # Text in what an XCom holds is the XCom's own.
+        return rendered is None if named is _UNKNOWN else named != rendered
+    return any(rendered_to_nothing(before, after) for before, after in _pairs(named, rendered))
+
+
+_UNKNOWN = object()
+
+
+def _pairs(named: object, rendered: object) -> Iterator[tuple[object, object]]:
+    if isinstance(rendered, Mapping):
+        names = named if isinstance(named, Mapping) else {}
+        yield from ((names.get(key, _UNKNOWN), value) for key, value in rendered.items())
+    elif isinstance(rendered, (list, tuple)):
+        known = isinstance(named, (list, tuple)) and len(named) == len(rendered)
+        befores: Iterable[object] = named if known else [_UNKNOWN] * len(rendered)  # type: ignore[assignment]
+        yield from zip(befores, rendered, strict=True)

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import EventKind, event_of_body, is_void
 from airflow_provider_sequence.api.resource import Resource
+from airflow_provider_sequence.api.windows import USE_INTERVALS, Window
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
@@ -23,6 +24,7 @@ from airflow_provider_sequence.pipelines.push.delivery_state import (
     LoggedState,
     RunState,
 )
+from airflow_provider_sequence.pipelines.push.interval import OutsideCount
 from airflow_provider_sequence.pipelines.push.outcomes import Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.senders import DryRunSender, Sender
@@ -33,9 +35,10 @@ from airflow_provider_sequence.utils.delivery_log import open_delivery_log
 from airflow_provider_sequence.utils.metrics import TaskCounters, emit_metrics
 from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
-from airflow_provider_sequence.utils.params import parse_int
+from airflow_provider_sequence.utils.params import parse_bool, parse_duration, parse_int, require_rows
 from airflow_provider_sequence.utils.progress import log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
+from airflow_provider_sequence.utils.run_window import interval_of_run
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.reader import read_rows
 
@@ -62,7 +65,12 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         "concurrency",
         "delivery_log_table",
         "delivery_log_conn_id",
+        "retry_rejected",
+        "max_future",
+        "late_after",
         "late",
+        "is_dry_run",
+        "min_rows",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -94,11 +102,12 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         concurrency: int | str = 32,
         delivery_log_table: str | None = None,
         delivery_log_conn_id: str | None = None,
-        retry_rejected: bool = False,
-        max_future: dt.timedelta | None = dt.timedelta(minutes=5),
-        late_after: dt.timedelta | None = None,
+        retry_rejected: bool | str = False,
+        max_future: Any = dt.timedelta(minutes=5),
+        late_after: Any = None,
         late: Literal["report", "reject"] = "report",
-        dry_run: bool = False,
+        dry_run: bool | str = False,
+        min_rows: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -119,6 +128,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         self.late = late
         # BaseOperator has a method of the name dry_run.
         self.is_dry_run = dry_run
+        self.min_rows = min_rows
 
     def _hook_options(self) -> dict[str, Any]:
         return {"connections": parse_int("concurrency", self.concurrency)}
@@ -130,9 +140,14 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Push the query's rows; return the summary."""
         with fail_without_retry():
+            self.check_rendered()
             limit = RejectionLimit.parse(self.max_rejected)
             threads = parse_int("concurrency", self.concurrency)
-            policy = self._timestamp_policy()
+            interval, why_empty = interval_of_run(context, self.resource)
+            policy = self._timestamp_policy(interval)
+            is_dry_run = parse_bool("dry_run", self.is_dry_run)
+            retry_rejected = self._retries_rejected()
+            min_rows = None if self.min_rows is None else parse_int("min_rows", self.min_rows, min_value=0)
             engine = create_sql_engine(self.sql_conn_id)
             if not dialect_of(engine).tried:
                 self.log.warning(
@@ -147,7 +162,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     account=client.account,
                     resource=self.resource.name,
                     voiding=self.voids,
-                    read_only=self.is_dry_run,
+                    read_only=is_dry_run,
                 ) as log,
                 read_rows(engine, self.sql, self.parameters, self.running_query) as query,
             ):
@@ -169,9 +184,11 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     )
                 rows = map_rows(query.batches, to_event)
                 push_rows = partial(self._push, threads=threads, policy=policy)
-                if self.is_dry_run:
+                if is_dry_run:
                     self.log.info("Dry run: nothing is sent, and nothing is written")
                     summary = push_rows(rows, DryRunSender(), DryRunState(log), TaskCounters())
+                    self._warn_of_rows_outside(policy)
+                    self._require_rows(summary.rows, min_rows, why_empty)
                     return {**summary.as_dict(), "dry_run": True}
                 policy.clock = client.now
                 self._lineage = TransferLineage.capture(self, self.resource.name, engine)
@@ -188,11 +205,14 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                 ):
                     summary = push_rows(rows, client, state, self._counters)
                     result = summary.as_dict()
-                    if self.retry_rejected and log is not None:
+                    self._warn_of_rows_outside(policy)
+                    if retry_rejected and log is not None:
                         self.log.info("Events that earlier runs left as rejected:")
                         self._counters.retried = TaskCounters()
                         retried = push_rows(self._rejected(log), client, state, self._counters.retried)
                         result["retried"] = {"rows": retried.rows, **retried.by_status()}
+                        why_empty = None if retried.rows else why_empty
+            self._require_rows(summary.rows, min_rows, why_empty)
             limit.enforce(summary, log.query_for_rejected() if log is not None else "")
         facts = {
             "resource": self.resource.name,
@@ -203,17 +223,46 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         set_outlet_extra(context, self.outlets, facts)
         return result
 
-    def _timestamp_policy(self) -> TimestampPolicy:
+    def _timestamp_policy(self, interval: Window | None) -> TimestampPolicy:
         if self.late not in {"report", "reject"}:
             raise SequenceConfigurationError(f"late={self.late!r} is neither 'report' nor 'reject'")
-        for name in ("max_future", "late_after"):
-            if not isinstance(getattr(self, name), dt.timedelta | None):
-                raise SequenceConfigurationError(f"{name}={getattr(self, name)!r} is no timedelta")
-        if self.retry_rejected and not self.delivery_log_table:
+        max_future, late_after = (
+            None if value is None else parse_duration(name, value)
+            for name, value in (("max_future", self.max_future), ("late_after", self.late_after))
+        )
+        outside = None if interval is None else OutsideCount(interval)
+        return TimestampPolicy(max_future, late_after, self.late == "reject", outside=outside)
+
+    def _retries_rejected(self) -> bool:
+        retry_rejected = parse_bool("retry_rejected", self.retry_rejected)
+        if retry_rejected and not self.delivery_log_table:
             raise SequenceConfigurationError(
                 "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
             )
-        return TimestampPolicy(self.max_future, self.late_after, self.late == "reject")
+        return retry_rejected
+
+    def _require_rows(self, rows: int, min_rows: int | None, why_empty: str | None) -> None:
+        """Fail where the query gave too few rows, or none in a run that has no interval to select by."""
+        require_rows(rows, min_rows or 0, "They are those of the query; what it gave is delivered")
+        if rows == 0 and min_rows is None and why_empty:
+            raise SequenceConfigurationError(
+                f"the query gave no row, and {why_empty}; a query that selects by it never gives one. {USE_INTERVALS}. "
+                "If it is right that there is no row, set min_rows=0"
+            )
+
+    def _warn_of_rows_outside(self, policy: TimestampPolicy) -> None:
+        """Warn of rows of another time than the run's, and count no more: what earlier runs left behind is of any time."""
+        outside, policy.outside = policy.outside, None
+        if outside is not None and (outside.before or outside.after):
+            self.log.warning(
+                "Of the rows to send, %d lie before the run's interval [%s, %s), and %d after it. That is right if the "
+                "query looks back for late rows; if not, its WHERE and timezone=%r don't fit together",
+                outside.before,
+                outside.interval.start,
+                outside.interval.end,
+                outside.after,
+                self.timezone,
+            )
 
     def _push(
         self,

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_provider_sequence.api.resource import Resource
-from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.api.windows import Window, what_to_set
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.utils.params import parse_duration
 from airflow_provider_sequence.utils.partitions import window_of_partition
 
 
@@ -17,7 +18,7 @@ def window_of_run(
     context: Mapping[str, Any],
     start: Any = None,
     end: Any = None,
-    lookback: dt.timedelta | None = None,
+    lookback: Any = None,
 ) -> Window | None:
     """
     Find the window of a resource that a task works on.
@@ -29,7 +30,7 @@ def window_of_run(
     :param context: the task's context.
     :param start: first time, or None.
     :param end: first time after the window, or None.
-    :param lookback: how much earlier to begin.
+    :param lookback: how much earlier to begin; see :func:`~airflow_provider_sequence.utils.params.parse_duration`.
     :return: the window, or None for the whole list.
     :raises SequenceConfigurationError: if the window is empty or backwards, a bound is missing, or the
         API has no filter on time for the resource.
@@ -52,7 +53,7 @@ def parse_window(
     context: Mapping[str, Any],
     start: Any = None,
     end: Any = None,
-    lookback: dt.timedelta | None = None,
+    lookback: Any = None,
     *,
     resource_name: str | None = None,
     prefix: str = "window",
@@ -64,11 +65,49 @@ def parse_window(
     :param prefix: the parameters' names begin with it, in errors: ``window_start``, or ``period_start`` for metrics.
     :raises SequenceConfigurationError: if the window is empty or backwards, or a bound is missing.
     """
+    earlier = dt.timedelta(0) if lookback is None else parse_duration("lookback", lookback)
     if start is None or end is None:
         run_start, run_end = _bounds_of_run(context, resource_name)
+        if start is None and end is None and (reason := _why_empty(context, run_start, run_end)):
+            raise SequenceConfigurationError(
+                f"{reason}, so there is no {prefix} to work on. {what_to_set(prefix)}"
+            )
         start, end = (run_start if start is None else start), (run_end if end is None else end)
     window = Window.parse(start, end, prefix)
-    return window if lookback is None else Window(window.start - lookback, window.end)
+    try:
+        return Window(window.start - earlier, window.end)
+    except OverflowError:
+        raise SequenceConfigurationError(f"lookback={lookback!r} reaches back before the year 1") from None
+
+
+def interval_of_run(context: Mapping[str, Any], resource: Resource) -> tuple[Window | None, str | None]:
+    """
+    Find the window that a run is about, for a task whose query selects by it.
+
+    :param context: the task's context.
+    :param resource: what the task works on.
+    :return: the window, or None and why it has no length; or None twice, for a partition that is no time.
+    """
+    try:
+        start, end = _bounds_of_run(context, resource.name)
+    except SequenceConfigurationError:
+        return None, None
+    reason = _why_empty(context, start, end)
+    return (None, reason) if reason else (Window.parse(start, end), None)
+
+
+def _why_empty(context: Mapping[str, Any], start: Any, end: Any) -> str | None:
+    """Why a run has no time to work on, and whose fault it is; None where it has some."""
+    if start is not None and end is not None and start < end:
+        return None
+    dag = context.get("dag")
+    schedule = getattr(dag, "schedule", None)
+    timetable = type(getattr(dag, "timetable", None)).__name__
+    told = f"schedule={schedule!r}, {timetable}" if isinstance(schedule, str) else timetable
+    what = (
+        "no data interval" if start is None or end is None else f"a data interval of length zero, at {start}"
+    )
+    return f"this run has {what} (its timetable: {told})"
 
 
 def _bounds_of_run(context: Mapping[str, Any], resource_name: str | None) -> tuple[Any, Any]:

@@ -65,7 +65,7 @@ def read_rows(
     :raises WorkerDiskError: if the worker's disk is full.
     :raises SequenceConfigurationError: if the statement is no query, or gives no rows.
     """
-    require_query(sql)
+    require_query(sql, parameters)
     running = running or RunningQuery()
 
     def read() -> tuple[str, ...]:
@@ -93,13 +93,13 @@ def _read_all(
     dialect.before_reading(driver_connection)
     # Without parameters, a percent sign in the statement is a percent sign.
     options = {"stream_results": True, "max_row_buffer": BATCH_ROWS, "no_parameters": not parameters}
-    given = (tuple(parameters) if isinstance(parameters, (list, tuple)) else parameters) or None
-    if given is not None and connection.dialect.driver in dialect.keeps_percents:
+    given = parameters if isinstance(parameters, Mapping) else tuple(parameters or ())
+    if given and connection.dialect.driver in dialect.keeps_percents:
         sql = sql.replace("%%", "%")
     try:
-        result = connection.execution_options(**options).exec_driver_sql(sql, given)
+        result = connection.execution_options(**options).exec_driver_sql(sql, given or None)
     except (IndexError, KeyError, TypeError, ValueError):
-        if given is None:
+        if not given:
             raise
         # What drivers raise that put parameters into the statement themselves.
         raise SequenceConfigurationError("the parameters don't fit the placeholders in sql") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
@@ -15,12 +15,21 @@ _NOT_QUERIES = frozenset({
 })
 
 
-def require_query(sql: str) -> None:
+def require_query(sql: object, parameters: object = None) -> None:
     """
-    Refuse what is not one query.
+    Refuse what is not one query, and its parameters.
 
-    :raises SequenceConfigurationError: if the statement is of a kind that is no query, or there are several.
+    :raises SequenceConfigurationError: if the statement is no text, is of a kind that is no query, or there are several;
+        or if the parameters are neither a mapping nor a list.
     """
+    if not isinstance(sql, str):
+        raise SequenceConfigurationError(f"sql is of type {type(sql).__name__}; give one query as text")
+    is_list = isinstance(parameters, Sequence) and not isinstance(parameters, (str, bytes))
+    if parameters is not None and not is_list and not isinstance(parameters, Mapping):
+        raise SequenceConfigurationError(
+            f"parameters is of type {type(parameters).__name__}; give a dict or a list, in the style of the database's "
+            "driver"
+        )
     words = _significant_words(sql)
     first = next(words, "")
     while first == "(":

@@ -10,6 +10,7 @@ from typing import Protocol
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, utc_text
 from airflow_provider_sequence.exceptions import InvalidEventError
+from airflow_provider_sequence.pipelines.push.interval import OutsideCount
 
 #: Seconds after which the bounds are computed again from the clock.
 _REFRESH_SECONDS = 1.0
@@ -39,6 +40,7 @@ class TimestampPolicy:
     :param late_after: how far back an event is late, or None if none is: its period may be invoiced already.
     :param reject_late: whether a late event is rejected; else it is only counted.
     :param clock: what "now" is.
+    :param outside: counts the events that lie outside the run's interval, where there is one.
     """
 
     max_future: dt.timedelta | None = None
@@ -48,6 +50,7 @@ class TimestampPolicy:
     _asked: bool = field(default=False, init=False)
     _now: str = field(default="", init=False)
     _past: str = field(default="", init=False)
+    outside: OutsideCount | None = None
     _latest: str = field(default="", init=False)
     _earliest: str = field(default="", init=False)
     _refresh_at: float = field(default=0.0, init=False)
@@ -58,6 +61,8 @@ class TimestampPolicy:
 
         :raises InvalidEventError: if it may not be sent.
         """
+        if self.outside is not None:
+            self.outside.add(event)
         if time.monotonic() >= self._refresh_at:
             self._refresh()
         if self.max_future is not None and not self._asked and event.time > self._past:

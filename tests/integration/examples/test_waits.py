@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 
 from tests.integration.examples.test_dags import load_example
 from tests.integration.examples.test_pull import content, post
@@ -114,12 +116,10 @@ def test_alert_is_sent_and_customers_get_their_aliases(run_dag, sandbox, sequenc
     dag = dag_with_short_timeouts()
 
     result = run_dag(dag, START + 24 * HOUR)
-    assert result.states == {
-        "all_mapped": "skipped", "alert": "success", "give_aliases": "success", "all_mapped_now": "success",
-    }, result.errors  # fmt: skip
-    assert result.xcoms["alert"] == (
-        "Nobody will be billed for some usage of 1 October 2026: it has no customer."
-    )
+    assert (result.state, result.states) == ("failed", {
+        "all_mapped": "failed", "alert": "failed", "give_aliases": "success", "all_mapped_now": "success",
+    }), result.errors  # fmt: skip
+    assert "Nobody may be billed for some usage of 2026-10-01 00:00:00+00:00" in str(result.error("alert"))
     summary = result.xcoms["give_aliases"]
     assert {name: summary[name] for name in ("rows", "created", "unchanged", "rejected")} == {
         "rows": 2, "created": 1, "unchanged": 1, "rejected": 0,
@@ -132,7 +132,7 @@ def test_alert_is_sent_and_customers_get_their_aliases(run_dag, sandbox, sequenc
     result = run_dag(dag, START + 24 * HOUR)
     assert result.state == "success"
     assert result.states == {
-        "all_mapped": "success", "alert": "skipped", "give_aliases": "skipped", "all_mapped_now": "skipped",
+        "all_mapped": "success", "alert": "success", "give_aliases": "skipped", "all_mapped_now": "skipped",
     }, result.errors  # fmt: skip
     assert aliases(sandbox) == expected
 
@@ -142,7 +142,20 @@ def test_run_fails_where_the_warehouse_does_not_know_the_customer_either(
 ):
     send(sandbox, "e1", "nobody", START)
     result = run_dag(dag_with_short_timeouts(), START + 24 * HOUR)
-    assert result.states == {
-        "all_mapped": "skipped", "alert": "success", "give_aliases": "success", "all_mapped_now": "failed",
-    }  # fmt: skip
+    assert (result.state, result.states) == ("failed", {
+        "all_mapped": "failed", "alert": "failed", "give_aliases": "success", "all_mapped_now": "failed",
+    })  # fmt: skip
     assert ("nobody", "c-new", None) not in aliases(sandbox)
+
+
+def test_alert_is_sent_however_the_sensor_ends(run_dag, sandbox, sequence_conn, warehouse, accounts):
+    """It may also be refused, be killed, be marked as failed or as skipped: whatever is no success is told."""
+    for end, give in ((AirflowException("killed"), "success"), (AirflowSkipException("by hand"), "skipped")):
+        dag = dag_with_short_timeouts()
+        dag.get_task("all_mapped").pre_execute = Mock(side_effect=end)
+        result = run_dag(dag, START + 24 * HOUR)
+        assert (result.state, result.states["alert"], result.states["give_aliases"]) == (
+            "failed",
+            "failed",
+            give,
+        )

@@ -245,8 +245,13 @@ def test_changed_row_is_checked_again(sandbox, sequence_conn, warehouse):
     [
         ({"late": "maybe", "late_after": DAY}, "late"),
         ({"retry_rejected": True}, "delivery_log_table"),
-        ({"max_future": 300}, "max_future"),
-        ({"late_after": "1 day"}, "late_after"),
+        ({"max_future": "soon"}, "max_future"),
+        ({"late_after": -DAY}, "late_after"),
+        ({"dry_run": "maybe"}, "dry_run"),
+        ({"min_rows": -1}, "min_rows"),
+        ({"sql": ["SELECT 1"]}, "sql is of type list"),
+        ({"parameters": "a"}, "parameters is of type str"),
+        ({"parameters": 7}, "parameters is of type int"),
     ],
 )
 def test_wrong_setting_is_named_and_not_retried(options, word, sandbox, sequence_conn, warehouse):
