@@ -40,7 +40,8 @@ def create_sql_engine(sql_conn_id: str, staging_location: str | None = None) -> 
 
     def connect() -> Any:
         driver_connection = row.connect(_make_hook(sql_conn_id, connection, row))
-        _require_driver(sql_conn_id, engine, driver_connection)
+        if row.url is None:  # else the connection does not choose the engine's
+            _require_driver(sql_conn_id, engine, driver_connection)
         return driver_connection
 
     options = {**ENGINE_OPTIONS, "creator": connect}

@@ -396,6 +396,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         writes=False,
         permanent=clickhouse.is_permanent,
         connection_types=("clickhouse",),
+        url="clickhousedb://",
         connect=clickhouse.connect,
     ),
     "trino": DatabaseDialect(

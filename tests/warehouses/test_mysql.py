@@ -112,11 +112,6 @@ def test_memory_does_not_grow_with_the_rows(client):
     assert peak() - before < 50_000  # of 200,000
 
 
-def test_query_may_be_left_before_its_end(client):
-    with read_rows(create_sql_engine("warehouse"), "SELECT seq FROM seq_1_to_100000") as query:
-        assert len(next(query.batches)) == 1000
-
-
 def test_pulled_ids_that_differ_in_case_are_two_and_texts_keep_every_character(
     client, mariadb, sandbox, sequence_conn
 ):

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from airflow_provider_sequence import exceptions
 from airflow_provider_sequence.api.resources import RESOURCES
 from airflow_provider_sequence.exceptions import SequenceError
+from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from tests.integration.examples.test_dags import CHECKOUT, EXAMPLES
 from tests.integration.support.airflow import manual_dag
 
@@ -110,6 +112,23 @@ def test_every_resource_is_listed_with_its_path_window_and_filters():
         )
         for resource in RESOURCES.values()
     }
+
+
+#: Rows of DIALECTS under other names than the databases'.
+DATABASES = {"postgresql": "PostgreSQL", "clickhousedb": "ClickHouse", "mssql": "SQL Server"}
+
+
+def test_every_database_is_listed_as_the_package_takes_it():
+    lines = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", (DOCS / "databases.md").read_text(), re.MULTILINE)
+    listed = {name.lower(): loaded for names, loaded in lines for name in names.split(", ")}
+    refused = {name for name in DIALECTS if "refused" in listed[DATABASES.get(name, name).lower()]}
+    assert refused == {name for name, row in DIALECTS.items() if not row.writes}
+
+
+def test_every_extra_of_a_database_can_be_installed():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    extras = {row.extra for row in DIALECTS.values() if row.extra}
+    assert extras == project["optional-dependencies"].keys() - {"sandbox"}
 
 
 def test_every_error_is_listed():
