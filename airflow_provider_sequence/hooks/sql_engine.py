@@ -12,9 +12,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.staging import open_staging
-from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of_connection
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialects import dialect_of_connection
 from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, stream_rows
-from airflow_provider_sequence.warehouse.staged_files import STAGING
+from airflow_provider_sequence.warehouse.staging_location import STAGING
 
 #: Connection types that users take for those of a database, and the right ones.
 _MISTAKEN_TYPES = {"google_cloud_platform": "gcpbigquery"}

@@ -11,8 +11,9 @@ from typing import IO
 from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
-from airflow_provider_sequence.warehouse.dialects import DIALECTS, DatabaseDialect
-from airflow_provider_sequence.warehouse.staged_files import Bucket
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialects import DIALECTS
+from airflow_provider_sequence.warehouse.staging_location import Bucket
 
 
 def open_staging(location: str, dialect: DatabaseDialect) -> Bucket | str:

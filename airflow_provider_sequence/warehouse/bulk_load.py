@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.loaders import Row
-from airflow_provider_sequence.warehouse.staged_files import STAGING
+from airflow_provider_sequence.warehouse.staging_location import STAGING
 from airflow_provider_sequence.warehouse.transactions import join_transaction
 
 

@@ -1,420 +1,47 @@
 """
-Database dialects: what each database can do, one frozen row of data each.
+Database dialects: the row of each database, and which one a connection or an engine leads to.
 
-No other module asks for a dialect's name, but those of a single database. A database without a row can be read from;
-nothing is written into it.
+No other module asks for a dialect's name. A database without a row can be read from; nothing is written into it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import importlib
-import re
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import TIMESTAMP, DateTime, String, Table, Text, text
-from sqlalchemy.dialects import mysql
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.sql.elements import TextClause
-from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from airflow_provider_sequence.unreadable import UnreadableValue
-from airflow_provider_sequence.warehouse import bigquery, clickhouse, oracle, postgres, redshift, trino
-from airflow_provider_sequence.warehouse import mysql as mysql_driver
-from airflow_provider_sequence.warehouse.columns import (
-    FindColumns,
-    describe_columns,
-    inspect_columns,
-    query_columns,
-)
-from airflow_provider_sequence.warehouse.converters import Converter, compact_json, each_column
-from airflow_provider_sequence.warehouse.loaders import (
-    Loader,
-    copy_psycopg,
-    copy_psycopg2,
-    insert,
-    insert_many,
-    put_snowflake,
-    read_csv_file,
-    to_csv,
-    to_plain_csv,
-)
-from airflow_provider_sequence.warehouse.staged_files import (
-    copy_from_bucket,
-    read_from_volume,
-    to_csv_with_nulls,
-    to_json_lines,
-)
+from airflow_provider_sequence.warehouse.databases.bigquery import BIGQUERY
+from airflow_provider_sequence.warehouse.databases.clickhouse import CLICKHOUSE
+from airflow_provider_sequence.warehouse.databases.databricks import DATABRICKS
+from airflow_provider_sequence.warehouse.databases.duckdb import DUCKDB
+from airflow_provider_sequence.warehouse.databases.mssql import MSSQL
+from airflow_provider_sequence.warehouse.databases.mysql import MARIADB, MYSQL
+from airflow_provider_sequence.warehouse.databases.oracle import ORACLE
+from airflow_provider_sequence.warehouse.databases.postgresql import POSTGRESQL
+from airflow_provider_sequence.warehouse.databases.redshift import REDSHIFT
+from airflow_provider_sequence.warehouse.databases.snowflake import SNOWFLAKE
+from airflow_provider_sequence.warehouse.databases.sqlite import SQLITE
+from airflow_provider_sequence.warehouse.databases.trino import TRINO
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 
-
-def _say(error: Any) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseDialect:
-    """
-    Abilities of a database.
-
-    :param tried: whether a push from it was ever tried; else it warns.
-    :param writes: whether tables are kept in it: pulls, delivery logs and differences.
-    :param key_text: type of text that may be part of a key.
-    :param longest_key: how long an id may be that is part of a key, and what that is counted in; None without a limit.
-    :param long_text: type of text of any length, compared byte by byte.
-    :param json_text: type of a column that is given JSON text; ``long_text`` by default.
-    :param timestamp: type of an instant.
-    :param bind_timestamp: how an instant is bound: as it is, in UTC, or in UTC without its zone.
-    :param holds_nul: whether text and JSON can hold the character U+0000, half a surrogate pair, and every number.
-    :param transactions: whether the driver has transactions of several statements.
-    :param savepoints: whether there are savepoints, and DDL does not end a transaction.
-    :param begin: statement that begins a transaction, where the driver begins none before DDL.
-    :param on_connect: statements that a new connection runs.
-    :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
-    :param temp_tables_in_schema: whether a temporary table is in a schema, and the session may have none.
-    :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
-    :param stage_in_transaction: whether rows are staged in the transaction that loads them, in a temporary table that ends
-        with it and has the types of the target: a pooler may give the next transaction another session, and the loaders
-        write text that each type reads by itself, in any time zone.
-    :param utc: statement after which a transaction takes a time without a zone for UTC.
-    :param max_name_bytes: length of a table's name, beyond which the database cuts or refuses it.
-    :param name_parts: how many parts a table's name can have.
-    :param key_collation: collation in which keys are sorted for a load; the same for all tasks, so that loads cannot
-        deadlock.
-    :param insert: insert statement that can upsert.
-    :param merge: whether there is a ``MERGE`` from a query.
-    :param stage_upserts: whether an upsert of values goes through a temporary table, because a statement for each row
-        costs a hundred times what the row does.
-    :param key_after_load: whether a new table gets its key after its rows, which takes less time and space.
-    :param checks_unique_key: whether an upsert into a table without a unique key fails by itself.
-    :param array_parameters: whether a statement takes an array as one parameter.
-    :param loaders: bulk loaders by the names of drivers.
-    :param streams: drivers whose cursors stream rows, although SQLAlchemy does not ask them to.
-    :param keeps_percents: drivers to which ``%%`` is no percent sign in a statement with parameters.
-    :param converters: what the values of some columns become, by their places, found by the driver's description of the
-        columns and its connection.
-    :param staging: how places begin that users may name for files of rows.
-    :param staging_loader: loader of files over such a place.
-    :param columns: how a table's columns are found.
-    :param row_security: query of whether row security lets nobody's rows into a table, which no statement without rows shows.
-    :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
-    :param diagnose: tells the message of an error of the driver, with its class, and its SQLSTATE, which is empty where the
-        classes of the driver's errors tell more.
-    :param other_errors: classes of what the driver raises beside DB-API's errors; only asked for when there was an error.
-    :param extra: extra of this package that installs the connection type's provider, and what goes with it.
-    :param connection_types: Airflow's types of connections to it.
-    :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
-    :param hook_arguments: entries of the connection's extra that the hook's URL has only as arguments.
-    :param url: URL of the engine, where the hook's own engine speaks another dialect than the hook's driver.
-    :param connect: opens a connection of the dialect's driver with a hook; each use has one of its own.
-    :param before_reading: prepares a connection of the driver's for a user's query, so that each value comes exactly, or
-        as an UnreadableValue.
-    :param cancel: ends the statement that a connection of the driver's runs, from another thread.
-    """
-
-    tried: bool = True
-    writes: bool = True
-    key_text: TypeEngine[Any] = field(default_factory=Text)
-    longest_key: tuple[int, Literal["bytes", "characters"]] | None = None
-    long_text: TypeEngine[Any] = field(default_factory=Text)
-    json_text: TypeEngine[Any] | None = None
-    timestamp: TypeEngine[Any] = field(default_factory=lambda: DateTime(timezone=True))
-    bind_timestamp: Literal["as_is", "utc", "without_zone"] = "without_zone"
-    holds_nul: bool = True
-    transactions: bool = True
-    savepoints: bool = True
-    begin: str | None = None
-    on_connect: tuple[str, ...] = ()
-    temporary_tables: bool = True
-    temp_tables_in_schema: bool = False
-    temp_table_lifetime: str | None = None
-    stage_in_transaction: bool = False
-    utc: str | None = None
-    max_name_bytes: int | None = None
-    name_parts: int = 3
-    key_collation: str | None = None
-    insert: Callable[[Table], Any] | None = None
-    merge: bool = False
-    stage_upserts: bool = False
-    key_after_load: bool = False
-    checks_unique_key: bool = True
-    array_parameters: bool = False
-    loaders: Mapping[str, Loader] = field(default_factory=dict)
-    streams: tuple[str, ...] = ()
-    keeps_percents: tuple[str, ...] = ()
-    converters: Callable[[Sequence[Sequence[Any]], Any], Mapping[int, Converter]] = (
-        lambda columns, connection: {}
-    )
-    other_errors: Callable[[], tuple[type[Exception], ...]] = lambda: ()
-    extra: str | None = None
-    staging: str | None = None
-    staging_loader: Loader | None = None
-    columns: FindColumns = inspect_columns
-    row_security: TextClause | None = None
-    permanent: Callable[[Any], bool] = lambda error: False
-    diagnose: Callable[[Any], tuple[str, str]] = lambda error: (_say(error), "")
-    connection_types: tuple[str, ...] = ()
-    hook_class: str | None = None
-    hook_arguments: tuple[str, ...] = ()
-    url: str | None = None
-    connect: Callable[[Any], Any] = lambda hook: hook.get_conn()
-    before_reading: Callable[[Any], None] = lambda connection: None
-    cancel: Callable[[Any], None] = lambda connection: None
-
-    @property
-    def inspects_columns(self) -> bool:
-        """Whether SQLAlchemy's inspector tells what there is to know of columns and keys."""
-        return self.columns is inspect_columns
-
-    def loader(self, driver: str, *, staged: bool = False) -> Loader:
-        """
-        Bulk loader of a driver; by default the driver makes one statement of many, or runs one for each row.
-
-        :param staged: whether the user names a place for files of rows.
-        """
-        if staged and self.staging_loader is not None:
-            return self.staging_loader
-        return self.loaders.get(driver, Loader(insert))
-
-
-class _Jsonb(UserDefinedType[str]):
-    """JSONB column that is given JSON text, and not Python values whose numbers were floats in between."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "JSONB"
-
-
-#: Seconds that a write to SQLite waits for another writer; the default of five is short for two tasks.
-SQLITE_BUSY_SECONDS = 60
-
-_DUCKDB_COLUMNS = text("""
-    SELECT column_name FROM duckdb_columns()
-    WHERE lower(table_name) = lower(:name)
-        AND CASE WHEN CAST(:before AS TEXT) IS NULL
-            THEN database_name = current_database() AND schema_name = current_schema()
-            ELSE lower(:before) IN (lower(schema_name), lower(database_name), lower(database_name || '.' || schema_name))
-        END
-""")
-
-
-_POSTGRES_ROW_SECURITY = text("""
-    SELECT row_security_active(c.oid) AND NOT EXISTS (
-        SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
-            AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
-        HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
-    )
-    FROM pg_class c WHERE c.oid = to_regclass(:table)
-""")
-
-_REDSHIFT_COLUMNS = text("""
-    SELECT column_name FROM information_schema.columns
-    WHERE table_name = lower(:name) AND table_schema = COALESCE(lower(:before), current_schema())
-""")
-
-
-def _mysql(collation: str, *connection_types: str) -> DatabaseDialect:
-    # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
-    return DatabaseDialect(
-        max_name_bytes=64,
-        name_parts=2,
-        key_text=mysql.VARCHAR(255, collation=collation),
-        longest_key=(255, "characters"),
-        long_text=mysql.LONGTEXT(collation=collation),
-        timestamp=mysql.DATETIME(fsp=6),
-        savepoints=False,
-        insert=mysql.insert,
-        checks_unique_key=False,
-        streams=("mysqlconnector",),
-        keeps_percents=("mysqlconnector",),
-        converters=each_column(mysql_driver.converter),
-        permanent=mysql_driver.is_permanent,
-        extra="mysql",
-        connection_types=connection_types,
-        connect=mysql_driver.connect,
-    )
-
-
-def _permanent_in_sqlite(error: Any) -> bool:
-    # It says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
-    return getattr(error, "sqlite_errorcode", None) == 1
-
-
-def _diagnose_databricks(error: Any) -> tuple[str, str]:
-    said = str(error.args[0]) if error.args else ""  # str(error) fails where there is no message
-    sqlstate = re.search(r"SQLSTATE: (\w{5})", said)
-    return f"{type(error).__name__}: {said}", sqlstate[1] if sqlstate else ""
-
-
-def _by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
-    return {driver: Loader(insert_many(driver_parameters)) for driver in drivers}
-
-
-def _read_text_of_sqlite(connection: sqlite3.Connection) -> None:
-    def read(text: bytes) -> str | UnreadableValue:
-        try:
-            return text.decode()
-        except UnicodeDecodeError:
-            return UnreadableValue("is text that is not UTF-8; convert it in the query")
-
-    connection.text_factory = read
-
-
-def _connect_duckdb(hook: Any) -> Any:
-    return importlib.import_module("duckdb_engine").ConnectionWrapper(hook.get_conn())
-
-
+#: By the names of SQLAlchemy's dialects.
 DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
-    "postgresql": DatabaseDialect(
-        extra="postgres",
-        connection_types=("postgres",),
-        connect=postgres.connect,
-        before_reading=postgres.read_exactly,
-        converters=postgres.converters,
-        cancel=lambda connection: connection.cancel(),
-        json_text=_Jsonb(),
-        bind_timestamp="as_is",
-        holds_nul=False,
-        longest_key=(2000, "bytes"),  # an entry of an index has 2,704
-        stage_in_transaction=True,
-        row_security=_POSTGRES_ROW_SECURITY,
-        diagnose=postgres.diagnose,
-        permanent=postgres.is_permanent,
-        utc="SET LOCAL TIME ZONE 'UTC'",
-        max_name_bytes=63,
-        name_parts=2,
-        key_collation="C",
-        insert=postgresql_insert,
-        key_after_load=True,
-        array_parameters=True,
-        loaders={
-            "psycopg": Loader(copy_psycopg, threaded=True),
-            "psycopg2": Loader(copy_psycopg2, threaded=True),
-        },
-    ),
-    "sqlite": DatabaseDialect(
-        connection_types=("sqlite",),
-        # Python's driver begins no transaction before DDL, and asks for the write lock late.
-        begin="BEGIN IMMEDIATE",
-        name_parts=2,
-        on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
-        insert=sqlite_insert,
-        before_reading=_read_text_of_sqlite,
-        cancel=lambda connection: connection.interrupt(),
-        permanent=_permanent_in_sqlite,
-    ),
-    "duckdb": DatabaseDialect(
-        bind_timestamp="utc",
-        savepoints=False,
-        insert=postgresql_insert,
-        stage_upserts=True,
-        loaders={"duckdb_engine": Loader(read_csv_file, to_file=to_csv, file_bytes=1_000_000)},
-        columns=query_columns(_DUCKDB_COLUMNS),
-        extra="duckdb",
-        connection_types=("duckdb",),
-        connect=_connect_duckdb,
-        cancel=lambda connection: connection.interrupt(),
-    ),
-    "mysql": _mysql("utf8mb4_0900_bin", "mysql"),
-    "mariadb": _mysql("utf8mb4_nopad_bin"),
-    "redshift": DatabaseDialect(
-        extra="amazon",
-        connection_types=("redshift",),
-        url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
-        columns=query_columns(_REDSHIFT_COLUMNS),
-        max_name_bytes=127,
-        name_parts=2,
-        key_text=String(65535),  # TEXT is 256 bytes there
-        long_text=String(65535),
-        bind_timestamp="utc",
-        holds_nul=False,
-        savepoints=False,
-        stage_upserts=True,
-        diagnose=redshift.diagnose,
-        before_reading=redshift.read_exactly,
-        loaders=_by_statement(32_000, "psycopg2", "redshift_connector"),
-        staging="s3://",
-        staging_loader=Loader(copy_from_bucket, to_file=to_csv_with_nulls),
-    ),
-    "snowflake": DatabaseDialect(
-        extra="snowflake",
-        connection_types=("snowflake",),
-        temp_tables_in_schema=True,
-        bind_timestamp="utc",
-        savepoints=False,
-        merge=True,
-        stage_upserts=True,
-        converters=each_column(
-            lambda column: (
-                compact_json if column[1] in {5, 9, 10, 17} else None
-            )  # VARIANT, OBJECT, ARRAY, MAP
-        ),
-        diagnose=lambda error: (_say(error), error.sqlstate or ""),
-        loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
-    ),
-    "bigquery": DatabaseDialect(
-        extra="google",
-        connection_types=("gcpbigquery",),
-        connect=bigquery.connect,
-        before_reading=bigquery.read_exactly,
-        timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
-        bind_timestamp="utc",
-        transactions=False,
-        savepoints=False,
-        temporary_tables=False,
-        temp_table_lifetime="bigquery_expiration_timestamp",
-        merge=True,
-        loaders={"bigquery": Loader(bigquery.load_file, to_file=bigquery.to_json_lines, named=True)},
-        permanent=bigquery.is_permanent,
-        diagnose=bigquery.diagnose,
-        other_errors=bigquery.errors,
-    ),
-    "databricks": DatabaseDialect(
-        extra="databricks",
-        connection_types=("databricks",),
-        hook_class="airflow.providers.databricks.hooks.databricks_sql.DatabricksSqlHook",
-        hook_arguments=("catalog", "schema"),
-        columns=describe_columns,
-        timestamp=TIMESTAMP(timezone=True),
-        bind_timestamp="utc",
-        transactions=False,
-        savepoints=False,
-        temporary_tables=False,
-        merge=True,
-        diagnose=_diagnose_databricks,
-        loaders=_by_statement(255, "databricks", "databricks-sql-python"),  # the latter before SQLAlchemy 2
-        staging="/Volumes/",
-        staging_loader=Loader(read_from_volume, to_file=to_json_lines),
-    ),
-    "clickhousedb": DatabaseDialect(
-        writes=False,
-        permanent=clickhouse.is_permanent,
-        connection_types=("clickhouse",),
-        url="clickhousedb://",
-        connect=clickhouse.connect,
-    ),
-    "trino": DatabaseDialect(
-        writes=False, converters=each_column(trino.converter), connection_types=("trino",)
-    ),
-    "mssql": DatabaseDialect(
-        tried=False,
-        writes=False,
-        connection_types=("mssql",),
-        url="mssql+pymssql://",  # the hook's driver, whatever the extra sqlalchemy_scheme says
-    ),
-    "oracle": DatabaseDialect(
-        tried=False,
-        writes=False,
-        connection_types=("oracle",),
-        url="oracle+oracledb://",
-        converters=each_column(oracle.converter),
-    ),
+    "postgresql": POSTGRESQL,
+    "sqlite": SQLITE,
+    "duckdb": DUCKDB,
+    "mysql": MYSQL,
+    "mariadb": MARIADB,
+    "redshift": REDSHIFT,
+    "snowflake": SNOWFLAKE,
+    "bigquery": BIGQUERY,
+    "databricks": DATABRICKS,
+    "clickhousedb": CLICKHOUSE,
+    "trino": TRINO,
+    "mssql": MSSQL,
+    "oracle": ORACLE,
 })
 _OTHER = DatabaseDialect(tried=False, writes=False)
 

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from airflow_provider_sequence.exceptions import WarehouseError
-from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 
 #: Classes of SQLSTATE that another attempt can't change: what the statement asks for is not there, not allowed, or wrong.
 _PERMANENT = frozenset({"02", "0A", "22", "23", "3D", "3F", "42"})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 from sqlalchemy import Table
@@ -43,33 +41,6 @@ def insert(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
     connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def copy_psycopg(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    with driver_cursor(connection) as cursor, cursor.copy(_copy_statement(connection, table)) as copy:
-        for row in rows:
-            copy.write_row(row)
-
-
-def copy_psycopg2(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    csv = to_csv(list(rows))
-    options = "(FORMAT csv, ENCODING 'UTF8', NULL 'null', ESCAPE E'\\\\')"
-    with driver_cursor(connection) as cursor:
-        cursor.copy_expert(f"{_copy_statement(connection, table)} WITH {options}", io.BytesIO(csv), len(csv))
-
-
-def read_csv_file(connection: Connection, table: Table, file: IO[bytes]) -> None:
-    """Load a CSV file into DuckDB: two hundred times as fast as its statements, and without Arrow."""
-    types = ", ".join(
-        f"'{column.name}': '{column.type.compile(connection.dialect)}'" for column in table.columns
-    )
-    connection.exec_driver_sql(
-        f"INSERT INTO {connection.dialect.identifier_preparer.format_table(table)} SELECT * FROM read_csv(?,"  # noqa: S608
-        f" columns = {{{types}}}, header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\\',"
-        f" nullstr = 'null', allow_quoted_nulls = false, parallel = false, new_line = '\\n',"
-        f" max_line_size = {os.path.getsize(file.name) + 1})",
-        (file.name,),
-    )
-
-
 def insert_many(parameters: int) -> Callable[[Connection, Table, Sequence[Row]], None]:
     """Put many rows into each statement, as far as the parameters that one may have."""
 
@@ -84,20 +55,9 @@ def insert_many(parameters: int) -> Callable[[Connection, Table, Sequence[Row]],
     return insert
 
 
-def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None:
-    """
-    Load a file of :func:`to_plain_csv` into Snowflake, over the table's own stage, which goes with the table.
-
-    Snowflake reads a file that it can't find as an empty one, unless FILES names it.
-    """
-    quote = connection.dialect.identifier_preparer
-    name = quote.format_table(table)
-    stage = f"@{name.removesuffix(table.name)}%{table.name}"
-    connection.exec_driver_sql(f"PUT 'file://{file.name}' {stage} SOURCE_COMPRESSION = NONE")
-    connection.exec_driver_sql(
-        f"COPY INTO {name} FROM {stage} FILES = ('{os.path.basename(file.name)}.gz') PURGE = TRUE FILE_FORMAT ="
-        " (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '\"' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ())"
-    )
+def by_statement(driver_parameters: int, *drivers: str) -> Mapping[str, Loader]:
+    """Loaders that put many rows into each statement, for some drivers."""
+    return {driver: Loader(insert_many(driver_parameters)) for driver in drivers}
 
 
 def to_csv(rows: Sequence[Row], *, quote: bytes = rb"\"", backslash: bytes = rb"\\") -> bytes:
@@ -119,19 +79,9 @@ def to_csv(rows: Sequence[Row], *, quote: bytes = rb"\"", backslash: bytes = rb"
     return csv
 
 
-def to_plain_csv(rows: Sequence[Row]) -> bytes:
-    """Write rows as CSV of RFC 4180: quotes are doubled, nothing else is special, and NULL is an empty field."""
-    return to_csv(
-        [[_EMPTY if value is None else value for value in row] for row in rows],
-        quote=b'""',
-        backslash=b"\\",
-    )
-
-
 _json = msgspec.json.Encoder()
 _SPELLED = {rb"\b": b"\b", rb"\f": b"\f", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t"}
 _CONTROL = re.compile(rb"\\u00([0-9a-f]{2})")
-_EMPTY = msgspec.Raw(b"")
 #: Stands for an escaped backslash meanwhile: no UTF-8 holds this byte.
 _BACKSLASH = b"\xff"
 
@@ -148,9 +98,3 @@ def driver_cursor(connection: Connection) -> Iterator[Any]:
         raise DBAPIError.instance(
             "COPY", None, e, dialect.dbapi.Error, hide_parameters=True, dialect=dialect
         ) from None
-
-
-def _copy_statement(connection: Connection, table: Table) -> str:
-    quote = connection.dialect.identifier_preparer
-    columns = ", ".join(quote.format_column(column) for column in table.columns)
-    return f"COPY {quote.format_table(table)} ({columns}) FROM STDIN"

@@ -28,7 +28,8 @@ from airflow_provider_sequence.warehouse.ddl import (
     require_open_to_rows,
     split_table_name,
 )
-from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import connect, require_writable, transaction
 from airflow_provider_sequence.warehouse.errors import describe, is_permanent
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table

@@ -26,7 +26,8 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import Subquery
 
 from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
-from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import transaction
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.warehouse.bigquery import to_json_lines
+from airflow_provider_sequence.warehouse.databases.bigquery import to_json_lines
 from airflow_provider_sequence.warehouse.loaders import to_csv
 
 _TRICKY = st.sampled_from('\\"\n\r\t\b\f\x00\x1f\x7fu0nrtbf{}[], ')

@@ -20,7 +20,7 @@ from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import USAGE_EVENT
 from airflow_provider_sequence.exceptions import InvalidEventError, WarehouseError
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
-from airflow_provider_sequence.warehouse.bigquery import load_file
+from airflow_provider_sequence.warehouse.databases.bigquery import load_file
 from airflow_provider_sequence.warehouse.ddl import existing_columns
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from airflow_provider_sequence.warehouse.engine import connect

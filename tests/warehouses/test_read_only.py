@@ -21,7 +21,7 @@ from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConf
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
-from airflow_provider_sequence.warehouse.oracle import converter as oracle_converter
+from airflow_provider_sequence.warehouse.databases.oracle import converter as oracle_converter
 from airflow_provider_sequence.warehouse.reader import read_rows
 from tests.warehouses.test_warehouses import CONTEXT, WINDOW
 from tests.warehouses.trino import trino_server

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from airflow_provider_sequence.warehouse import upsert
-from airflow_provider_sequence.warehouse.dialects import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 from airflow_provider_sequence.warehouse.upsert import Upserter
 
 TABLE = sa.Table(

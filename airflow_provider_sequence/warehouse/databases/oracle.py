@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.converters import Converter
+from airflow_provider_sequence.warehouse.converters import Converter, each_column
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 
 
 def converter(column: Sequence[Any]) -> Converter | None:
@@ -27,3 +28,12 @@ def converter(column: Sequence[Any]) -> Converter | None:
         return value
 
     return require_zone
+
+
+ORACLE = DatabaseDialect(
+    tried=False,
+    writes=False,
+    connection_types=("oracle",),
+    url="oracle+oracledb://",
+    converters=each_column(converter),
+)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from sqlalchemy.dialects import mysql
+
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.warehouse.converters import Converter, json_text, utc_instant
+from airflow_provider_sequence.warehouse.converters import Converter, each_column, json_text, utc_instant
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 
 _CLIENTS = ("mysqlclient", "mysql-connector-python")
 
@@ -43,3 +46,29 @@ def converter(column: Sequence[Any]) -> Converter | None:
 def is_permanent(error: Any) -> bool:
     """Whether an OperationalError is about the statement: unknown column, no query, unknown function."""
     return error.args[:1] in [(1054,), (1065,), (1305,)]
+
+
+def _row(collation: str, *connection_types: str) -> DatabaseDialect:
+    # TEXT is 64 KB there, has no index without a length, and compares without case unless the collation is binary.
+    return DatabaseDialect(
+        max_name_bytes=64,
+        name_parts=2,
+        key_text=mysql.VARCHAR(255, collation=collation),
+        longest_key=(255, "characters"),
+        long_text=mysql.LONGTEXT(collation=collation),
+        timestamp=mysql.DATETIME(fsp=6),
+        savepoints=False,
+        insert=mysql.insert,
+        checks_unique_key=False,
+        streams=("mysqlconnector",),
+        keeps_percents=("mysqlconnector",),
+        converters=each_column(converter),
+        permanent=is_permanent,
+        extra="mysql",
+        connection_types=connection_types,
+        connect=connect,
+    )
+
+
+MYSQL = _row("utf8mb4_0900_bin", "mysql")
+MARIADB = _row("utf8mb4_nopad_bin")

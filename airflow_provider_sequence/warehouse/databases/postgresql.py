@@ -1,16 +1,24 @@
-"""PostgreSQL's drivers, psycopg and psycopg2: connections that need nothing of a session, and values read exactly."""
+"""PostgreSQL, over psycopg and psycopg2: connections that need nothing of a session, values read exactly, and COPY."""
 
 from __future__ import annotations
 
 import importlib
+import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy import Table, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection
+from sqlalchemy.types import UserDefinedType
+
 from airflow_provider_sequence.unreadable import UnreadableValue
 from airflow_provider_sequence.warehouse.converters import Converter, json_text
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.loaders import Loader, Row, driver_cursor, to_csv
 
 _NO_TIME = UnreadableValue(
     "is a date or time that Python can't hold: infinity, BC, after the year 9999, or 24:00; cast it to text, or leave "
@@ -185,3 +193,69 @@ def _read_time(exact: Callable[[Any, Any], Any], text: str | None, cursor: Any) 
         return exact(text, cursor)
     except (ValueError, OverflowError, importlib.import_module("psycopg2").DataError):
         return _NO_TIME
+
+
+def copy_psycopg(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    with driver_cursor(connection) as cursor, cursor.copy(_copy_statement(connection, table)) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def copy_psycopg2(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    csv = to_csv(list(rows))
+    options = "(FORMAT csv, ENCODING 'UTF8', NULL 'null', ESCAPE E'\\\\')"
+    with driver_cursor(connection) as cursor:
+        cursor.copy_expert(f"{_copy_statement(connection, table)} WITH {options}", io.BytesIO(csv), len(csv))
+
+
+def _copy_statement(connection: Connection, table: Table) -> str:
+    quote = connection.dialect.identifier_preparer
+    columns = ", ".join(quote.format_column(column) for column in table.columns)
+    return f"COPY {quote.format_table(table)} ({columns}) FROM STDIN"
+
+
+class _Jsonb(UserDefinedType[str]):
+    """JSONB column that is given JSON text, and not Python values whose numbers were floats in between."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSONB"
+
+
+_ROW_SECURITY = text("""
+    SELECT row_security_active(c.oid) AND NOT EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
+            AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
+        HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
+    )
+    FROM pg_class c WHERE c.oid = to_regclass(:table)
+""")
+
+POSTGRESQL = DatabaseDialect(
+    extra="postgres",
+    connection_types=("postgres",),
+    connect=connect,
+    before_reading=read_exactly,
+    converters=converters,
+    cancel=lambda connection: connection.cancel(),
+    json_text=_Jsonb(),
+    bind_timestamp="as_is",
+    holds_nul=False,
+    longest_key=(2000, "bytes"),  # an entry of an index has 2,704
+    stage_in_transaction=True,
+    row_security=_ROW_SECURITY,
+    diagnose=diagnose,
+    permanent=is_permanent,
+    utc="SET LOCAL TIME ZONE 'UTC'",
+    max_name_bytes=63,
+    name_parts=2,
+    key_collation="C",
+    insert=insert,
+    key_after_load=True,
+    array_parameters=True,
+    loaders={
+        "psycopg": Loader(copy_psycopg, threaded=True),
+        "psycopg2": Loader(copy_psycopg2, threaded=True),
+    },
+)

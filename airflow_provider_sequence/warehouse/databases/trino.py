@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_sequence.warehouse.converters import Converter, json_text
+from airflow_provider_sequence.warehouse.converters import Converter, each_column, json_text
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 
 
 def converter(column: Sequence[Any]) -> Converter | None:
@@ -25,3 +26,6 @@ def _with_names(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _with_names(each) for key, each in value.items()}
     return value
+
+
+TRINO = DatabaseDialect(writes=False, converters=each_column(converter), connection_types=("trino",))

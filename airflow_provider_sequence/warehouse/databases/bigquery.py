@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 import msgspec
-from sqlalchemy import Table
+from sqlalchemy import TIMESTAMP, Table
 from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.warehouse.converters import json_text
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.loaders import Loader
 
 #: Reasons for which the same request would be refused again.
 #: https://cloud.google.com/bigquery/docs/error-messages
@@ -138,3 +140,22 @@ def _parts(error: Any) -> tuple[str, str | None, str]:
     said: Mapping[str, str] = next(iter(getattr(error, "errors", ())), {})
     message = said.get("message") or getattr(error, "message", None) or str(error)
     return type(error).__name__, said.get("reason"), next(iter(message.strip().splitlines()), "")
+
+
+BIGQUERY = DatabaseDialect(
+    extra="google",
+    connection_types=("gcpbigquery",),
+    connect=connect,
+    before_reading=read_exactly,
+    timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone
+    bind_timestamp="utc",
+    transactions=False,
+    savepoints=False,
+    temporary_tables=False,
+    temp_table_lifetime="bigquery_expiration_timestamp",
+    merge=True,
+    loaders={"bigquery": Loader(load_file, to_file=to_json_lines, named=True)},
+    permanent=is_permanent,
+    diagnose=diagnose,
+    other_errors=errors,
+)

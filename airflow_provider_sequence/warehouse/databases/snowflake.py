@@ -1,0 +1,60 @@
+"""Snowflake: files that go over a stage, and JSON that comes as text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import IO
+
+import msgspec
+from sqlalchemy import Table
+from sqlalchemy.engine import Connection
+
+from airflow_provider_sequence.warehouse.converters import compact_json, each_column
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect, say
+from airflow_provider_sequence.warehouse.loaders import Loader, Row, to_csv
+
+
+def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None:
+    """
+    Load a file of :func:`to_plain_csv` over the table's own stage, which goes with the table.
+
+    Snowflake reads a file that it can't find as an empty one, unless FILES names it.
+    """
+    quote = connection.dialect.identifier_preparer
+    name = quote.format_table(table)
+    stage = f"@{name.removesuffix(table.name)}%{table.name}"
+    connection.exec_driver_sql(f"PUT 'file://{file.name}' {stage} SOURCE_COMPRESSION = NONE")
+    connection.exec_driver_sql(
+        f"COPY INTO {name} FROM {stage} FILES = ('{os.path.basename(file.name)}.gz') PURGE = TRUE FILE_FORMAT ="
+        " (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '\"' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ())"
+    )
+
+
+def to_plain_csv(rows: Sequence[Row]) -> bytes:
+    """Write rows as CSV of RFC 4180: quotes are doubled, nothing else is special, and NULL is an empty field."""
+    return to_csv(
+        [[_EMPTY if value is None else value for value in row] for row in rows],
+        quote=b'""',
+        backslash=b"\\",
+    )
+
+
+_EMPTY = msgspec.Raw(b"")
+#: The driver's codes of VARIANT, OBJECT, ARRAY and MAP.
+_JSON_TYPES = frozenset({5, 9, 10, 17})
+
+SNOWFLAKE = DatabaseDialect(
+    extra="snowflake",
+    connection_types=("snowflake",),
+    temp_tables_in_schema=True,
+    bind_timestamp="utc",
+    savepoints=False,
+    merge=True,
+    stage_upserts=True,
+    converters=each_column(
+        lambda column: compact_json if column[1] in {5, 9, 10, 17} else None  # VARIANT, OBJECT, ARRAY, MAP
+    ),
+    diagnose=lambda error: (say(error), error.sqlstate or ""),
+    loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
+)

@@ -1,0 +1,42 @@
+"""SQLite, over Python's own driver."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy.dialects.sqlite import insert
+
+from airflow_provider_sequence.unreadable import UnreadableValue
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+
+#: Seconds that a write to SQLite waits for another writer; the default of five is short for two tasks.
+SQLITE_BUSY_SECONDS = 60
+
+
+def _is_permanent(error: Any) -> bool:
+    # It says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
+    return getattr(error, "sqlite_errorcode", None) == 1
+
+
+def _read_text(connection: sqlite3.Connection) -> None:
+    def read(text: bytes) -> str | UnreadableValue:
+        try:
+            return text.decode()
+        except UnicodeDecodeError:
+            return UnreadableValue("is text that is not UTF-8; convert it in the query")
+
+    connection.text_factory = read
+
+
+SQLITE = DatabaseDialect(
+    connection_types=("sqlite",),
+    # Python's driver begins no transaction before DDL, and asks for the write lock late.
+    begin="BEGIN IMMEDIATE",
+    name_parts=2,
+    on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
+    insert=insert,
+    before_reading=_read_text,
+    cancel=lambda connection: connection.interrupt(),
+    permanent=_is_permanent,
+)
