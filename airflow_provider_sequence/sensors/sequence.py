@@ -218,10 +218,12 @@ class SequenceEventsSensor(_ConditionSensor):
         resource = get_resource(self.resource)
         min_count = parse_int("min_count", self.min_count, min_value=0)
         window = window_of_run(resource, context, self.window_start, self.window_end)
+        # Kept: an iterator can be read once only, and a sensor that defers reads its settings twice.
+        self.filters = parse_filters(self.filters)
         return MinEventCount(
             resource=resource.name,
             min_count=min_count,
-            filters=parse_filters(self.filters),
+            filters=self.filters,
             window_start=window.start.isoformat() if window else None,
             window_end=window.end.isoformat() if window else None,
         )
