@@ -225,7 +225,7 @@ class SequenceEventsSensor(_ConditionSensor):
         return MinEventCount(
             resource=resource.name,
             min_count=min_count,
-            filters=parse_filters(self.filters),
+            filters=self.filters,
             window_start=window.start.isoformat() if window else None,
             window_end=window.end.isoformat() if window else None,
         )

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sequence.api.event_ids import EVENT_NAMESPACE, event_id_from_key
 from airflow_provider_sequence.api.event_mapper import EventMapper, make_event
-from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, Event
+from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT, VOID_EVENT, Event
 from airflow_provider_sequence.api.timestamps import parse_timezone
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceConfigurationError, SequenceError
 from tests.unit.events import SEAT, USAGE, seat_event, usage_event
@@ -125,6 +125,15 @@ class TestBody:
         body = content(event)
         assert (body["customerEventId"], body["customerAlias"], body["eventType"]) == (key, alias, kind)
         assert event.id == key
+
+    def test_alias_that_voids_is_refused_by_name(self):
+        for make in (usage_event, seat_event):
+            with pytest.raises(
+                InvalidEventError, match=r"customerAlias: is VOID.*SequenceVoidUsageEventsOperator"
+            ):
+                make(customer_alias="VOID")
+        assert content(usage_event(customer_alias="void"))["customerAlias"] == "void"
+        assert content(make_event(VOID_EVENT, USAGE | {"customer_alias": "VOID"}))["customerAlias"] == "VOID"
 
     def test_id_with_a_null_character_is_refused(self):
         with pytest.raises(InvalidEventError, match=r"U\+0000"):
@@ -452,6 +461,11 @@ class TestTimestamp:
             ("2024-07-01 12:00:00", "2024-07-01T10:00:00Z"),
             (dt.date(2024, 7, 1), "2024-06-30T22:00:00Z"),
             ("2024-07-01", "2024-06-30T22:00:00Z"),
+            (
+                dt.datetime(2024, 3, 31, 2, 30),
+                "2024-03-31T01:30:00Z",
+            ),  # does not exist: as if the clock had not changed
+            ("2024-10-27 02:30:00", "2024-10-27T00:30:00Z"),  # comes twice: the first
             (dt.datetime(2024, 10, 27, 2, 30, fold=0), "2024-10-27T00:30:00Z"),
             (dt.datetime(2024, 10, 27, 2, 30, fold=1), "2024-10-27T01:30:00Z"),
         ],

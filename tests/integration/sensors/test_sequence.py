@@ -30,6 +30,7 @@ from airflow_provider_sequence.sensors.sequence import (
     SequenceUnmappedAliasesSensor,
     SequenceUsageMetricSensor,
 )
+from airflow_provider_sequence.triggers import conditions
 from airflow_provider_sequence.triggers.sequence import (
     SequenceEventsTrigger,
     SequenceUnmappedAliasesTrigger,
@@ -617,3 +618,35 @@ def test_airflow_takes_no_look_for_a_call_from_another_task(
 
     assert result.states == {"wait": "success"}, result.errors
     assert "cannot be called outside" not in "".join(capfd.readouterr()) + caplog.text
+
+
+def test_copies_of_an_event_count_once(run_dag, sandbox, sequence_conn, monkeypatch, caplog, capfd):
+    for number in range(60):
+        send(sandbox, f"e{number}")
+    for number in range(50):  # corrected
+        send(sandbox, f"e{number}", units="2")
+
+    def wait() -> Any:
+        dag = one_sensor(
+            SequenceEventsSensor, min_count=61, timeout=0.3, filters={"customer_alias": {"acme"}}
+        )
+        return run_dag(dag, END)
+
+    assert "Timeout" in type(wait().error("wait")).__name__
+    assert "Sequence has 60 of 61 usage_events" in caplog.text + capfd.readouterr().out
+    # Of too many events the copies are not told apart, and the log says so.
+    monkeypatch.setattr(conditions, "MAX_DISTINCT", 100)
+    assert wait().xcoms["wait"] == {"count": 110}
+    assert "copies that were superseded included" in caplog.text + capfd.readouterr().out
+
+
+def test_filters_of_any_collection_can_be_handed_to_a_trigger(sandbox, sequence_conn, airflow_db):
+    for values in ({"acme"}, {"acme": 1}.keys(), iter(["acme"])):
+        waiting = sensor(
+            SequenceEventsSensor, min_count=1, filters={"customer_alias": values}, deferrable=True, **WINDOW
+        )
+        with pytest.raises(TaskDeferred) as deferred:
+            waiting.execute({})
+        assert json.loads(json.dumps(deferred.value.trigger.serialize()[1]))["filters"] == {
+            "customer_alias": ["acme"]
+        }

@@ -116,7 +116,8 @@ def test_rows_of_another_time_are_warned_of(run_dag, sandbox, sequence_conn, war
     assert result.state == "success", result.errors
     assert "1 lie before the run's interval" in told
     assert "and 2 after it" in told
-    assert told.count("lie before the run's interval") == (2 if caplog.text.count("lie before") else 1)
+    # What the log has as delivered is not told again: a query that looks back gives such rows each time.
+    assert told.count("lie before the run's interval") == 1
     assert "3 rows of the query lie outside the window" in told
 
 

@@ -915,6 +915,28 @@ class TestTrigger:
         asyncio.run(story())
 
 
+@pytest.mark.parametrize("poll_interval", [dt.timedelta(minutes=1), "PT1M", "60", 60])
+def test_poll_interval_in_each_form(poll_interval):
+    made = SequenceNewEventsTrigger(
+        poll_interval=poll_interval, resource="seat_events", filters={"customer_ids": {"a"}}
+    )
+    assert made.serialize()[1]["poll_interval"] == 60
+    assert made.filters == {"customer_ids": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"poll_interval": dt.timedelta(0)}, "is not greater than 0"),
+        ({"poll_interval": "soon"}, "is no length of time"),
+        ({"filters": {"event_type": None}}, "the filter event_type is None"),
+    ],
+)
+def test_wrong_setting_is_refused_when_the_dag_is_parsed(options, words):
+    with pytest.raises(SequenceConfigurationError, match=words):
+        SequenceNewEventsTrigger(**options)
+
+
 def test_serialized_trigger_makes_it_again():
     made = SequenceNewEventsTrigger(
         resource="seat_events",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +16,11 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 from airflow_provider_sequence.assets.sequence import sequence_asset
-from airflow_provider_sequence.operators.sequence import SequenceCreateCustomerAliasesOperator
+from airflow_provider_sequence.operators.sequence import (
+    SequenceCreateCustomerAliasesOperator,
+    SequenceReconcileMetricOperator,
+    SequenceReconcileOperator,
+)
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.utils import openlineage as lineage
@@ -53,6 +59,14 @@ class RecordedImpatientPush(Recorded, ImpatientPush):
 
 
 class RecordedPull(Recorded, SequenceToSqlOperator):
+    pass
+
+
+class RecordedReconcile(Recorded, SequenceReconcileOperator):
+    pass
+
+
+class RecordedMetric(Recorded, SequenceReconcileMetricOperator):
     pass
 
 
@@ -236,6 +250,82 @@ class TestPush:
         monkeypatch.setattr(lineage, "find_spec", lambda name: None)
 
         assert lineage_of(push, RecordedPush) is None
+
+
+class TestAccount:
+    def test_connection_names_the_account_on_both_sides(
+        self, lineage_of, monkeypatch, sandbox, sequence_conn, warehouse, caplog, capfd
+    ):
+        make_usage(warehouse, [START])
+        connection = json.loads(os.environ["AIRFLOW_CONN_SEQUENCE_DEFAULT"])
+        connection["extra"] = {**connection.get("extra", {}), "account": "acme"}
+        monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", json.dumps(connection))
+        pushed = lineage_of(push, RecordedPush, outlets=[sequence_asset("other", "usage_events")])
+        pulled = lineage_of(pull, RecordedPull)
+
+        assert names(pushed.outputs) == names(pulled.inputs) == [("sequence://acme", "usage_events")]
+        told = caplog.text + capfd.readouterr().out
+        assert "names the account acme, and an asset of the task other" in told
+
+    def test_name_that_no_asset_may_have_is_refused(
+        self, run_dag, monkeypatch, sandbox, sequence_conn, warehouse
+    ):
+        connection = json.loads(os.environ["AIRFLOW_CONN_SEQUENCE_DEFAULT"])
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_SEQUENCE_DEFAULT", json.dumps({**connection, "extra": {"account": "acme/eu"}})
+        )
+        assert "account in the connection's extra" in str(run_dag(one_task(pull), END).error("pull"))
+
+
+class TestReconcile:
+    @on_postgres
+    def test_what_is_compared_and_written(self, lineage_of, run_dag, sandbox, sequence_conn, warehouse):
+        make_usage(warehouse, [START])
+        assert run_dag(one_task(pull), END).state == "success"
+
+        def reconcile(kind: Any, **options: Any) -> None:
+            kind(
+                task_id="check",
+                sql_conn_id="warehouse",
+                sql="SELECT * FROM usage WHERE event_type <> 'x'",
+                **options,
+            )
+
+        facets = lineage_of(
+            reconcile, RecordedReconcile, "failed", outlets=[EVENTS], columns={"event_properties": "properties"},
+            staging_table="staged", differences_table="public.differences",
+        )  # fmt: skip
+        sequence = ("sequence://acme", "usage_events")
+        usage, staged, differences = (
+            postgres_names(warehouse, f"public.{table}") for table in ("usage", "staged", "differences")
+        )
+        assert (names(facets.inputs), names(facets.outputs)) == ([usage, staged, sequence], [differences])
+        # The guide says so: what stands in the statement itself goes out.
+        assert "<> 'x'" in facets.job_facets["sql"].query
+
+        facets = lineage_of(
+            reconcile,
+            RecordedReconcile,
+            outlets=[EVENTS],
+            columns={"event_properties": "properties"},
+            resend=True,
+        )
+        assert (names(facets.outputs), rows_out(facets.outputs[0])) == ([sequence], 1)
+
+    @on_postgres
+    def test_metric(self, lineage_of, sandbox, sequence_conn, warehouse):
+        make_usage(warehouse, [START])
+        sandbox.add("usage-metrics", [{"id": "units"}])
+
+        def reconcile(kind: Any, **options: Any) -> None:
+            sql = "SELECT customer_alias, 0 AS value FROM usage"
+            kind(task_id="check", sql_conn_id="warehouse", metric_id="units", sql=sql, **options)
+
+        facets = lineage_of(reconcile, RecordedMetric, inlets=[sequence_asset("acme", "usage_metrics")])
+        assert names(facets.inputs) == [
+            postgres_names(warehouse, "public.usage"),
+            ("sequence://acme", "usage_metrics"),
+        ]
 
 
 class TestPull:

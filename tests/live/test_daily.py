@@ -1,0 +1,26 @@
+"""A scheduled run of ``schedule="@daily"``: its interval is empty, which is no success."""
+
+from __future__ import annotations
+
+from tests.live.support.airflow import Airflow
+
+
+def test_scheduled_run_without_an_interval_fails_in_words(airflow: Airflow) -> None:
+    airflow.eventually(
+        "the scheduler has made a run", lambda: airflow.has_dag("daily") and airflow.runs("daily")
+    )
+    (run,) = airflow.runs("daily")
+    run_id = run["dag_run_id"]
+    assert (run["run_type"], run["data_interval_start"]) == ("scheduled", run["data_interval_end"])
+    airflow.eventually("the run has failed", lambda: airflow.run_states("daily") == ["failed"])
+
+    path = f"/dags/daily/dagRuns/{run_id}/taskInstances"
+    instances = {each["task_id"]: each for each in airflow.get(path)["task_instances"]}
+    assert {name: (each["state"], each["try_number"]) for name, each in instances.items()} == {
+        "push": ("failed", 1),
+        "pull": ("failed", 1),
+    }
+    for task_id in instances:
+        log = str(airflow.get(f"{path}/{task_id}/logs/1"))
+        assert "this run has a data interval of length zero" in log
+        assert "CronDataIntervalTimetable" in log
