@@ -607,7 +607,7 @@ def deleted_aliases(account: Account) -> Finding:
     ]
     if not gone:
         raise CannotTellError("none of the newest aliases that are listed was deleted")
-    return Finding("listed", False)
+    return Finding("listed, with deletedAt or archivedAt")
 
 
 def _time(item: Item) -> dt.datetime:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import msgspec
@@ -54,6 +54,9 @@ from airflow_provider_sequence.exceptions import (
     SequenceResponseError,
 )
 
+if TYPE_CHECKING:
+    from airflow_provider_sequence.api.http.server_clock import ServerClock
+
 
 class _Created(msgspec.Struct):
     id: str
@@ -82,6 +85,7 @@ class SequenceClient:
     :param deadline: seconds after which a request that keeps failing is given up.
     :param user_agent: what else the User-Agent says, such as Airflow's version.
     :param connections: size of the connection pool: the number of threads that send.
+    :param clock: the ``clock`` of an earlier client, so that a wrong one is warned of once.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -98,6 +102,7 @@ class SequenceClient:
         deadline: float = DEADLINE,
         user_agent: str = "",
         connections: int = 64,
+        clock: ServerClock | None = None,
     ) -> None:
         for name, value, most in (
             ("requests_per_minute", requests_per_minute, math.inf),
@@ -128,7 +133,10 @@ class SequenceClient:
             timeout=timeout,
             deadline=deadline,
             connections=connections,
+            clock=clock,
         )
+        #: What time it is at Sequence.
+        self.clock = self._transport.clock
         #: Identifies the API client and its base URL: a hash, which gives neither away.
         self.account = sha256(f"{self._transport.base_url} {client_id}".encode()).hexdigest()[:32]
 
@@ -322,12 +330,12 @@ class SequenceClient:
 
         :param ask: make a request, where there was no response yet.
         """
-        if ask and not self._transport.clock.known:
+        if ask and not self.clock.known:
             with suppress(
                 SequenceApiError
             ):  # a refusal tells the time as well; what fails meets the next request
                 self.verify_credentials()
-        return self._transport.clock.now()
+        return self.clock.now()
 
     def calculate_metric(
         self, metric_id: str, customer_aliases: str | Iterable[str], period: Window

@@ -236,8 +236,8 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
     alias already) or rejected, because the alias is another customer's, for example. Rejected rows don't stop the
     others; if there are more of them than ``max_rejected`` the task fails in the end.
 
-    An alias is looked up before it is created, and created under an ``Idempotency-Key`` that is the same for the same
-    row for ever: a retry or a rerun creates nothing twice.
+    An alias is looked up before it is created, so that a rerun creates nothing twice, and afterwards: what is there then
+    is the outcome. Deleted and archived aliases are not in use.
 
     :param sql: the query, or the path of a ``.sql`` file. (templated)
     :param sql_conn_id: connection to the warehouse. (templated)

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sequence.api.http.server_clock import ServerClock
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.exceptions import (
     NON_RETRYABLE,
@@ -187,6 +188,7 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         self.poll_interval = parse_duration(
             "poll_interval", poll_interval, more_than_zero=True
         ).total_seconds()
+        self._clock: ServerClock | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments that make the trigger again."""
@@ -237,7 +239,8 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         last = Watermark(seen=state["seen"]) if "seen" in state else None
         # Read anew each time: credentials may change.
         connection = await get_async_connection(self.sequence_conn_id)
-        with make_client(connection, deadline=POKE_DEADLINE) as client:
+        with make_client(connection, deadline=POKE_DEADLINE, clock=self._clock) as client:
+            self._clock = client.clock
             # The client's requests block, so they run beside the loop and not in it.
             arrival, watermark = await asyncio.to_thread(
                 find_new_events, client, resource, self.filters, last

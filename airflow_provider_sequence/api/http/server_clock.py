@@ -21,6 +21,7 @@ class ServerClock:
     def __init__(self) -> None:
         self._ahead = dt.timedelta()
         self._warned = False
+        self._text = ""
         #: Whether a response has told the time.
         self.known = False
 
@@ -30,7 +31,11 @@ class ServerClock:
 
     def read(self, headers: Mapping[str, str]) -> None:
         """Read the time of a response that has just come."""
-        date = None if "Age" in headers else parse_date(headers.get("Date", ""))  # a cache's is old
+        text = headers.get("Date", "")
+        if text == self._text or "Age" in headers:  # the same second again, or a cache's answer, which is old
+            return
+        self._text = text
+        date = parse_date(text)
         if date is None:
             return
         own = dt.datetime.now(dt.UTC)

@@ -131,6 +131,7 @@ class Transport:
     :param timeout: seconds without a byte of the response after which an attempt has failed.
     :param deadline: seconds after which a request that keeps failing is given up.
     :param connections: size of the connection pool.
+    :param clock: the clock of another client of this server.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -145,6 +146,7 @@ class Transport:
         timeout: float,
         deadline: float,
         connections: int,
+        clock: ServerClock | None = None,
     ) -> None:
         self.base_url = _checked_base_url(base_url)
         if not client_id or not client_secret:
@@ -164,7 +166,7 @@ class Transport:
         self._requests = 0
         self._deadline = deadline
         #: What time it is at the server.
-        self.clock = ServerClock()
+        self.clock = clock or ServerClock()
 
         _no_queries.hosts.add(urlsplit(self.base_url).hostname)
         self._session = requests.Session()

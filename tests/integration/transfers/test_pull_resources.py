@@ -503,3 +503,28 @@ def test_rows_that_are_gone_keep_their_time_of_loading(sandbox, pull, warehouse)
     assert second["p2"]["name"] == "two, renamed"
     latest = max(row["_loaded_at"] for row in second.values())
     assert {key for key, row in second.items() if row["_loaded_at"] < latest} == {"p1"}
+
+
+EXPIRED = {"status": 400, "body": {"error": {"type": "BadRequest"}}, "content_type": "application/json"}
+
+
+@pytest.mark.parametrize("resource", ["invoices", "invoice_line_items"])
+def test_list_whose_cursor_expired_is_read_anew(resource, pull, sandbox, warehouse):
+    fill(sandbox, "invoices", [{"id": f"i{n}"} for n in range(150)])
+    fill(sandbox, "invoice_line_items", [{"id": f"l{n}", "invoiceId": "i7"} for n in range(150)])
+    sandbox.fault(**EXPIRED, path="/invoices", method="GET", after_n=1, times=1)
+    assert pull(resource)["loaded"] == 150
+    assert len(rows(warehouse, resource)) == 150
+
+
+def test_invoice_that_was_deleted_before_its_line_items_were_read(run_dag, sandbox, sequence_conn, warehouse):
+    """The next attempt lists the invoices anew."""
+    line_items(sandbox)
+    sandbox.fault(**EXPIRED, path="/invoices/i2/line-items", method="GET")
+    with interval_dag(*DAY) as dag:
+        SequenceToSqlOperator(
+            task_id="pull", resource="invoice_line_items", table="t", sql_conn_id="warehouse", retries=1
+        )
+    result = run_dag(dag, DAY[1], between_tries=sandbox.clear_faults)
+    assert result.states["pull"] == "success", result.errors
+    assert (result.tries["pull"], result.xcoms["pull"]["loaded"]) == (2, 209)

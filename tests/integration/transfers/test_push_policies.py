@@ -10,6 +10,8 @@ import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +34,8 @@ from airflow_provider_sequence.pipelines.push.senders import DryRunSender
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.airflow import interval_dag
-from tests.integration.support.databases import on_postgres, sqlite_and_postgres
+from tests.integration.support.databases import on_postgres, sequence_connection, sqlite_and_postgres
+from tests.unit.loopback import EMPTY_LIST, Loopback, Received, Reply, created
 
 Row = tuple[Any, ...]
 
@@ -175,6 +178,28 @@ def refuse(sandbox: Any, **match: Any) -> None:
 
 def numbers(result: dict[str, Any], *names: str) -> tuple[int, ...]:
     return tuple(result[name] for name in names)
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_worker_whose_clock_is_wrong(hours, warehouse, monkeypatch, capfd, caplog):
+    """Sequence's clock is some hours ahead, and its responses tell so."""
+    ahead = dt.timedelta(hours=hours)
+
+    def respond(request: Received) -> Reply:
+        date = format_datetime(dt.datetime.now(dt.UTC) + ahead, usegmt=True)
+        answer = EMPTY_LIST if request.method == "GET" else created(request)
+        return replace(answer, headers=(("Date", date),))
+
+    with Loopback() as server:
+        server.responses = [respond]
+        monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", sequence_connection(server))
+        rows = [fresh("just past", distance=ahead - MINUTE), fresh("ahead", distance=ahead + 10 * MINUTE)]
+        result = execute(warehouse, *rows, max_rejected=1)
+
+    assert numbers(result, "delivered", "rejected") == (1, 1)
+    log = "".join(capfd.readouterr()) + caplog.text
+    assert f"ahead of now, {dt.datetime.now(dt.UTC) + ahead:%Y-%m-%dT%H}:" in log
+    assert caplog.text.count("worker's clock says") == 1
 
 
 def test_row_too_far_ahead_is_rejected_by_default(sandbox, sequence_conn, warehouse):
