@@ -89,18 +89,22 @@ def require_fillable(connection: Connection, schema: str | None, name: str, fill
         )
 
 
-def require_open_to_rows(connection: Connection, table: Table) -> None:
+def require_no_refusal(connection: Connection, table: Table) -> None:
     """
-    Refuse a table whose row security lets no rows of this user in.
+    Refuse a table that would refuse rows for a reason that no statement without rows shows.
 
-    :raises SequenceConfigurationError: if so.
+    :raises SequenceConfigurationError: if there is one.
     """
-    query = dialect_of(connection).row_security
+    query = dialect_of(connection).refusal
+    if query is None:
+        return
     name = connection.dialect.identifier_preparer.format_table(table)
-    if query is not None and connection.execute(query, {"table": name}).scalar():
+    key = sorted(column.name for column in table.primary_key)
+    reason = connection.execute(query, {"table": name, "sorted_key": key}).scalar()
+    if reason is not None:
         raise SequenceConfigurationError(
-            f"the row security of the table {name} has no policy by which this user may insert and update rows. "
-            "Create one, or name another table"
+            f"the table {name} is there, but takes no rows: {reason}. Change it, or name another table: one that is "
+            "missing is made"
         )
 
 

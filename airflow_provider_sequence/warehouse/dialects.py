@@ -72,7 +72,7 @@ class DatabaseDialect:
     :param array_parameters: whether a statement takes an array as one parameter.
     :param loaders: bulk loaders by the names of drivers.
     :param columns: query of a table's columns, where SQLAlchemy's inspector can't find them.
-    :param row_security: query of whether row security lets nobody's rows into a table, which no statement without rows shows.
+    :param refusal: query of the reason why a table would refuse rows, where no statement without rows shows it.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
     :param connection_types: Airflow's types of connections to it.
     :param hook_class: import path of the hook, where the connection type's own is not one to a SQL database.
@@ -110,7 +110,7 @@ class DatabaseDialect:
     array_parameters: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     columns: TextClause | None = None
-    row_security: TextClause | None = None
+    refusal: TextClause | None = None
     permanent: Callable[[Any], bool] = lambda error: False
     connection_types: tuple[str, ...] = ()
     hook_class: str | None = None
@@ -146,12 +146,20 @@ _DUCKDB_COLUMNS = text("""
 """)
 
 
-_POSTGRES_ROW_SECURITY = text("""
-    SELECT row_security_active(c.oid) AND NOT EXISTS (
-        SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
-            AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
-        HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
-    )
+_POSTGRES_REFUSAL = text("""
+    SELECT CASE
+        WHEN row_security_active(c.oid) AND NOT EXISTS (
+            SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
+                AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
+            HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
+        ) THEN 'its row security has no policy by which this user may insert and update rows'
+        WHEN EXISTS (
+            SELECT FROM pg_constraint WHERE conrelid = c.oid AND condeferrable AND contype IN ('p', 'u')
+                AND ARRAY (
+                    SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum = ANY (conkey) ORDER BY 1
+                ) = CAST(:sorted_key AS text[])
+        ) THEN 'its key is deferrable'
+    END
     FROM pg_class c WHERE c.oid = to_regclass(:table)
 """)
 
@@ -174,11 +182,6 @@ def _mysql(collation: str) -> DatabaseDialect:
         checks_unique_key=False,
         permanent=_permanent_in_mysql,
     )
-
-
-def _permanent_in_postgres(error: Any) -> bool:
-    # "Object not in prerequisite state" is an OperationalError: a key that is deferrable.
-    return "55000" in {getattr(error, "sqlstate", None), getattr(error, "pgcode", None)}
 
 
 def _permanent_in_sqlite(error: Any) -> bool:
@@ -226,8 +229,7 @@ DIALECTS: Mapping[str, DatabaseDialect] = MappingProxyType({
         bind_timestamp="as_is",
         holds_nul=False,
         stage_in_transaction=True,
-        row_security=_POSTGRES_ROW_SECURITY,
-        permanent=_permanent_in_postgres,
+        refusal=_POSTGRES_REFUSAL,
         utc="SET LOCAL TIME ZONE 'UTC'",
         max_name_bytes=63,
         name_parts=2,

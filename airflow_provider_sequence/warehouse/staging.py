@@ -25,7 +25,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     find_key,
     require_fillable,
     require_new_name,
-    require_open_to_rows,
+    require_no_refusal,
     split_table_name,
 )
 from airflow_provider_sequence.warehouse.dialects import DatabaseDialect, dialect_of
@@ -211,7 +211,7 @@ class StagingLoad:
             with self._staged(connection) as staged:
                 for statement in self._merge_statements(connection, staged):
                     connection.execute(statement)
-                require_open_to_rows(connection, self._target)
+                require_no_refusal(connection, self._target)
                 if dialect_of(connection).stage_in_transaction:
                     # No row fits, if this one does not.
                     self._copy(connection, staged, [(0, *(_SAMPLES.get(c.type) for c in self.columns))])
