@@ -36,7 +36,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     add_columns,
     create_if_missing,
     existing_columns,
-    split_table_name,
+    table_name_in,
 )
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import reconnect_once, require_transactions, transaction
@@ -54,7 +54,8 @@ _ONE, _ANY_BODY = literal_column("1", Integer), literal_column(f"'{_ANY}'", Stri
 #: Entries that are read at a time.
 _PAGE = 500
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class KnownDelivery(msgspec.Struct, frozen=True):
@@ -82,7 +83,7 @@ def _idempotent(method: Callable[Concatenate[DeliveryLog, P], T]) -> Callable[Co
     """Make a method that is run once more, over a new connection, if its connection is lost."""
 
     @wraps(method)
-    def call(log: DeliveryLog, *args: P.args, **options: P.kwargs) -> T:
+    def call(log: DeliveryLog, /, *args: P.args, **options: P.kwargs) -> T:
         return reconnect_once(lambda: method(log, *args, **options))
 
     return call
@@ -121,7 +122,7 @@ class DeliveryLog:
             connection, "a delivery log", "Name a connection to another database in delivery_log_conn_id"
         )
         self._connection = connection
-        schema, name = split_table_name(connection, table)
+        schema, name = table_name_in(connection, table)
         self._table = Table(
             name,
             MetaData(),

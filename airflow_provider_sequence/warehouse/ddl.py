@@ -18,25 +18,41 @@ from airflow_provider_sequence.warehouse.engine import transaction
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
 
 
-def split_table_name(connection: Connection, name: str) -> tuple[str | None, str]:
+def split_table_name(name: str) -> tuple[str | None, str]:
     """
     Split ``table``, ``schema.table`` or ``database.schema.table`` into what stands before the table, and the table.
+
+    :raises SequenceConfigurationError: if a part is no plain identifier.
+    """
+    parts = name.strip().split(".")
+    if len(parts) > 3 or not all(_IDENTIFIER.fullmatch(part) for part in parts):
+        raise SequenceConfigurationError(
+            f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
+            "each of letters, digits and underscores"
+        )
+    return ".".join(parts[:-1]) or None, parts[-1]
+
+
+def table_name_in(connection: Connection, name: str) -> tuple[str | None, str]:
+    """
+    Split a name like :func:`split_table_name`, as a database takes it.
 
     :raises SequenceConfigurationError: if a part is no plain identifier, or the database has no such names.
     """
     dialect = dialect_of(connection)
-    parts = name.strip().split(".")
-    if len(parts) > dialect.name_parts or not all(_IDENTIFIER.fullmatch(part) for part in parts):
-        forms = ("table", "schema.table", "database.schema.table")[: dialect.name_parts]
+    before, table = split_table_name(name)
+    parts = [*(before or "").split("."), table]
+    if before and len(parts) > dialect.name_parts:
         raise SequenceConfigurationError(
-            f"{name!r} is no table name. Give {' or '.join(forms)}, each of letters, digits and underscores"
+            f"{name!r} is no table name on {connection.dialect.name}, where the connection names the database. Give "
+            "table or schema.table"
         )
     longest = dialect.max_name_bytes
-    if longest is not None and any(len(part) > longest for part in parts):
+    if longest is not None and max(map(len, parts)) > longest:
         raise SequenceConfigurationError(
             f"{name!r} is too long: a name has at most {longest} characters on {connection.dialect.name}"
         )
-    return ".".join(parts[:-1]) or None, parts[-1]
+    return before, table
 
 
 def existing_columns(connection: Connection, schema: str | None, name: str) -> set[str] | None:
@@ -125,8 +141,9 @@ def find_key(
     never_null = {each["name"] for each in inspector.get_columns(name, schema=schema) if not each["nullable"]}
     keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
     keys += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
-    usable = [key for key in keys if key == [column] or (column in key and never_null.issuperset(key))]
-    usable = [key for key in usable if set(key) <= set(filled)]
+    usable = [key for key in keys if column in key and never_null.issuperset(key) and set(key) <= set(filled)]
+    if [column] in keys or not dialect.checks_unique_key:
+        usable = [key for key in keys if key == [column]]
     if not usable and not dialect.checks_unique_key:
         raise SequenceConfigurationError(
             f"the table {name} is there, but has no primary or unique key of its column {column}, so that a row would "

@@ -167,7 +167,7 @@ def test_table_of_sqlite_is_refused_before_the_first_request(words, options, seq
     [
         ("x" * 64, "at most 63 characters"),
         ("Staged", "no table Staged, but a table staged"),
-        ("postgres.public.staged", "Give table or schema.table"),
+        ("postgres.public.staged", "names the database"),
         ("nowhere.staged", "nowhere"),
         ("theirs.staged", "permission denied"),
         ("new", "permission denied"),
