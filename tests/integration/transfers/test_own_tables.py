@@ -118,6 +118,24 @@ def test_row_of_a_table_with_two_columns_in_its_key_is_replaced_though_the_other
     assert warehouse.rows("SELECT count(*), max(event_timestamp) FROM staged")[0][0] == 4
 
 
+@on_postgres
+@pytest.mark.parametrize(("key", "size"), [("PRIMARY KEY (id)", 5_000), (COMPOSITE, 200_000)])
+def test_time_of_a_pull_does_not_grow_with_the_table(key, size, sequence, warehouse):
+    """Nothing reads the whole table, also not after the commit."""
+    create(warehouse, id="text", more=key)
+    warehouse.execute(
+        "INSERT INTO staged (id, event_timestamp) SELECT i::text, timestamptz '2025-01-01' + i * interval '1 s'"
+        f" FROM generate_series(1, {size}) i"
+    )
+    warehouse.execute("ANALYZE staged")
+    scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'staged'"
+    before = warehouse.rows(scans)
+    load(sequence)
+    load(sequence)
+    assert warehouse.rows(scans) == before
+    assert warehouse.rows("SELECT count(*) FROM staged") == [(size + 4,)]
+
+
 NO_KEY = "no unique or exclusion constraint"
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "column NOT NULL": ("column owner is NOT NULL", {"more": "owner text NOT NULL"}),
