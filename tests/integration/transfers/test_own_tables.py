@@ -14,6 +14,8 @@ from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.pull.pipeline import pull
+from airflow_provider_sequence.warehouse.engine import connect
+from airflow_provider_sequence.warehouse.staging import keys_of_window
 from tests.integration.support.databases import Warehouse, on, on_both_postgres_drivers, on_postgres
 from tests.integration.support.values import utc
 from tests.support import account
@@ -106,6 +108,9 @@ def test_times_without_a_zone_are_utc_in_any_session(zone, sequence, warehouse, 
     stored = warehouse.rows("SELECT event_timestamp::text, _loaded_at FROM staged ORDER BY 1")
     assert [time for time, _ in stored] == [f"2026-03-01 {hour:02}:00:00" for hour in (0, 6, 12, 18)]
     assert stored[0][1] == dt.datetime.now(dt.UTC).date()
+    with connect(create_sql_engine("warehouse")) as connection:
+        half = (START, START + dt.timedelta(hours=12))
+        assert len(list(keys_of_window(connection, "staged", "event_timestamp", half))) == 2
 
 
 @on_postgres
