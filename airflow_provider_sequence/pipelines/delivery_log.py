@@ -36,7 +36,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     add_columns,
     create_if_missing,
     existing_columns,
-    split_table_name,
+    table_name_in,
 )
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import reconnect_once, require_transactions, transaction
@@ -124,7 +124,7 @@ class DeliveryLog:
         self._connection = connection
         #: How long an id may be that the log can keep, and what that is counted in; None without a limit.
         self.longest_id = dialect_of(connection).longest_key
-        schema, name = split_table_name(connection, table)
+        schema, name = table_name_in(connection, table)
         self._table = Table(
             name,
             MetaData(),

@@ -21,30 +21,45 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,127}")
 
 
-def split_table_name(connection: Connection, name: str) -> tuple[str | None, str]:
+def split_table_name(name: str) -> tuple[str | None, str]:
     """
     Split ``table``, ``schema.table`` or ``database.schema.table`` into what stands before the table, and the table.
 
-    :raises SequenceConfigurationError: if a part is no plain identifier, or the database has no such names.
+    :raises SequenceConfigurationError: if a part is no plain identifier.
     """
-    dialect = dialect_of(connection)
     parts = name.strip().split(".")
     patterns = [_DATABASE, _IDENTIFIER, _IDENTIFIER][-len(parts) :]
-    if len(parts) > dialect.name_parts or not all(map(re.Pattern.fullmatch, patterns, parts)):
-        forms = ("table", "schema.table", "database.schema.table")[: dialect.name_parts]
+    if len(parts) > 3 or not all(map(re.Pattern.fullmatch, patterns, parts)):
         raise SequenceConfigurationError(
-            f"{name!r} is no table name. Give {' or '.join(forms)}, each of letters, digits and underscores"
-            f"{'; a database may have hyphens' if dialect.name_parts > 2 else ''}"
-        )
-    longest = dialect.max_name_bytes
-    if longest is not None and any(len(part) > longest for part in parts):
-        raise SequenceConfigurationError(
-            f"{name!r} is too long: a name has at most {longest} characters on {connection.dialect.name}"
+            f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
+            "each of letters, digits and underscores; a database may have hyphens"
         )
     before = ".".join(parts[:-1])
     # SQLAlchemy would quote a database and a schema as one name. With a hyphen it has to: BigQuery reads that as two.
     as_it_is = len(parts) == 3 and "-" not in before
     return quoted_name(before, False) if as_it_is else before or None, parts[-1]
+
+
+def table_name_in(connection: Connection, name: str) -> tuple[str | None, str]:
+    """
+    Split a name like :func:`split_table_name`, as a database takes it.
+
+    :raises SequenceConfigurationError: if a part is no plain identifier, or the database has no such names.
+    """
+    dialect = dialect_of(connection)
+    before, table = split_table_name(name)
+    parts = [*(before or "").split("."), table]
+    if before and len(parts) > dialect.name_parts:
+        raise SequenceConfigurationError(
+            f"{name!r} is no table name on {connection.dialect.name}, where the connection names the database. Give "
+            "table or schema.table"
+        )
+    longest = dialect.max_name_bytes
+    if longest is not None and max(map(len, parts)) > longest:
+        raise SequenceConfigurationError(
+            f"{name!r} is too long: a name has at most {longest} characters on {connection.dialect.name}"
+        )
+    return before, table
 
 
 def existing_columns(connection: Connection, schema: str | None, name: str) -> set[str] | None:
@@ -90,18 +105,22 @@ def require_fillable(connection: Connection, schema: str | None, name: str, fill
         )
 
 
-def require_open_to_rows(connection: Connection, table: Table) -> None:
+def require_no_refusal(connection: Connection, table: Table) -> None:
     """
-    Refuse a table whose row security lets no rows of this user in.
+    Refuse a table that would refuse rows for a reason that no statement without rows shows.
 
-    :raises SequenceConfigurationError: if so.
+    :raises SequenceConfigurationError: if there is one.
     """
-    query = dialect_of(connection).row_security
+    query = dialect_of(connection).refusal
+    if query is None:
+        return
     name = connection.dialect.identifier_preparer.format_table(table)
-    if query is not None and connection.execute(query, {"table": name}).scalar():
+    key = sorted(column.name for column in table.primary_key)
+    reason = connection.execute(query, {"table": name, "sorted_key": key}).scalar()
+    if reason is not None:
         raise SequenceConfigurationError(
-            f"the row security of the table {name} has no policy by which this user may insert and update rows. "
-            "Create one, or name another table"
+            f"the table {name} is there, but takes no rows: {reason}. Change it, or name another table: one that is "
+            "missing is made"
         )
 
 
@@ -122,8 +141,9 @@ def find_key(
     never_null = {each["name"] for each in inspector.get_columns(name, schema=schema) if not each["nullable"]}
     keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
     keys += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
-    usable = [key for key in keys if key == [column] or (column in key and never_null.issuperset(key))]
-    usable = [key for key in usable if set(key) <= set(filled)]
+    usable = [key for key in keys if column in key and never_null.issuperset(key) and set(key) <= set(filled)]
+    if [column] in keys or not dialect.checks_unique_key:
+        usable = [key for key in keys if key == [column]]
     if not usable and not dialect.checks_unique_key:
         raise SequenceConfigurationError(
             f"the table {name} is there, but has no primary or unique key of its column {column}, so that a row would "

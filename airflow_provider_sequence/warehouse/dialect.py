@@ -64,7 +64,7 @@ class DatabaseDialect:
     :param staging: how places begin that users may name for files of rows.
     :param staging_loader: loader of files over such a place.
     :param columns: how a table's columns are found.
-    :param row_security: query of whether row security lets nobody's rows into a table, which no statement without rows shows.
+    :param refusal: query of the reason why a table would refuse rows, where no statement without rows shows it.
     :param permanent: whether an error of the driver comes of the statement itself, where its class does not tell.
     :param diagnose: tells the message of an error of the driver, with its class, and its SQLSTATE, which is empty where the
         classes of the driver's errors tell more.
@@ -118,7 +118,7 @@ class DatabaseDialect:
     staging: str | None = None
     staging_loader: Loader | None = None
     columns: FindColumns = inspect_columns
-    row_security: TextClause | None = None
+    refusal: TextClause | None = None
     permanent: Callable[[Any], bool] = lambda error: False
     diagnose: Callable[[Any], tuple[str, str]] = lambda error: (say(error), "")
     connection_types: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import gt, lt
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, cast, exists, func, or_, select, true
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, cast, exists, func, select, true
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ColumnElement, Executable, Select
@@ -25,8 +25,8 @@ from airflow_provider_sequence.warehouse.ddl import (
     find_key,
     require_fillable,
     require_new_name,
-    require_open_to_rows,
-    split_table_name,
+    require_no_refusal,
+    table_name_in,
 )
 from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 from airflow_provider_sequence.warehouse.dialects import dialect_of
@@ -88,7 +88,7 @@ def keys_of_window(
     :param table: ``table`` or ``schema.table``.
     :param window: first time, and first time after it.
     """
-    schema, name = split_table_name(connection, table)
+    schema, name = table_name_in(connection, table)
     target = Table(
         name, MetaData(), Column(key, KEY_TEXT), Column(time_column, UtcTimestamp()), schema=schema
     )
@@ -159,7 +159,7 @@ class StagingLoad:
             require_writable(
                 connection, "a pulled table", "Name a connection to another database in sql_conn_id"
             )
-            schema, name = split_table_name(connection, table)
+            schema, name = table_name_in(connection, table)
             with connection.begin():
                 there = existing_columns(connection, schema, name)
                 if there is None:
@@ -212,7 +212,7 @@ class StagingLoad:
             with self._staged(connection) as staged:
                 for statement in self._merge_statements(connection, staged):
                     connection.execute(statement)
-                require_open_to_rows(connection, self._target)
+                require_no_refusal(connection, self._target)
                 if dialect_of(connection).stage_in_transaction:
                     # No row fits, if this one does not.
                     self._copy(connection, staged, [(0, *(_SAMPLES.get(c.type) for c in self.columns))])
@@ -333,18 +333,21 @@ class StagingLoad:
             return [self._target.insert().from_select(names, rows), add_key]
         dialect = dialect_of(connection)
         return [
-            *self._delete_moved(staged),
+            *self._delete_moved(rows),
             *upsert_rows(dialect, self._target, names, self._in_key_order(dialect, rows)),
         ]
 
-    def _delete_moved(self, staged: Table) -> list[Executable]:
+    def _delete_moved(self, rows: Select[Any]) -> list[Executable]:
         """Delete rows that have the same key, but not the same values of other columns of the table's own key."""
-        key, target = self._key, self._target
-        others = [column.name for column in target.primary_key if column.name != key]
-        if not others:
+        target, key = self._target, self._target.c[self._key]
+        own = list(target.primary_key)
+        if len(own) == 1:
             return []
-        moved = or_(*(staged.c[name] != target.c[name] for name in others))
-        return [target.delete().where(exists().where(staged.c[key] == target.c[key], moved))]
+        new = rows.subquery("new")
+        same = exists().where(*(new.c[column.name] == column for column in own))
+        return [
+            target.delete().where(key.in_(rows.with_only_columns(rows.selected_columns[self._key])), ~same)
+        ]
 
     def _in_key_order(self, dialect: DatabaseDialect, rows: Select[Any]) -> Select[Any]:
         """

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from tests.faults.account import account, old
 from tests.faults.figures import CAMPAIGN, SIZE
+from tests.faults.pooler import PGBOUNCER
 from tests.faults.proxy import ByteProxy, HttpProxy, unix_or_tcp
 from tests.faults.runner import Runner
 from tests.faults.world import SETTINGS, World
@@ -28,13 +29,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is not quick, where only that is wanted, and what stops PostgreSQL, where that is not ours."""
+    """Leave out what is not quick, where only that is wanted, and what can't be had: a PostgreSQL of our own to stop, or
+    PgBouncer."""
     here = [item for item in items if "tests/faults/" in item.nodeid]
     left_out = {
         item
         for item in here
         if (SIZE == "quick" and item.get_closest_marker("quick") is None)
         or (os.environ.get("SEQUENCE_TEST_POSTGRES") and "restartable" in getattr(item, "fixturenames", ()))
+        or (PGBOUNCER is None and "pooled" in getattr(item, "fixturenames", ()))
     }
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,6 +164,41 @@ class TestRows:
                 assert exact(row[by_field[name].column]) == value
             else:
                 assert row[by_field[name].column] == value
+
+
+ODD = [
+    # JSON of a value, and whether PostgreSQL alone has no place for it
+    (rb'{"note": "\ud83d"}', True),
+    (rb'{"\ude00\ud83d": 1}', True),
+    (rb'{"note": "\u0000"}', True),
+    (rb'{"n": 1e200000}', True),
+    (rb'{"n": 1e-20000}', True),
+    (b'{"n": ' + b"9" * 140_000 + b"}", True),
+    (b'{"note": "caf\xe9, ]}"}', False),
+]
+
+
+@pytest.mark.parametrize("field", ["eventProperties", "customerAlias", "new"])
+@pytest.mark.parametrize(("value", "on_postgres_alone"), ODD, ids=[str(text[:20]) for text, _ in ODD])
+def test_value_that_cannot_be_decoded_or_stored_is_kept_as_text(value, on_postgres_alone, field):
+    body = b'{"items": [{"id": "1"}, {"id": "2", "%s": %s, "eventType": "a,]"}, {"id": "3"}]}'
+    page = parse_page(body % (field.encode(), value))
+    names = [column.name for column in staging_columns(USAGE_EVENTS)]
+    for holds_all in {False, on_postgres_alone}:
+        to_row = ItemMapper(USAGE_EVENTS, names, NOW, holds_nul=holds_all)
+        rows = [dict(zip(names, to_row(item), strict=True)) for item in page.items]
+        assert [row["id"] for row in rows] == ["1", "2", "3"]
+        assert rows[1]["event_type"] == "a,]"
+        if not holds_all:
+            assert rows[1]["_extra"] is not None
+            assert json.loads(rows[1]["_extra"]) == {field: value.decode(errors="backslashreplace")}
+            rows[1]["_extra"].encode()
+
+
+@pytest.mark.parametrize("end", [b"", b"]", b"}", b'"}}]', b'"}], "pagination": 5}'])
+def test_page_that_is_cut_or_no_list_is_no_page_though_a_text_is_odd(end):
+    with pytest.raises(msgspec.MsgspecError):
+        parse_page(b'{"items": [{"id": "1", "a": "\xff", "b": "' + end)
 
 
 def test_secrets_are_not_stored():

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
-from airflow_provider_sequence.warehouse.ddl import create_if_missing, existing_columns, split_table_name
+from airflow_provider_sequence.warehouse.ddl import create_if_missing, existing_columns, table_name_in
 from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
@@ -36,7 +36,7 @@ def store_differences(
         transactions.
     """
     require_transactions(connection, "a table of differences", "Leave the table out")
-    schema, name = split_table_name(connection, table)
+    schema, name = table_name_in(connection, table)
     target = Table(
         name,
         MetaData(),

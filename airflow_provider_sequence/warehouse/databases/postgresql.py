@@ -69,11 +69,6 @@ def diagnose(error: Any) -> tuple[str, str]:
 _COLUMN_OF_COPY = re.compile(r"^COPY \S+, line \d+, column ([^:\"]+)", re.MULTILINE)
 
 
-def is_permanent(error: Any) -> bool:
-    """Whether an object is not as the statement needs it: a key that is deferrable."""
-    return diagnose(error)[1] == "55000"
-
-
 def read_exactly(connection: Any) -> None:
     """Have a connection give JSON as the text it is, and a value that Python can't hold as an UnreadableValue."""
     if _is_psycopg2(connection):
@@ -223,12 +218,20 @@ class _Jsonb(UserDefinedType[str]):
         return "JSONB"
 
 
-_ROW_SECURITY = text("""
-    SELECT row_security_active(c.oid) AND NOT EXISTS (
-        SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
-            AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
-        HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
-    )
+_REFUSAL = text("""
+    SELECT CASE
+        WHEN row_security_active(c.oid) AND NOT EXISTS (
+            SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive
+                AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS r WHERE pg_has_role(r, 'MEMBER')))
+            HAVING bool_or(polcmd IN ('*', 'a')) AND bool_or(polcmd IN ('*', 'w'))
+        ) THEN 'its row security has no policy by which this user may insert and update rows'
+        WHEN EXISTS (
+            SELECT FROM pg_constraint WHERE conrelid = c.oid AND condeferrable AND contype IN ('p', 'u')
+                AND ARRAY (
+                    SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum = ANY (conkey) ORDER BY 1
+                ) = CAST(:sorted_key AS text[])
+        ) THEN 'its key is deferrable'
+    END
     FROM pg_class c WHERE c.oid = to_regclass(:table)
 """)
 
@@ -244,9 +247,8 @@ POSTGRESQL = DatabaseDialect(
     holds_nul=False,
     longest_key=(2000, "bytes"),  # an entry of an index has 2,704
     stage_in_transaction=True,
-    row_security=_ROW_SECURITY,
+    refusal=_REFUSAL,
     diagnose=diagnose,
-    permanent=is_permanent,
     utc="SET LOCAL TIME ZONE 'UTC'",
     max_name_bytes=63,
     name_parts=2,

@@ -14,6 +14,8 @@ from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.pull.pipeline import pull
+from airflow_provider_sequence.warehouse.engine import connect
+from airflow_provider_sequence.warehouse.staging import keys_of_window
 from tests.integration.support.databases import Warehouse, on, on_both_postgres_drivers, on_postgres
 from tests.integration.support.values import utc
 from tests.support import account
@@ -106,6 +108,9 @@ def test_times_without_a_zone_are_utc_in_any_session(zone, sequence, warehouse, 
     stored = warehouse.rows("SELECT event_timestamp::text, _loaded_at FROM staged ORDER BY 1")
     assert [time for time, _ in stored] == [f"2026-03-01 {hour:02}:00:00" for hour in (0, 6, 12, 18)]
     assert stored[0][1] == dt.datetime.now(dt.UTC).date()
+    with connect(create_sql_engine("warehouse")) as connection:
+        half = (START, START + dt.timedelta(hours=12))
+        assert len(list(keys_of_window(connection, "staged", "event_timestamp", half))) == 2
 
 
 @on_postgres
@@ -116,6 +121,24 @@ def test_row_of_a_table_with_two_columns_in_its_key_is_replaced_though_the_other
     load(sequence)
 
     assert warehouse.rows("SELECT count(*), max(event_timestamp) FROM staged")[0][0] == 4
+
+
+@on_postgres
+@pytest.mark.parametrize(("key", "size"), [("PRIMARY KEY (id)", 5_000), (COMPOSITE, 200_000)])
+def test_time_of_a_pull_does_not_grow_with_the_table(key, size, sequence, warehouse):
+    """Nothing reads the whole table, also not after the commit."""
+    create(warehouse, id="text", more=key)
+    warehouse.execute(
+        "INSERT INTO staged (id, event_timestamp) SELECT i::text, timestamptz '2025-01-01' + i * interval '1 s'"
+        f" FROM generate_series(1, {size}) i"
+    )
+    warehouse.execute("ANALYZE staged")
+    scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'staged'"
+    before = warehouse.rows(scans)
+    load(sequence)
+    load(sequence)
+    assert warehouse.rows(scans) == before
+    assert warehouse.rows("SELECT count(*) FROM staged") == [(size + 4,)]
 
 
 NO_KEY = "no unique or exclusion constraint"
@@ -167,7 +190,7 @@ def test_table_of_sqlite_is_refused_before_the_first_request(words, options, seq
     [
         ("x" * 64, "at most 63 characters"),
         ("Staged", "no table Staged, but a table staged"),
-        ("postgres.public.staged", "Give table or schema.table"),
+        ("postgres.public.staged", "names the database"),
         ("nowhere.staged", "nowhere"),
         ("theirs.staged", "permission denied"),
         ("new", "permission denied"),

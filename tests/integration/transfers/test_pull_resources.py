@@ -260,10 +260,10 @@ def test_id_of_the_parent_is_filled_in_where_the_api_leaves_it_out(loopback, war
         return Reply(200, {"items": items, "pagination": {"totalResultSize": len(items)}})
 
     loopback.responses = [answer]
-    with client_of(loopback) as client, warehouse.engine.connect() as connection:
+    with client_of(loopback) as client:
         from airflow_provider_sequence.pipelines.pull.pipeline import pull
 
-        summary = pull(client, get_resource("credit_note_line_items"), connection, "lines")
+        summary = pull(client, get_resource("credit_note_line_items"), warehouse.engine, "lines")
     assert summary.loaded == summary.reported_total == 3
     assert {key: row["credit_note_id"] for key, row in rows(warehouse, "lines").items()} == {
         "a": "n/1",
@@ -291,10 +291,9 @@ def test_one_incomplete_list_below_an_id_fails_the_pull(short, loopback, warehou
     loopback.responses = [answer]
     with (
         client_of(loopback) as client,
-        warehouse.engine.connect() as connection,
         pytest.raises(IncompletePullError),
     ):
-        pull(client, get_resource("invoice_line_items"), connection, "lines")
+        pull(client, get_resource("invoice_line_items"), warehouse.engine, "lines")
     assert set(rows(warehouse, "lines")) == {"old"}
 
 
@@ -315,17 +314,17 @@ def test_only_incomplete_lists_are_read_again(arrives, loopback, warehouse, airf
 
     loopback.responses = [answer]
     filters = {"customer_alias": ["a", "b", "c"]}
-    with client_of(loopback) as client, warehouse.engine.connect() as connection:
+    with client_of(loopback) as client:
         if not arrives:
             with pytest.raises(IncompletePullError):
-                pull(client, get_resource("usage_events"), connection, "events", filters=filters)
+                pull(client, get_resource("usage_events"), warehouse.engine, "events", filters=filters)
             assert warehouse.tables() == set()
             return
         seen: list[Any] = []
         summary = pull(
             client,
             get_resource("usage_events"),
-            connection,
+            warehouse.engine,
             "events",
             filters=filters,
             on_progress=lambda *numbers: seen.append(numbers),

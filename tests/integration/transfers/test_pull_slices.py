@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.api.timestamps import utc_text
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import IncompletePullError, WarehouseError
+from airflow_provider_sequence.exceptions import IncompletePullError, WorkerDiskError
 from airflow_provider_sequence.pipelines.pull import scans
 from airflow_provider_sequence.pipelines.pull.pipeline import pull
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
@@ -58,7 +58,7 @@ def test_the_same_table(engine, warehouse):
     many = load(account, engine, "many", 6)
     assert many.requests > 40
     assert rows(warehouse, "many") == rows(warehouse, "one")
-    assert len(rows(warehouse, "one")) == one.loaded == many.loaded == many.rows_in_table < 2500
+    assert len(rows(warehouse, "one")) == one.loaded == many.loaded < 2500
     assert one.read == many.read == many.reported_total == 2500
 
 
@@ -133,14 +133,14 @@ def test_incomplete_pull_leaves_the_table_as_it_was(engine, warehouse, concurren
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
-def test_database_error_ends_the_reading(engine, warehouse, concurrency, monkeypatch):
+def test_full_disk_ends_the_reading(engine, warehouse, concurrency, monkeypatch):
     account = Account(times(20_000))
 
     def break_down(*_: Any, **__: Any) -> None:
-        raise WarehouseError("OperationalError: the disk is full", permanent=False)
+        raise WorkerDiskError("the disk is full")
 
-    monkeypatch.setattr("airflow_provider_sequence.warehouse.bulk_load.BulkInsert.add", break_down)
-    with pytest.raises(WarehouseError, match="disk is full"):
+    monkeypatch.setattr("airflow_provider_sequence.temp_storage.RowSpool.add", break_down)
+    with pytest.raises(WorkerDiskError, match="disk is full"):
         load(account, engine, "staged", concurrency)
     assert account.closed
     assert account.requests_sent < 200

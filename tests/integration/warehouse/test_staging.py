@@ -564,9 +564,13 @@ def test_characters_that_no_database_text_can_hold_are_not_the_end_of_a_load(eng
         USAGE_EVENTS,
         r'{"id": "1", "customerAlias": "a\u0000b", "eventProperties": {"x": "nul \u0000 here"}, "more": "\u0000"}',
         r'{"id": "2", "customerAlias": "b", "eventProperties": {"x\u0000y": "and in a name"}}',
+        r'{"id": "3", "customerAlias": "\ud83d", "eventProperties": {"x": "half \ud83d"}, "\ud83d": "\ude00"}',
+        r'{"id": "4", "eventProperties": {"x": 1e200000, "y": 1e-20000}, "more": [1e200000]}',
+        r'{"id": "5", "eventProperties": {"x": 1e131071, "y": 1e-16383, "z": "\ud83d\ude00"}}',
+        '{"id": "6", "eventProperties": {"x": ' + 5000 * "[" + 5000 * "]" + "}}",
     )
 
-    assert warehouse.rows("SELECT count(*) FROM staged") == [(2,)]
+    assert warehouse.rows("SELECT count(*) FROM staged") == [(6,)]
 
 
 @every_database
