@@ -128,7 +128,7 @@ class TestBody:
     def test_alias_that_voids_is_refused_by_name(self):
         for make in (usage_event, seat_event):
             with pytest.raises(
-                InvalidEventError, match="customerAlias: is VOID.*SequenceVoidUsageEventsOperator"
+                InvalidEventError, match=r"customerAlias: is VOID.*SequenceVoidUsageEventsOperator"
             ):
                 make(customer_alias="VOID")
         assert content(usage_event(customer_alias="void"))["customerAlias"] == "void"
