@@ -135,7 +135,6 @@ def test_filter_without_a_value_is_refused(filters: Any) -> None:
         (object(), {"a": None}, True),
         (object(), [{"a": ""}, "None"], False),
     ],
-    ids=repr,
 )
 def test_rendered_to_nothing(named: Any, rendered: Any, nothing: bool) -> None:
     assert rendered_to_nothing(named, rendered) is nothing
