@@ -85,8 +85,8 @@ def parse_duration(name: str, value: object, *, more_than_zero: bool = False) ->
             "or 'P2D'; years and months have no fixed length"
         )
     if duration < dt.timedelta(0) or (more_than_zero and not duration):
-        least = "greater than 0" if more_than_zero else "0 or more"
-        raise SequenceConfigurationError(f"{name}={value!r} is not {least}")
+        wrong = "is not greater than 0" if more_than_zero else "is less than 0"
+        raise SequenceConfigurationError(f"{name}={value!r} {wrong}")
     return duration
 
 

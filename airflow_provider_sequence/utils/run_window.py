@@ -86,8 +86,11 @@ def interval_of_run(context: Mapping[str, Any], resource: Resource) -> tuple[Win
 
     :param context: the task's context.
     :param resource: what the task works on.
-    :return: the window, or None and why it has no length; or None twice, for a partition that is no time.
+    :return: the window, or None and why it has no length; or None twice, for a partition that is no time, and for code
+        that calls a task outside of a DAG.
     """
+    if context.get("dag") is None:
+        return None, None
     try:
         start, end = _bounds_of_run(context, resource.name)
     except SequenceConfigurationError:

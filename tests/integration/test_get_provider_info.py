@@ -143,6 +143,7 @@ def test_form_has_the_keys_that_the_hook_reads():
         "requests_per_minute",
         "usage_events_per_minute",
         "timeout",
+        "account",
     }
 
 
