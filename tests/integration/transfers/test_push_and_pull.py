@@ -23,6 +23,8 @@ from tests.integration.support.values import error_text, exact, utc
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 TICK = dt.timedelta(microseconds=1)
 SECRET = "wr0ng-s3cret"
+#: What Sequence might say of a refused event, with a word that is its customer's.
+REFUSED = json.dumps({"error": {"type": "BadRequest", "message": "no ann@example.org here"}})
 WINDOW = {"window_start": START.isoformat(), "window_end": END.isoformat()}
 
 
@@ -383,9 +385,7 @@ def invalidate_rows(warehouse: Any, sandbox: Any) -> None:
     warehouse.execute("UPDATE usage SET customer_alias = NULL WHERE number = 3")
     warehouse.execute("UPDATE usage SET event_type = '' WHERE number = 4")
     warehouse.execute("UPDATE usage SET customer_alias = 'ann@example.org' WHERE number = 5")
-    sandbox.fault(
-        kind="status", status=400, match={"customerEventId": "e-00005"}, body="no ann@example.org here"
-    )
+    sandbox.fault(kind="status", status=400, match={"customerEventId": "e-00005"}, body=REFUSED)
 
 
 @pytest.mark.contract(off=True)

@@ -219,8 +219,8 @@ if tuple(int(part) for part in airflow_version.split(".")[:2]) >= (3, 2):
         )
         def test_windows_of_airflows_keys_are_adjacent(self, expression, key_format):
             timetable = cron(expression, key_format=key_format)
-            for start in (dt.datetime(2026, 3, 15, tzinfo=dt.UTC), dt.datetime(2026, 10, 11, tzinfo=dt.UTC)):
-                made = partitions_of(timetable, start, start + dt.timedelta(days=35))
+            for start in (dt.datetime(2026, 3, 28, tzinfo=dt.UTC), dt.datetime(2026, 10, 24, tzinfo=dt.UTC)):
+                made = partitions_of(timetable, start, start + dt.timedelta(days=35))[:60]
                 windows = [window_of_partition(key, timetable) for key, _ in made]
 
                 assert [each.start for each in windows] == [at for _, at in made]
