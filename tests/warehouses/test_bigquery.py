@@ -8,13 +8,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import MetaData, Table
+from sqlalchemy import Column, MetaData, Table
 
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import USAGE_EVENT
@@ -27,6 +27,8 @@ from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.errors import database_errors
 from airflow_provider_sequence.warehouse.reader import read_rows
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
+from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
+from airflow_provider_sequence.warehouse.types import KEY_TEXT
 from tests.warehouses.bigquery import PROJECT, answering, make_client
 from tests.warehouses.conftest import Standin
 
@@ -209,8 +211,7 @@ def jobs(bigquery: Standin, emulator: tuple[str, Path]) -> Callable[[], Counter[
 
 
 def stage(table: str, rows: list[tuple[Any, ...]]) -> int:
-    with connect(create_sql_engine("warehouse")) as connection:
-        load = StagingLoad(connection, table, COLUMNS)
+    with closing(StagingLoad(create_sql_engine("warehouse"), table, COLUMNS)) as load:
         load.add(rows, [True] * len(rows))
         return load.merge()
 
@@ -257,11 +258,11 @@ def test_rows_are_corrected_and_counted_by_one_load_and_one_merge_each_time(bigq
 
 def test_million_rows_are_forty_loads_at_most():
     loader = DIALECTS["bigquery"].loader("bigquery")
-    names = ["_position", "_kept", "_list", *(column.name for column in COLUMNS)]
+    names = ["_position", *(column.name for column in COLUMNS)]
     row = dict(
         zip(
             names,
-            (999_999, True, 0, "1" * 36, "x" * 64, dt.datetime.now(dt.UTC), 7, True, "x" * 200),
+            (999_999, "1" * 36, "x" * 64, dt.datetime.now(dt.UTC), 7, True, "x" * 200),
             strict=True,
         )
     )
@@ -271,7 +272,7 @@ def test_million_rows_are_forty_loads_at_most():
 def test_staged_table_is_dropped_at_the_end_or_in_a_day(bigquery, emulator):
     client, dataset = make_client(emulator[0]), bigquery.schema[:-1]
     with connect(create_sql_engine("warehouse")) as connection:
-        StagingLoad(connection, f"{bigquery.schema}staged", COLUMNS)
+        create_temp_table(connection, [Column("id", KEY_TEXT)], dataset)
         (staged,) = client.list_tables(dataset)
     assert list(client.list_tables(dataset)) == []
     (created,) = (

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ from sqlalchemy.engine import Engine
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
-from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
 from tests.warehouses.test_warehouses import CONTEXT, make_usage, pull, push, reconcile
 
@@ -51,8 +51,7 @@ def statements() -> Iterator[list[str]]:
 
 
 def load(table: str, rows: list[list[Any]]) -> None:
-    with connect(create_sql_engine("warehouse")) as connection:
-        staging = StagingLoad(connection, table, COLUMNS)
+    with closing(StagingLoad(create_sql_engine("warehouse"), table, COLUMNS)) as staging:
         staging.add(rows, [True] * len(rows))
         staging.merge()
 
@@ -81,7 +80,7 @@ def test_session_without_a_schema_or_a_database(snowflake, sandbox, sequence_con
     log = {"delivery_log_table": f"{snowflake.schema}deliveries"}
 
     assert [push(table, **log)["delivered"] for _ in range(2)] == [3, 0]
-    assert [pull(snowflake)["rows_in_table"] for _ in range(2)] == [3, 3]
+    assert [pull(snowflake)["loaded"] for _ in range(2)] == [3, 3]
     assert reconcile(snowflake, table)["found"] == 3
 
 
