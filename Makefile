@@ -67,10 +67,16 @@ test-live: $(VENV)/.ready
 	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
 
 # Warehouses and other databases through their own Airflow hooks and drivers, on stand-ins; MariaDB is a real one. Some
-# minutes, and two to set up once. It needs, from Debian: mariadb-server libmariadb-dev pkg-config gcc.
+# minutes, and two to set up once.
 WAREHOUSES := .cache/warehouses
 WAREHOUSES_ENVS := clouds snowflake mysql clickhouse
-test-warehouses: $(patsubst %,$(WAREHOUSES)/%/.ready,$(WAREHOUSES_ENVS) bigquery-emulator clickhouse-emulator snowflake-emulator)
+DEBIAN := mariadb-server libmariadb-dev pkg-config gcc python3-dev
+.PHONY: debian-packages
+debian-packages:
+	@command -v mariadbd >/dev/null && command -v gcc >/dev/null && pkg-config --exists libmariadb || \
+		{ echo "This needs a MariaDB, and what its client is built with: apt-get install $(DEBIAN)"; exit 1; }
+
+test-warehouses: debian-packages $(patsubst %,$(WAREHOUSES)/%/.ready,$(WAREHOUSES_ENVS) bigquery-emulator clickhouse-emulator snowflake-emulator)
 	@SEQUENCE_STANDINS="redshift bigquery databricks" SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/$(WAREHOUSES)/bigquery-emulator/bin/python \
 		$(WAREHOUSES)/clouds/bin/python -m pytest $(addprefix tests/warehouses/test_,warehouses.py engines.py bigquery.py redshift.py databricks.py) $(ARGS)
 	@SEQUENCE_STANDINS=snowflake SEQUENCE_SNOWFLAKE_PYTHON=$(CURDIR)/$(WAREHOUSES)/snowflake-emulator/bin/python \

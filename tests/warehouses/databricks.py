@@ -10,7 +10,7 @@ import http.server
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,6 @@ class Warehouse:
         self.url = ""
         #: Statements, in order, each with the number of the session that ran it.
         self.statements: list[tuple[int, str]] = []
-        #: Called with each statement before it runs.
-        self.before: Callable[[str], None] = lambda sql: None
         self.lock = threading.Lock()
         self.database = duckdb.connect()
         self.database.execute(f"SET TimeZone = 'UTC'; ATTACH ':memory:' AS {CATALOG}")
@@ -89,7 +87,6 @@ class Warehouse:
     def ExecuteStatement(self, request: Any) -> Any:
         number, cursor = self.sessions[request.sessionHandle.sessionId.guid]
         self.statements.append((number, request.statement))
-        self.before(request.statement)
         staging = _STAGING.fullmatch(request.statement)
         try:
             table = self._stage(*staging.groups()) if staging else self._query(cursor, request)
