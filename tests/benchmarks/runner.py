@@ -59,8 +59,8 @@ def _pull(**options: Any) -> Any:
     return lambda: operator.execute(_context())
 
 
-def _stage(**options: Any) -> Any:
-    rows = load.rows()
+def _stage(escaped: bool = False, **options: Any) -> Any:
+    rows = load.rows(escaped)
     return lambda: load.stage(rows, **options)
 
 
