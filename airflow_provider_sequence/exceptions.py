@@ -12,6 +12,7 @@ Errors of this provider.
     │   │   ├── SequenceGatewayError              refused on the way: a page of a firewall or a gateway
     │   │   └── SequenceGoneError                 what an earlier response named is gone: a cursor, an invoice
     │   └── SequenceResponseError                 a response that the API does not document
+    │       └── SequenceResponseTooLargeError     one that is larger than is read of it
     ├── SequenceClientClosedError                 the task is being stopped
     ├── InvalidEventError (ValueError)            a row can't become an event
     ├── RejectedRowsError                         more rejected rows than allowed
@@ -105,6 +106,10 @@ class SequenceGoneError(SequenceUnavailableError):
 
 class SequenceResponseError(SequenceApiError):
     """A response that the API does not document, so that nothing may be concluded from it."""
+
+
+class SequenceResponseTooLargeError(SequenceResponseError):
+    """A response of more bytes than is read of it: a single item of two megabytes, or an answer that is no item."""
 
 
 class SequenceClientClosedError(SequenceError):

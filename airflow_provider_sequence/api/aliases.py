@@ -53,7 +53,7 @@ def holders(items: Iterable[Item]) -> set[str]:
 
 
 def _field(item: Item, name: str) -> Any:
-    return lossless_json.decode(item.get(name, b"null"))
+    return lossless_json.decode_what_can_be(item.get(name, b"null"))
 
 
 def _text(value: Any, field: str) -> str:

@@ -18,6 +18,8 @@ import msgspec
 from airflow_provider_sequence import __version__
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
+from airflow_provider_sequence.api.answer_size import MAX_ID, MAX_PAGE, PAGE_LIMIT
+from airflow_provider_sequence.api.credentials import Secret
 from airflow_provider_sequence.api.defaults import (
     API_VERSION,
     DEADLINE,
@@ -27,14 +29,15 @@ from airflow_provider_sequence.api.defaults import (
 )
 from airflow_provider_sequence.api.events import Event
 from airflow_provider_sequence.api.pagination import (
-    CursorRepeatedError,
+    EndlessListError,
     Item,
     Page,
     iterate_pages,
     parse_page,
 )
-from airflow_provider_sequence.api.resource import PAGE_LIMIT, Query, Resource, Selection, text_field
+from airflow_provider_sequence.api.resource import Query, Resource, Selection, text_field
 from airflow_provider_sequence.api.resources import USAGE_METRICS
+from airflow_provider_sequence.api.shown_text import one_line
 from airflow_provider_sequence.api.timestamps import TICK
 from airflow_provider_sequence.api.usage_metrics import (
     ADDITIVE,
@@ -52,6 +55,7 @@ from airflow_provider_sequence.exceptions import (
     SequenceGoneError,
     SequenceRejectedError,
     SequenceResponseError,
+    SequenceResponseTooLargeError,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +69,10 @@ class _Created(msgspec.Struct):
 
 _read_created = msgspec.json.Decoder(_Created).decode
 _read_item: Callable[[bytes], Item] = msgspec.json.Decoder(Item).decode
+
+
+#: A limit or a time below this is a mistake; of a limit much smaller, no pause can be made.
+_LEAST = 1e-3
 
 
 class SequenceClient:
@@ -86,6 +94,8 @@ class SequenceClient:
     :param user_agent: what else the User-Agent says, such as Airflow's version.
     :param connections: size of the connection pool: the number of threads that send.
     :param clock: the ``clock`` of an earlier client, so that a wrong one is warned of once.
+    :param allow_http: whether the base URL may be a plain ``http`` one of another machine: the credentials can be read on
+        the way there.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -93,7 +103,7 @@ class SequenceClient:
         self,
         base_url: str,
         client_id: str,
-        client_secret: str,
+        client_secret: str | Secret,
         *,
         api_version: str = API_VERSION,
         requests_per_minute: float = REQUESTS_PER_MINUTE,
@@ -103,14 +113,17 @@ class SequenceClient:
         user_agent: str = "",
         connections: int = 64,
         clock: ServerClock | None = None,
+        allow_http: bool = False,
     ) -> None:
+        # First of all: what is wrong with another setting may be reported with the local variables of this frame.
+        client_secret = client_secret if isinstance(client_secret, Secret) else Secret(client_secret)
         for name, value, most in (
             ("requests_per_minute", requests_per_minute, math.inf),
             ("usage_events_per_minute", usage_events_per_minute, math.inf),
             ("timeout", timeout, threading.TIMEOUT_MAX),
             ("deadline", deadline, math.inf),
         ):
-            if not 0 < value <= most:
+            if not _LEAST <= value <= most:
                 raise SequenceConfigurationError(
                     f"{name} must be greater than 0 and a time one can wait, not {value}"
                 )
@@ -134,6 +147,7 @@ class SequenceClient:
             deadline=deadline,
             connections=connections,
             clock=clock,
+            allow_http=allow_http,
         )
         #: What time it is at Sequence.
         self.clock = self._transport.clock
@@ -149,24 +163,35 @@ class SequenceClient:
         page_size: int = PAGE_LIMIT,
     ) -> Iterator[Page]:
         """
-        List a resource page by page, newest first; one page is in memory at a time.
+        List a resource page by page, newest first; one page is in memory at a time. Fields that are credentials are left
+        out.
 
         :param query: what :meth:`Resource.query` wrote.
         :param parent_id: whose list it is, for a list below an id.
         :param page_size: items a page, 1 to 100.
         :raises SequenceApiError: if Sequence refuses, can't be reached, or answers something else than a list.
         """
-        first = [*(query or []), ("limit", str(page_size))]
+        first = query or []
         skipping = {one.parameter for one in resource.filters if one.skips_items}
         # Else each page would skip items anew.
         further = [pair for pair in first if pair[0] not in skipping]
-        return self._pages(resource.path_below(parent_id), resource.path, first, further)
+        path = resource.path_below(parent_id)
+        for page in self._pages(path, resource.path, first, further, page_size):
+            for item in page.items if resource.secrets else ():
+                for name in resource.secrets:
+                    item.pop(name, None)
+            yield page
 
     def _pages(
-        self, path: str, shown_path: str, first: Query, further: Query | None = None
+        self,
+        path: str,
+        shown_path: str,
+        first: Query,
+        further: Query | None = None,
+        page_size: int = PAGE_LIMIT,
     ) -> Iterator[Page]:
         """
-        Follow a list's cursors.
+        Follow a list's cursors. Pages that are too large are asked for anew with fewer items, and so are those after them.
 
         :param shown_path: the path in errors, without ids.
         :param first: query of the first page.
@@ -175,9 +200,16 @@ class SequenceClient:
         """
 
         def fetch(cursor: str | None) -> Page:
-            query = first if cursor is None else [*(further or first), ("after", cursor)]
+            nonlocal page_size
+            query = first if further is None or cursor is None else further
+            query = [*query, ("limit", str(page_size)), *([] if cursor is None else [("after", cursor)])]
             try:
-                return self._transport.request("GET", path, query=query, read=parse_page)
+                return self._transport.request("GET", path, query=query, read=parse_page, most=MAX_PAGE)
+            except SequenceResponseTooLargeError:
+                if page_size == 1:
+                    raise
+                page_size = max(1, page_size // 4)
+                return fetch(cursor)
             except (SequenceRejectedError, SequenceResponseError, SequenceGatewayError) as e:
                 # Neither the cursor nor the id is the user's: both were true when an earlier response gave them.
                 made_of = "a cursor, which has expired" if cursor else "an id that was listed, and is gone"
@@ -188,9 +220,11 @@ class SequenceClient:
 
         try:
             yield from iterate_pages(fetch)
-        except CursorRepeatedError:
+        except EndlessListError:
             raise SequenceResponseError(
-                "GET", shown_path, "a page's cursor leads back to a page that was read before"
+                "GET",
+                shown_path,
+                "the list has no end: its pages come again, or hold far more items than it is said to have",
             ) from None
 
     def items(
@@ -299,19 +333,24 @@ class SequenceClient:
         """
         try:
             created = self._transport.request(
-                "POST", resource.path, body=event.body, budget=resource.create_budget, read=_read_created
+                "POST",
+                resource.path,
+                body=event.body,
+                budget=resource.create_budget,
+                read=_read_created,
+                most=MAX_PAGE,  # the event is part of it
             )
         except SequenceRejectedError:
             raise
         except SequenceApiError as e:
-            raise e.with_message(f"event {event.id}: {e.message}") from None
+            raise e.with_message(f"event {one_line(event.id)}: {e.message}") from None
         if created.customerEventId not in {None, event.id}:
             raise SequenceResponseError(
                 "POST",
                 resource.path,
-                f"event {event.id} was stored under another customerEventId; a retry would be counted twice",
+                f"event {one_line(event.id)} was stored under another customerEventId; a retry would be counted twice",
             )
-        return created.id
+        return one_line(created.id, MAX_ID)
 
     def verify_credentials(self, *, retry: bool = False) -> None:
         """
@@ -356,7 +395,7 @@ class SequenceClient:
         """
         first, *others = aliases_to_ask(customer_aliases)
         answers = [self._calculate(metric_id, first, period)]
-        aggregation = answers[0].get("aggregationType")
+        aggregation = one_line(str(answers[0].get("aggregationType")))
         if others and aggregation not in ADDITIVE:
             raise SequenceConfigurationError(
                 f"metric {metric_id} aggregates by {aggregation}: what it counts for several aliases does not add "
@@ -402,7 +441,7 @@ class SequenceClient:
         :param value: this alias only, to the character.
         """
         for item in self._items("/customer-aliases", [] if value is None else [("value", value)]):
-            if value is None or lossless_json.decode(item.get("value", b"null")) == value:
+            if value is None or lossless_json.decode_text(item.get("value", b"null")) == value:
                 yield item
 
     def create_customer_alias(self, alias: CustomerAlias) -> Item:
@@ -423,7 +462,7 @@ class SequenceClient:
         )
 
     def _items(self, path: str, query: Query | None = None) -> Iterator[Item]:
-        for page in self._pages(path, path, [*(query or []), ("limit", str(PAGE_LIMIT))]):
+        for page in self._pages(path, path, query or []):
             yield from page.items
 
     @property

@@ -18,6 +18,7 @@ from airflow_provider_sequence.unreadable import wrong_type
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _reader = msgspec.json.Decoder(msgspec.Raw)
+_text_decoder = msgspec.json.Decoder(str)
 _encoder = msgspec.json.Encoder()
 
 #: Types of a database's values, beside text, that JSON has a word for as they are.
@@ -39,6 +40,16 @@ def decode(text: bytes | str | msgspec.Raw) -> Any:
         raise msgspec.DecodeError(f"not UTF-8 at byte {e.start}") from None
     except RecursionError:
         raise msgspec.DecodeError("nested too deeply") from None
+    except ArithmeticError:
+        raise msgspec.DecodeError("a number beyond all exponents") from None
+
+
+def decode_text(text: msgspec.Raw | bytes) -> str | None:
+    """Text of JSON text that is one; None of any other value, however large, and of what can't be decoded."""
+    try:
+        return _text_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def decode_what_can_be(text: msgspec.Raw | bytes) -> Any:

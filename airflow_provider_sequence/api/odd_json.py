@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-#: A text, a bracket, a colon or comma, or a number or word.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}:,]|[^\s][^][{}:,"\s]*', re.DOTALL)
+#: A text, a bracket, a colon or comma, or a number or word. A text without an end is one token: no byte is in two.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}:,]|[^\s][^][{}:,"\s]*+', re.DOTALL)
 _MAX_DEPTH = 100
 _read_text = msgspec.json.Decoder(str).decode
 

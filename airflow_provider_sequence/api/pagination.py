@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
 
+from airflow_provider_sequence.api.answer_size import MAX_ODD_PAGE, PAGE_LIMIT, TooLargeError
 from airflow_provider_sequence.api.odd_json import members, readable
 from airflow_provider_sequence.exceptions import SequenceGoneError
 
@@ -21,6 +22,10 @@ Item = dict[str, msgspec.Raw]
 _REPEATED_PAGES = 10
 
 
+#: How many times the largest total that any page told a list may have of items, and how many more.
+_BEYOND_TOTAL = (2, 1000)
+
+
 #: How often a list is read before what is wrong with it is taken to stay so: its total and its items contradict each other,
 #: or a cursor of it expires. Items that arrive while it is read raise the total; a further read finds them on its first
 #: pages.
@@ -29,8 +34,8 @@ MAX_READS = 3
 T = TypeVar("T")
 
 
-class CursorRepeatedError(Exception):
-    """A cursor, or the same page under new cursors, came again: following it would never end."""
+class EndlessListError(Exception):
+    """A list has no end: a cursor or the same page comes again, or far more items than it is said to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,60 @@ class _Envelope(msgspec.Struct):
 _decode: Callable[[Any], _Envelope] = msgspec.json.Decoder(_Envelope).decode
 
 
-def _split_items(body: bytes) -> list[Item]:
+class _UnsplitEnvelope(msgspec.Struct):
+    items: msgspec.Raw
+    pagination: _Pagination | None = None
+
+
+#: Colons and braces of a page, up to which its fields are few enough to be split at once: some 30 ms.
+_MAX_MARKS = 50_000
+#: Items of a page and fields of an item, beyond which it is no page: ten times what the API allows, or documents.
+_MAX_ITEMS, _MAX_FIELDS = 10 * PAGE_LIMIT, 1000
+
+#: Up to so many items, each undecoded; a longer list is refused where it gets too long, and not when it was read.
+_Items = msgspec.defstruct(
+    "_Items",
+    [(f"item{number}", msgspec.Raw, msgspec.UNSET) for number in range(_MAX_ITEMS)],
+    array_like=True,
+    forbid_unknown_fields=True,
+)
+_decode_unsplit: Callable[[Any], _UnsplitEnvelope] = msgspec.json.Decoder(_UnsplitEnvelope).decode
+_decode_items: Callable[[Any], Any] = msgspec.json.Decoder(_Items).decode
+_decode_item: Callable[[Any], Item] = msgspec.json.Decoder(Item).decode
+
+
+def _split_wide(body: bytes) -> _Envelope:
+    """Decode a page of wide items step by step, since each step keeps all other threads from running."""
+    page = _decode_unsplit(body)
+    items = [
+        _decode_item(raw) if bytes(raw).count(b":") < _MAX_MARKS else _fields(bytes(raw))
+        for raw in msgspec.structs.astuple(_decode_items(page.items))
+        if raw is not msgspec.UNSET
+    ]
+    return _Envelope(items, page.pagination)
+
+
+def _split_odd(body: bytes) -> _Envelope:
+    if len(body) > MAX_ODD_PAGE:
+        raise TooLargeError(MAX_ODD_PAGE)
+    envelope = _decode(readable(body))
     items = [value for name, value in members(body) if name == "items"][-1]
-    return [{name: msgspec.Raw(value) for name, value in members(item)} for _, item in members(items)]
+    envelope.items = [
+        _fields(item) for _, item in _at_most(_MAX_ITEMS, members(items), "more items than a page has")
+    ]
+    return envelope
+
+
+def _fields(item: bytes) -> Item:
+    fields = _at_most(_MAX_FIELDS, members(item), "more fields than an item has")
+    return {name: msgspec.Raw(value) for name, value in fields}
+
+
+def _at_most(most: int, values: Iterable[T], otherwise: str) -> Iterator[T]:
+    for number, value in enumerate(values):
+        if number == most:
+            raise msgspec.ValidationError(otherwise)
+        yield value
 
 
 def parse_page(body: bytes) -> Page:
@@ -75,17 +131,19 @@ def parse_page(body: bytes) -> Page:
     half a surrogate pair, stays as it came in its item, and does not end the page.
 
     :raises msgspec.MsgspecError: if the answer is no list of objects.
+    :raises TooLargeError: if it is too large to be taken apart.
     """
+    few = body.count(b":") + body.count(b"{") < _MAX_MARKS
     try:
-        envelope = _decode(body)
+        envelope = _decode(body) if few else _split_wide(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         if isinstance(e, msgspec.ValidationError):
             raise
-        envelope = _decode(readable(body))
-        envelope.items = _split_items(body)
+        envelope = _split_odd(body)
     pagination = envelope.pagination or _Pagination()
     after = (pagination.after or None) if envelope.items else None
-    return Page(envelope.items, after, pagination.totalResultSize)
+    total = pagination.totalResultSize
+    return Page(envelope.items, after, total if total is not None and 0 <= total < 2**63 else None)
 
 
 def iterate_pages(fetch: Callable[[str | None], Page]) -> Iterator[Page]:
@@ -95,23 +153,30 @@ def iterate_pages(fetch: Callable[[str | None], Page]) -> Iterator[Page]:
     Cursors are opaque: they are passed back as they came and never made.
 
     :param fetch: gets the page of a cursor; None stands for the first page.
-    :raises CursorRepeatedError: if a cursor comes a second time, or pages come again under new cursors.
+    :raises EndlessListError: if a cursor comes a second time, pages come again under new cursors, or there are far more
+        items than the list is said to have.
     """
     cursors: set[int] = set()
     pages: set[int] = set()
-    repeated = 0
+    repeated = items = 0
+    total: int | None = None
     cursor: str | None = None
     while True:
         page = fetch(cursor)
         yield page
+        items += len(page.items)
+        if page.total is not None:
+            total = max(total or 0, page.total)
         if page.after is None:
             return
         cursor = page.after
         # Hashes are kept: eight bytes a page, whatever its length.
         content = hash(frozenset(map(_identity, page.items)))
         repeated = repeated + 1 if content in pages else 0
-        if hash(cursor) in cursors or repeated >= _REPEATED_PAGES:
-            raise CursorRepeatedError
+        times, more = _BEYOND_TOTAL
+        beyond = total is not None and items > times * total + more
+        if hash(cursor) in cursors or repeated >= _REPEATED_PAGES or beyond:
+            raise EndlessListError
         cursors.add(hash(cursor))
         pages.add(content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.answer_size import MAX_ID, PAGE_LIMIT
 from airflow_provider_sequence.api.events import EventKind
 from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.api.query_params import encode_each
@@ -21,10 +23,10 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError, Seq
 FieldType = Literal["text", "timestamp", "integer", "boolean", "json"]
 Query = list[tuple[str, str]]
 
-#: The most items a page may have, by the API's documents.
-PAGE_LIMIT = 100
-
 _DAY = dt.timedelta(days=1)
+
+#: An id that stays one part of a path, also where a server decodes or normalises it.
+_ID_IN_PATH = re.compile(r"[\w.:~-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +220,18 @@ class Resource:
             raise SequenceConfigurationError(f"filter {one.name} of {self.name}: {e}") from None
 
     def path_below(self, parent_id: str | None) -> str:
-        """The path of the list, below a parent where it has one."""
-        return self.path if parent_id is None else self.path.replace("{id}", quote(parent_id, safe=""))
+        """
+        The path of the list, below a parent where it has one.
+
+        :raises SequenceResponseError: if the parent's id would lead to another path.
+        """
+        if parent_id is None:
+            return self.path
+        if not _ID_IN_PATH.fullmatch(parent_id) or not parent_id.strip("."):
+            raise SequenceResponseError(
+                "GET", self.path, "an id that Sequence gave has characters that no id in a path has"
+            )
+        return self.path.replace("{id}", quote(parent_id, safe=""))
 
     def id_of(self, item: Item) -> str:
         """
@@ -227,8 +239,8 @@ class Resource:
 
         :raises SequenceResponseError: if it has none.
         """
-        value = lossless_json.decode(item.get(self.key.name, b"null"))
-        if not isinstance(value, str) or not value:
+        value = lossless_json.decode_text(item.get(self.key.name, b"null"))
+        if not value or len(value) > MAX_ID:
             raise SequenceResponseError("GET", self.path, "an item has no id")
         return value
 
@@ -246,7 +258,7 @@ class Resource:
         """
         raw = item.get(self.time_field or "", b"null")
         try:
-            return parse_timestamp(lossless_json.decode_what_can_be(raw))
+            return parse_timestamp(lossless_json.decode_text(raw))
         except (TypeError, ValueError):
             raise SequenceResponseError(
                 "GET", self.path, f"an item's {self.time_field} is no time in ISO 8601"
@@ -266,8 +278,9 @@ class FieldIn:
     values: frozenset[str]
 
     def __contains__(self, item: Item) -> bool:
-        held = (lossless_json.decode_what_can_be(item.get(field, b"null")) for field in self.fields)
-        return any(isinstance(value, str) and value in self.values for value in held)
+        return any(
+            lossless_json.decode_text(item.get(field, b"null")) in self.values for field in self.fields
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +326,10 @@ class Selection:
 
 
 def text_field(item: Item, name: str) -> str:
-    """Value of a text field."""
-    return str(lossless_json.decode_what_can_be(item.get(name, b"null")))
+    """Value of a text field; its JSON where it holds something else."""
+    raw = item.get(name, b"null")
+    text = lossless_json.decode_text(raw)
+    return bytes(raw).decode(errors="backslashreplace") if text is None else text
 
 
 def _materialize(value: Any) -> Any:

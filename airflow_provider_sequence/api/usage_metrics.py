@@ -20,6 +20,9 @@ ADDITIVE = frozenset({"COUNT", "SUM"})
 
 #: Far more digits than sums of quantities have: nothing is rounded.
 _DIGITS = 1000
+#: Places before and after the decimal point that a number may take, written out, of an answer. One of ten characters can
+#: have so many that to write it takes minutes.
+_MAX_PLACES = 400
 
 _WHOLE = re.compile(r"-?[0-9]+")
 
@@ -78,7 +81,7 @@ def read_calculation(body: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise msgspec.ValidationError("no object")
     count = _number(answer.get("eventCount"))
-    if count is None or count < 0 or count != int(count):
+    if count is None or not 0 <= count < 2**63 or count != int(count):
         raise msgspec.ValidationError("eventCount is no number of events")
     value = _number(answer.get("value"))
     if value is None and count:
@@ -96,9 +99,13 @@ def _number(value: Any) -> int | Decimal | None:
             raise msgspec.ValidationError("a number in a text is none") from None
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise msgspec.ValidationError("a number is of another type")
-    if isinstance(value, Decimal) and not value.is_finite():
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int):
         raise msgspec.ValidationError("a number is infinite or none")
-    return value
+    if number and (number.adjusted() >= _MAX_PLACES or exponent < -_MAX_PLACES):
+        raise msgspec.ValidationError("a number is beyond what is counted")
+    return value if number else 0
 
 
 def add_exactly(*values: int | Decimal) -> Decimal:

@@ -26,12 +26,14 @@ class ExtraField:
 
     label: str
     description: str
-    default: str | float
+    default: str | float | bool
 
     def metadata(self) -> dict[str, Any]:
         """Return what Airflow 3.2 and later read from the provider's metadata."""
         schema: dict[str, Any] = {"type": ["string", "null"], "default": self.default}
-        if not isinstance(self.default, str):
+        if isinstance(self.default, bool):
+            schema["type"] = ["boolean", "null"]
+        elif not isinstance(self.default, str):
             schema = {"type": ["number", "null"], "default": self.default, "minimum": 1}
         return {"label": self.label, "description": self.description, "schema": schema}
 
@@ -55,6 +57,11 @@ EXTRA_FIELDS: Mapping[str, ExtraField] = {
     ),
     "account": ExtraField(
         "Account", "Your own name of the account, as in its assets: the namespace in OpenLineage.", ""
+    ),
+    "allow_http": ExtraField(
+        "Allow plain http",
+        "Whether the base URL may be a plain http one of another machine. The secret can be read on the way there.",
+        False,
     ),
 }
 

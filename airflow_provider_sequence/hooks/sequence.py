@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Conn
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias, holders
 from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.credentials import Secret
 from airflow_provider_sequence.api.defaults import ACCOUNT_NAME, PRODUCTION_URL
 from airflow_provider_sequence.api.event_mapper import make_event
 from airflow_provider_sequence.api.events import EventKind
@@ -38,7 +39,7 @@ class SequenceHook(BaseHook):
 
     The connection's host is the API's base URL (Sequence's production where it is empty), its login the client id,
     its password the client secret. Of its extra, these keys are read: ``api_version``, ``requests_per_minute``,
-    ``usage_events_per_minute``, ``timeout``, ``account``.
+    ``usage_events_per_minute``, ``timeout``, ``account``, ``allow_http``.
 
     :param sequence_conn_id: the :ref:`connection <howto/connection:sequence>`.
     :param client_options: further options of :class:`~airflow_provider_sequence.api.client.SequenceClient`.
@@ -61,11 +62,12 @@ class SequenceHook(BaseHook):
         """Return the form's fields, for Airflow before 3.2; later ones read the provider's metadata."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
-        from wtforms import IntegerField, StringField
+        from wtforms import BooleanField, IntegerField, StringField
         from wtforms.validators import Optional
 
+        fields = {str: StringField, bool: BooleanField}
         return {
-            name: (StringField if isinstance(field.default, str) else IntegerField)(
+            name: fields.get(type(field.default), IntegerField)(
                 lazy_gettext(field.label),
                 widget=BS3TextFieldWidget(),
                 validators=[Optional()],
@@ -282,7 +284,7 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     return SequenceClient(
         _base_url(connection.host or PRODUCTION_URL, connection.port),
         connection.login or "",
-        connection.password or "",
+        Secret(connection.password or ""),
         user_agent=f"apache-airflow/{airflow_version}",
         **{**settings, **options},
     )
@@ -331,6 +333,10 @@ def _extra(value: Any, name: str) -> Any:
         return default
     if isinstance(default, str):
         return str(value)
+    if isinstance(default, bool):
+        if str(value).lower() not in {"true", "false"}:
+            raise SequenceConfigurationError(f"{name} in the connection's extra is neither true nor false")
+        return str(value).lower() == "true"
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

@@ -248,7 +248,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
         )
         reconciliation.summary.resent = pushed.counts[Status.DELIVERED]
         for outcome in pushed.first_rejected:
-            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.event_id, outcome.reason)
+            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.shown_id, outcome.reason)
         reconciliation.compare()
 
     def _where_to_look(self) -> str:

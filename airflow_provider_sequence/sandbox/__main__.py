@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     # after the check, because these import what may be missing
     from airflow_provider_sequence.sandbox.app import create_app
-    from airflow_provider_sequence.sandbox.server import announcement, bind, serve
+    from airflow_provider_sequence.sandbox.server import announcement, bind, is_loopback, serve
 
     address = f"{options['host']}:{options['port']}"
     try:
@@ -38,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app = create_app(settings, options["database"])
     except OSError as error:
         return _fail(str(error))
+    if not is_loopback(bound) and settings.client_secret == SWITCHES["client_secret"].default:
+        print(
+            f"Sequence sandbox: warning: {options['host']} can be reached from other machines, and the secret is the one that "
+            "everybody knows; set --client-secret",
+            file=sys.stderr,
+        )
     try:
         serve(app, bound, announcement(bound, settings))
     except KeyboardInterrupt:  # Ctrl-C is how it is meant to be stopped

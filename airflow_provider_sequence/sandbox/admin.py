@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 
 from airflow_provider_sequence.sandbox import demo, records
@@ -19,15 +20,31 @@ from airflow_provider_sequence.sandbox.store import Condition
 Object = dict[str, Any]
 
 
+#: A number that the store can hold.
+Number = Annotated[int, Query(ge=0, lt=2**63)]
+
+
 async def only_from_here(request: Request) -> None:
-    """Refuse callers from other machines: nothing here asks for credentials."""
-    host = request.client.host if request.client else ""
+    """Refuse callers from other machines, and pages of other servers in a browser of this one: nothing asks for credentials."""
     try:
-        is_elsewhere = not ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(request.client.host if request.client else "")
     except ValueError:
-        is_elsewhere = False  # a socket file or a client in this process has no address
-    if is_elsewhere:
+        return  # a socket file or a client in this process has no address
+    if not address.is_loopback:
         raise HTTPException(403, "the admin API answers to this machine only")
+    named = request.headers.get("host", "localhost")
+    if not _is_loopback(named):
+        raise HTTPException(403, "the admin API answers under the names of this machine only: localhost, 127.0.0.1")
+    if request.headers.get("origin", f"http://{named}") != f"http://{named}":
+        raise HTTPException(403, "the admin API does not answer to pages of other servers")
+
+
+def _is_loopback(netloc: str) -> bool:
+    try:
+        name = urlsplit(f"//{netloc}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def install(app: FastAPI, sandbox: Sandbox) -> None:
@@ -63,8 +80,8 @@ def install(app: FastAPI, sandbox: Sandbox) -> None:
     @router.get("/ledger")
     async def show_ledger(
         customerEventId: str | None = None,
-        after_seq: int = 0,
-        limit: int = 100,
+        after_seq: Number = 0,
+        limit: Number = 100,
         resource: str = "usage-events",
     ) -> Object:
         """Show the stored events in the order received, with their bodies as received."""
@@ -73,11 +90,11 @@ def install(app: FastAPI, sandbox: Sandbox) -> None:
         condition = Condition("seq > ?", (after_seq,))
         if customerEventId is not None:
             condition &= Condition("key = ?", (customerEventId,))
-        found = sandbox.store.read(resource, condition, f"ORDER BY seq LIMIT {max(0, limit)}")
+        found = sandbox.store.read(resource, condition, f"ORDER BY seq LIMIT {limit}")
         return {"items": [_shown(record._asdict()) for record in found]}
 
     @router.get("/requests")
-    async def show_requests(limit: int = 100) -> Object:
+    async def show_requests(limit: Number = 100) -> Object:
         """Show the last requests, the newest last."""
         return {"items": sandbox.request_log.last(limit)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import shlex
 import socket
@@ -53,16 +54,23 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether a bound socket can be reached from this machine only."""
+    return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
+
+
 def announcement(bound: socket.socket, settings: SandboxSettings) -> str:
     """Return what a user needs to use the sandbox: its address, and a connection for Airflow."""
     host, port = bound.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
-    connection = {
+    connection: dict[str, object] = {
         "conn_type": "sequence",
         "host": url,
         "login": settings.client_id,
         "password": settings.client_secret,
     }
+    if not is_loopback(bound):
+        connection["extra"] = {"allow_http": True}
     export = f"export AIRFLOW_CONN_SEQUENCE_DEFAULT={shlex.quote(json.dumps(connection))}"
     return f"Sequence sandbox is ready at {url}\n{export}"
 

@@ -168,6 +168,10 @@ class SandboxSettings:
         return {name: getattr(self, name) for name in SWITCHES if name != "client_secret"}
 
 
+#: What a switch without a greatest number takes at most: every number up to it is a float of its own.
+_MOST = 2**53
+
+
 @dataclass(frozen=True)
 class Switch:
     """One field of :class:`SandboxSettings`, as the command line and the guide need it."""
@@ -202,7 +206,7 @@ class Switch:
             raise ValueError(f"{self.name} must be true or false, not {value!r}")
         numbers = (int, float) if self.kind is float else (int,)
         if isinstance(value, numbers) and not isinstance(value, bool):
-            most = float("inf") if self.about.most is None else self.about.most
+            most = _MOST if self.about.most is None else self.about.most
             if self.about.least <= value <= most:
                 return self.kind(value)
         least, most_text = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from decimal import Decimal, localcontext
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
 import msgspec
@@ -22,6 +22,8 @@ PARAMETERS = frozenset({"customerAliases", "periodStart", "periodEnd"})
 
 # Far more digits than any sum of quantities has: sums are exact.
 _DIGITS = 500
+# Places before or after the decimal point that a number may have, written out.
+_MOST_PLACES = 10_000
 
 
 def calculate(
@@ -93,7 +95,7 @@ def _matching(metric: dict[str, Any], records: Iterable[Record]) -> list[dict[st
     found = []
     for record in records:
         properties = (
-            json.loads(record.body, parse_float=Decimal, parse_int=Decimal).get("eventProperties") or {}
+            json.loads(record.body, parse_float=_number, parse_int=_number).get("eventProperties") or {}
         )
         if all(
             (name in properties and fold(_plain(properties[name])) in allowed) != (name in negated)
@@ -101,6 +103,16 @@ def _matching(metric: dict[str, Any], records: Iterable[Record]) -> list[dict[st
         ):
             found.append(properties)
     return found
+
+
+def _number(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if number.is_nan() or (number and abs(number.adjusted()) > _MOST_PLACES):
+        raise HTTPError(400, "an event's properties have a number that this sandbox cannot calculate with")
+    return number
 
 
 def _aggregated(metric: dict[str, Any], properties: dict[str, Any]) -> bool:

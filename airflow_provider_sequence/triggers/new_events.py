@@ -10,8 +10,10 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
+from airflow_provider_sequence.api.answer_size import MAX_ID
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.resource import Resource
+from airflow_provider_sequence.api.shown_text import one_line
 from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, TICK
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
@@ -125,7 +127,7 @@ def find_new_events(
         count=new.count,
         window_start=new.earliest.isoformat(),
         window_end=_after(new.latest).isoformat(),
-        newest_id=new.newest_id,
+        newest_id=one_line(new.newest_id, MAX_ID),
     )
     return arrival, watermark
 

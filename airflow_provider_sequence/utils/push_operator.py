@@ -288,7 +288,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
     def _log_summary(self, summary: PushSummary) -> None:
         self.log.info("%s\n%s", self.resource.name, summary.as_table())
         for outcome in summary.first_rejected:
-            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.event_id, outcome.reason)
+            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.shown_id, outcome.reason)
         for outcome in summary.first_conflicting:
             self.log.warning(
                 "Row %d (%s) has another body than an earlier row with the same id; the last one counts",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -124,7 +126,7 @@ def test_documents_are_loaded(api: Api) -> None:
         assert answer.json()["error"]
 
 
-def asgi(path: str, host: str) -> int:
+def asgi(path: str, client: str, headers: Mapping[str, str] = MappingProxyType({})) -> int:
     """Return the status of a request to the admin API from a host, without a server."""
     scope = {
         "type": "http",
@@ -132,8 +134,8 @@ def asgi(path: str, host: str) -> int:
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [],
-        "client": (host, 1),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": (client, 1),
         "server": ("x", 80),
         "scheme": "http",
         "http_version": "1.1",
@@ -155,6 +157,35 @@ def test_admin_api_refuses_other_machines() -> None:
     assert asgi("/_sandbox/summary", "::1") == 200
     assert asgi("/_sandbox/summary", "10.0.0.7") == 403
     assert asgi("/api/usage-events", "10.0.0.7") == 401
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, {"host": "localhost:8484"}),
+        (200, {"host": "127.0.0.1"}),
+        (200, {"host": "[::1]:8484", "origin": "http://[::1]:8484"}),
+        (403, {"host": "evil.example"}),  # a name that was made to lead here
+        (403, {"host": "localhost.evil.example:8484"}),
+        (403, {"host": "[::1"}),
+        (403, {"host": "localhost:8484", "origin": "http://evil.example"}),
+        (403, {"host": "localhost:8484", "origin": "http://localhost:3000"}),
+        (403, {"host": "localhost:8484", "origin": "null"}),
+    ],
+)
+def test_admin_api_refuses_pages_of_other_servers(status: int, headers: dict[str, str]) -> None:
+    assert asgi("/_sandbox/summary", "127.0.0.1", headers) == status
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", str(2**63), "-1", "9" * 5000])
+def test_number_that_cannot_be_held_is_refused(api: Api, number: str) -> None:
+    for query in ("ledger?limit", "ledger?after_seq", "requests?limit"):
+        assert api.session.get(f"{api.root}/_sandbox/{query}={number}", timeout=5).status_code == 422
+    for name in ("latency_ms", "cursor_lifetime_seconds", "requests_per_minute"):
+        answer = api.session.patch(
+            f"{api.root}/_sandbox/settings", data=f'{{"{name}": {number}0000000}}', timeout=5
+        )
+        assert 400 <= answer.status_code < 500
 
 
 def test_every_setting_has_a_meaning_and_its_default_first() -> None:

@@ -76,6 +76,18 @@ def test_sum_is_exact(api: Api) -> None:
     assert value(api, identifier) == "123456789012345678901234567890.300000000000000000001"
 
 
+@pytest.mark.parametrize("aggregate", ["SUM", "UNIQUE"])
+@pytest.mark.parametrize("digits", ["1e1000000", "1e-1000000", "1e99999999999999999999"])
+def test_number_that_cannot_be_written_out_is_refused(api: Api, digits: str, aggregate: str) -> None:
+    identifier = metric(api, aggregationType=aggregate, aggregationProperty="n")
+    body = (
+        '{"customerAlias": "acme", "eventType": "sent", "eventTimestamp": "2022-10-01T00:00:00Z",'
+        f' "eventProperties": {{"n": {digits}}}}}'
+    )
+    assert api.post("/usage-events", body).status_code == 201
+    assert api.get(f"/usage-metrics/{identifier}/calculate?{DAY}").status_code == 400
+
+
 def test_unique_counts_distinct_values(api: Api) -> None:
     identifier = metric(api, aggregationType="UNIQUE", aggregationProperty="user")
     for number, user in enumerate(("ann", "bob", "ann", "Ann")):

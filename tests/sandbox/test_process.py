@@ -50,6 +50,18 @@ def test_start_prints_the_address_and_a_connection_for_airflow(start: Start) -> 
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [(["--host", "0.0.0.0"], True), (["--host", "0.0.0.0", "--client-secret", "own"], False), ([], False)],  # noqa: S104
+)
+def test_known_secret_that_others_can_use_is_warned_of(start: Start, options: list[str], warns: bool) -> None:
+    process = start(*options)
+    process.ready()
+    assert ("allow_http" in process.lines[1]) == bool(options)
+    _, _, err = process.end(signal.SIGTERM)
+    assert ("set --client-secret" in err) == warns
+
+
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, {0, 130}), (signal.SIGTERM, {0, 143, -15})])
 def test_signal_stops_it_without_a_traceback(start: Start, number: int, codes: set[int]) -> None:
     process = start()

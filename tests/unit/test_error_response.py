@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sequence.api.http.error_response import (
-    MAX_MESSAGE,
     parse_retry_after,
     read_error,
     redact,
     values_in_body,
     values_in_query,
 )
+from airflow_provider_sequence.api.shown_text import MAX_MESSAGE
 from tests.unit.strategies import few_examples
 
 PAGE = b"""<!DOCTYPE html>

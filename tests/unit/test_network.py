@@ -98,14 +98,38 @@ def test_proxy_that_cannot_be_used_is_refused(monkeypatch, name, url):
     assert ("PySocks" in str(caught.value)) == url.startswith("socks")
 
 
+PLAIN = "http://sequence.invalid/api"
+
+
 def test_proxy_is_used_and_its_response_has_a_deadline(monkeypatch, loopback, connect):
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{loopback.port}")
-    assert list(connect("http://sequence.invalid/api").items(USAGE_EVENTS)) == []
+    assert list(connect(PLAIN, allow_http=True).items(USAGE_EVENTS)) == []
     assert loopback.requests[0].target.startswith("http://sequence.invalid/api/usage-events")
 
     loopback.responses = [Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + b" " * 500, 0.02)]
     with pytest.raises(SequenceUnavailableError, match="no answer within the timeout"):
-        list(connect("http://sequence.invalid/api", timeout=0.15, deadline=0.1).items(USAGE_EVENTS))
+        list(connect(PLAIN, timeout=0.15, deadline=0.1, allow_http=True).items(USAGE_EVENTS))
+
+
+@pytest.mark.parametrize(
+    ("host", "is_taken"),
+    [
+        (PLAIN, False),
+        ("HTTP://10.0.0.1", False),
+        ("http://localhost.example.com", False),
+        ("http://localhost:8484", True),
+        ("http://127.8.8.8", True),
+        ("http://[::1]:80", True),
+        ("https://sequence.invalid", True),
+    ],
+)
+def test_plain_http_to_another_machine_is_refused(host, is_taken):
+    SequenceClient(host, "key", "secret", allow_http=True).close()
+    if is_taken:
+        SequenceClient(host, "key", "secret").close()
+    else:
+        with pytest.raises(SequenceConfigurationError, match="allow_http"):
+            SequenceClient(host, "key", "secret")
 
 
 @pytest.mark.parametrize("host", ["https://*.x", "https://[::1"])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sequence.api.pagination import CursorRepeatedError, Page, iterate_pages, parse_page
+from airflow_provider_sequence.api.pagination import EndlessListError, Page, iterate_pages, parse_page
 from tests.unit.strategies import TEXT, few_examples
 
 ITEM = {"id": msgspec.Raw(b'"1"')}
@@ -155,7 +155,7 @@ class TestIteratePages:
         again = data.draw(st.sampled_from(cursors))
         pages = [Page([ITEM], after, None) for after in [*cursors, again]]
         server = Pages(pages, cursors)
-        with pytest.raises(CursorRepeatedError):
+        with pytest.raises(EndlessListError):
             for _ in itertools.islice(iterate_pages(server), 50):
                 pass
         assert server.requested == [None, *cursors]
@@ -167,13 +167,13 @@ class TestIteratePages:
             requested.append(cursor)
             return Page([ITEM], "same", None)
 
-        with pytest.raises(CursorRepeatedError):
+        with pytest.raises(EndlessListError):
             list(itertools.islice(iterate_pages(fetch), 50))
         assert requested == [None, "same"]
 
     def test_error_does_not_contain_the_cursor(self):
         """A cursor is opaque and may hold data."""
-        with pytest.raises(CursorRepeatedError) as caught:
+        with pytest.raises(EndlessListError) as caught:
             list(itertools.islice(iterate_pages(lambda _: Page([ITEM], "Y3Vyc29y", None)), 50))
         assert "Y3Vyc29y" not in str(caught.value)
 

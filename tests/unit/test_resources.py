@@ -155,9 +155,12 @@ class TestResources:
             "billing_schedules": ("startDate", True),
         }
 
-    def test_parent_id_is_quoted_in_the_path(self):
+    def test_parent_id_is_one_part_of_the_path(self):
         below = get_resource("invoice_line_items")
-        assert below.path_below("a/b?c d") == "/invoices/a%2Fb%3Fc%20d/line-items"
+        assert below.path_below("é-1.2:3~4") == "/invoices/%C3%A9-1.2%3A3~4/line-items"
+        for odd in ("..", ".", "", "a/b", "..\\b", "%2e%2e", "a?b", "a#b", "a b", "a\r\nb", "\u202e"):
+            with pytest.raises(SequenceResponseError, match="in a path"):
+                below.path_below(odd)
 
     def test_resources_that_events_can_be_created_in(self):
         assert {name: r.event for name, r in RESOURCES.items() if r.event} == {

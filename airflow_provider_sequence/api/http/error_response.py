@@ -15,9 +15,7 @@ import msgspec
 import urllib3
 
 from airflow_provider_sequence.api import lossless_json
-
-#: Characters of an error's text that are kept.
-MAX_MESSAGE = 300
+from airflow_provider_sequence.api.shown_text import one_line
 
 #: Fields of an event that say nothing about a customer, and help to find the row.
 _PUBLIC_FIELDS = frozenset({"customerEventId", "eventType", "seatType", "eventTimestamp"})
@@ -69,9 +67,34 @@ def _type_and_message(error: Any) -> tuple[str | None, str]:
 
 
 def _plain_text(body: bytes) -> str:
-    text = body.decode(errors="replace")
-    text = re.sub(r"(?is)<(script|style|head)\b.*?</\1>|<[^>]*>", " ", text)
+    text = " ".join(_without_tags(body.decode(errors="replace")))
+    # Python refuses to read a number of thousands of digits, and no character has such a one.
+    text = re.sub(r"&#[xX]?[0-9a-fA-F]{8,};?", " ", text)
     return " ".join(html.unescape(text).split()) or "an empty answer"
+
+
+#: Elements whose text nobody sees, and where each ends.
+_HIDDEN = {
+    name: re.compile(rf"</{name}\b", re.IGNORECASE) for name in ("script", "style", "head")
+}
+_TAG_NAME = re.compile(r"[a-zA-Z]*")
+
+
+def _without_tags(text: str) -> Iterator[str]:
+    """Parts of a page's text, in time that is linear in its length: what has no end ends the page."""
+    end = 0
+    while (start := text.find("<", end)) >= 0:
+        yield text[end:start]
+        hidden = _HIDDEN.get(_TAG_NAME.match(text, start + 1)[0].lower())  # type: ignore[index]
+        closing = hidden.search(text, start) if hidden else None
+        if hidden and closing is None:
+            return
+        tag_end = text.find(">", closing.start() if closing else start)
+        if tag_end < 0:
+            yield text[start:]
+            return
+        end = tag_end + 1
+    yield text[end:]
 
 
 def redact(message: str, values: Iterable[str]) -> str:
@@ -89,8 +112,7 @@ def redact(message: str, values: Iterable[str]) -> str:
             message = message.replace(form, "***")
         elif form in message:
             message = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", message)
-    message = "".join(c if c.isprintable() else " " for c in message)
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+    return one_line(message)
 
 
 _ENCODINGS: tuple[Callable[[str], str], ...] = (
@@ -149,7 +171,7 @@ def parse_date(value: str) -> dt.datetime | None:
     """Read a date of a header, UTC where it has no zone; None where it is none."""
     try:
         date = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=dt.UTC)
 

@@ -16,6 +16,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from airflow_provider_sequence.api.answer_size import MAX_HEAD, MAX_PAGE
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 #: Read timeouts that a whole response may take, however steadily its bytes drip in.
@@ -95,9 +96,9 @@ class ConnectionPool:
         return response
 
 
-class _DeadlineReader(io.RawIOBase):
+class _BoundedReader(io.RawIOBase):
     """
-    Reader of a socket that raises TimeoutError after a deadline.
+    Reader of a socket that raises TimeoutError after a deadline, and HTTPException after a number of bytes.
 
     :param socket_file: the socket's file.
     :param until: the deadline, on the clock of :func:`time.monotonic`.
@@ -106,6 +107,8 @@ class _DeadlineReader(io.RawIOBase):
     def __init__(self, socket_file: io.RawIOBase, until: float) -> None:
         self._file = socket_file
         self._until = until
+        #: Bytes that may still be read.
+        self.left = MAX_HEAD
 
     def readable(self) -> bool:
         return True
@@ -113,7 +116,11 @@ class _DeadlineReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._until:
             raise TimeoutError
-        return self._file.readinto(buffer)
+        if self.left < 0:
+            raise http.client.HTTPException("more bytes than any answer has")
+        size = self._file.readinto(buffer)
+        self.left -= size or 0
+        return size
 
     def close(self) -> None:
         self._file.close()
@@ -121,13 +128,19 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """Response that has to be whole, headers included, a few timeouts after the request."""
+    """Response that has to be whole, headers included, a few timeouts after the request; and is not without end."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         until = time.monotonic() + RESPONSE_TIMEOUTS * (sock.gettimeout() or 0)
         self.fp.close()
-        self.fp = io.BufferedReader(_DeadlineReader(sock.makefile("rb", buffering=0), until), _BUFFER_SIZE)
+        self._reader = _BoundedReader(sock.makefile("rb", buffering=0), until)
+        self.fp = io.BufferedReader(self._reader, _BUFFER_SIZE)
+
+    def begin(self) -> None:
+        super().begin()
+        # However small its chunks are, and whatever follows them. What is read of a body itself is up to its reader.
+        self._reader.left = 4 * MAX_PAGE
 
 
 def _with_deadline(pools: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import random
 import threading
@@ -18,7 +19,10 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from airflow_provider_sequence.api.answer_size import MAX_ANSWER, MAX_REFUSAL, TooLargeError
+from airflow_provider_sequence.api.credentials import Secret
 from airflow_provider_sequence.api.defaults import CONNECT_TIMEOUT
+from airflow_provider_sequence.api.http.body import CODING, read_body
 from airflow_provider_sequence.api.http.error_response import (
     describe_failure,
     is_json,
@@ -40,6 +44,7 @@ from airflow_provider_sequence.exceptions import (
     SequenceGatewayError,
     SequenceRejectedError,
     SequenceResponseError,
+    SequenceResponseTooLargeError,
     SequenceUnavailableError,
 )
 
@@ -88,6 +93,7 @@ class _Request(Generic[T]):
     headers: Mapping[str, str] | None
     limiter: RateLimiter
     read: Callable[[bytes], T]
+    most: int
     final: frozenset[int]
 
     @property
@@ -132,6 +138,7 @@ class Transport:
     :param deadline: seconds after which a request that keeps failing is given up.
     :param connections: size of the connection pool.
     :param clock: the clock of another client of this server.
+    :param allow_http: whether credentials may be sent unencrypted to another machine.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -139,7 +146,7 @@ class Transport:
         self,
         base_url: str,
         client_id: str,
-        client_secret: str,
+        client_secret: Secret,
         *,
         headers: Mapping[str, str],
         per_minute: Mapping[str, float],
@@ -147,8 +154,9 @@ class Transport:
         deadline: float,
         connections: int,
         clock: ServerClock | None = None,
+        allow_http: bool = False,
     ) -> None:
-        self.base_url = _checked_base_url(base_url)
+        self.base_url = _checked_base_url(base_url, allow_http)
         if not client_id or not client_secret:
             raise SequenceConfigurationError(
                 "the client id (login) or the client secret (password) is empty; an API client made in "
@@ -158,8 +166,8 @@ class Transport:
             raise SequenceConfigurationError(
                 "the client id (login) has a colon, which HTTP Basic can't carry"
             )
-        authorization = b64encode(f"{client_id}:{client_secret}".encode()).decode()
-        self._secrets = (client_secret, authorization)
+        auth = _BasicAuth(client_id, client_secret)
+        self._secrets = (client_secret.value, auth.credentials.value)
         self._closed = threading.Event()
         self._limiters = {name: RateLimiter(limit, wait=self._pause) for name, limit in per_minute.items()}
         self._count_lock = threading.Lock()
@@ -170,9 +178,10 @@ class Transport:
 
         _no_queries.hosts.add(urlsplit(self.base_url).hostname)
         self._session = requests.Session()
-        self._session.auth = _BasicAuth(authorization)
+        self._session.auth = auth
         self._session.headers.update({
             "Accept": "application/json",
+            "Accept-Encoding": CODING,
             **headers,
         })
         self._pool = ConnectionPool(
@@ -213,6 +222,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         budget: str = "requests",
         retry: bool = True,
+        most: int = MAX_ANSWER,
         final: frozenset[int] = frozenset(),
     ) -> T:
         """
@@ -225,15 +235,17 @@ class Transport:
         :param headers: headers of this request alone, the same at each attempt.
         :param budget: the rate budget that the request counts in.
         :param retry: whether to make more than one attempt.
+        :param most: bytes that the response may have, unless it is a refusal.
         :param final: statuses that are not retried.
         :raises SequenceAuthenticationError: on 401 and 403.
         :raises SequenceRejectedError: on any other status below 500 that a retry won't change.
         :raises SequenceResponseError: if the base URL seems wrong (404, a redirect), or the response can't be read.
+        :raises SequenceResponseTooLargeError: if it is larger than that.
         :raises SequenceUnavailableError: if no response came before the deadline.
         :raises SequenceGatewayError: if something on the way refused it.
         :raises SequenceClientClosedError: if the client is closed meanwhile.
         """
-        request = _Request(method, path, query, body, headers, self._limiters[budget], read, final)
+        request = _Request(method, path, query, body, headers, self._limiters[budget], read, most, final)
         try:
             return self._with_retries(request, self._deadline if retry else 0.0)
         except _RetryableError as e:
@@ -287,11 +299,17 @@ class Transport:
             response = self._pool.send(request.method, request.target, request.body, request.headers)
         except urllib3.exceptions.HTTPError as e:
             raise _no_response(request, *describe_failure(e)) from None
+        status = response.status
+        is_refusal = status >= 300
         try:
-            body = response.read()
+            body = read_body(response, MAX_REFUSAL if is_refusal else request.most)
         except urllib3.exceptions.HTTPError as e:
             raise _no_response(request, *describe_failure(e, begun=True)) from None
-        status = response.status
+        except TooLargeError as e:
+            # Not even its beginning is looked at: what is cut can't be redacted.
+            body = str(e).encode()
+            if not is_refusal:
+                raise _too_large(request, status, e) from None
         self.clock.read(response.headers)
         wait = parse_retry_after(response.headers, self.clock.now) if status >= 400 else None
         if status == 429:
@@ -300,7 +318,7 @@ class Transport:
             request.limiter.passed(slot)
         if status == 429 or status in _RETRYABLE_STATUSES:
             raise _RetryableError(_error(SequenceUnavailableError, request, status, body), retry_after=wait)
-        if status >= 300:
+        if is_refusal:
             error = _refusal(request, status, body)
             foreign = status >= 400 and status != 401 and not is_json(body)
             if (foreign or status in _PASSING_STATUSES) and status not in request.final:
@@ -308,6 +326,8 @@ class Transport:
             raise error
         try:
             return request.read(body)
+        except TooLargeError as e:
+            raise _too_large(request, status, e) from None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             kind = response.headers.get("Content-Type", "no content type")
             reason = (
@@ -330,6 +350,10 @@ def _backoff(attempt: int) -> float:
 def _no_response(request: _Request[Any], reason: str, begun: bool) -> _RetryableError:
     error = SequenceUnavailableError(request.method, request.path, reason)
     return _RetryableError(error, doubtful=begun)
+
+
+def _too_large(request: _Request[Any], status: int, error: TooLargeError) -> SequenceApiError:
+    return SequenceResponseTooLargeError(request.method, request.path, str(error), status=status)
 
 
 def _refusal(request: _Request[Any], status: int, body: bytes) -> SequenceApiError:
@@ -357,15 +381,15 @@ def _error(
 class _BasicAuth(AuthBase):
     """HTTP Basic credentials in UTF-8; requests' own would write them in Latin-1."""
 
-    def __init__(self, credentials: str) -> None:
-        self._header = f"Basic {credentials}"
+    def __init__(self, client_id: str, client_secret: Secret) -> None:
+        self.credentials = Secret(b64encode(f"{client_id}:{client_secret.value}".encode()).decode())
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._header
+        request.headers["Authorization"] = f"Basic {self.credentials.value}"
         return request
 
 
-def _checked_base_url(url: str) -> str:
+def _checked_base_url(url: str, allow_http: bool) -> str:
     try:
         parts = urlsplit(url.strip())
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -379,4 +403,16 @@ def _checked_base_url(url: str) -> str:
         raise SequenceConfigurationError(
             "the host is a base URL only: no credentials, no query; login and password hold the credentials"
         )
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
+        raise SequenceConfigurationError(
+            "the host is a plain http address of another machine: the secret would be readable on the way there. Write "
+            "https, or set allow_http in the connection's extra"
+        )
     return url.strip().rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -27,7 +27,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 #: What a number looks like that may be too large or too fine for the numbers of PostgreSQL, which those of jsonb are.
-_LONG_NUMBER = re.compile(r"\d[eE][-+]?\d{4}|\d{10000}")
+_LONG_NUMBER = re.compile(r"\d[eE][-+]?\d{4}|(?<!\d)\d{10000}")
 #: Digits before and after the decimal point that they have room for, less one.
 _MAX_EXPONENT, _MAX_SCALE = 131_071, 16_383
 
@@ -74,8 +74,7 @@ class ItemMapper:
         self._fields = [
             (field.name, _READERS[field.type]) for field in resource.fields if field.column in there
         ]
-        self._not_extra = frozenset([*(name for name, _ in self._fields), *resource.secrets])
-        self._secrets = frozenset(resource.secrets)
+        self._not_extra = frozenset(name for name, _ in self._fields)
         self._loaded_at = loaded_at
         self._path = resource.path
 
@@ -91,9 +90,7 @@ class ItemMapper:
                 return row
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass
-        odd = {
-            name: raw for name, raw in item.items() if self._is_odd(name, raw) and name not in self._secrets
-        }
+        odd = {name: raw for name, raw in item.items() if self._is_odd(name, raw)}
         others = {name: raw for name, raw in item.items() if name not in odd}
         quoted = {
             name.replace("\0", "\\u0000"): bytes(raw).decode(errors="backslashreplace")

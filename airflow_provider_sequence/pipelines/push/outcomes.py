@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from airflow_provider_sequence.api.shown_text import one_line
+
 
 class Status(StrEnum):
     """How a row ended. An outage is none of these: it fails the task."""
@@ -52,3 +54,8 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str | None = None
     body: bytes | None = None
     flags: tuple[RowFlag, ...] = ()
+
+    @property
+    def shown_id(self) -> str | None:
+        """The event's id, as it may stand in a log."""
+        return None if self.event_id is None else one_line(self.event_id)

@@ -76,11 +76,11 @@ class PushSummary:
             "throttled": self.throttled,
             "seconds": round(self.seconds, 3),
             "rejected_rows": [
-                {"row": o.row, "customer_event_id": o.event_id, "reason": o.reason}
+                {"row": o.row, "customer_event_id": o.shown_id, "reason": o.reason}
                 for o in self.first_rejected
             ],
             "conflicting_rows": [
-                {"row": o.row, "customer_event_id": o.event_id} for o in self.first_conflicting
+                {"row": o.row, "customer_event_id": o.shown_id} for o in self.first_conflicting
             ],
         }
 
@@ -135,7 +135,7 @@ class RejectionLimit:
         if rejected <= allowed:
             return
         first = "\n".join(
-            f"  row {o.row}{f' ({o.event_id})' if o.event_id else ''}: {o.reason}"
+            f"  row {o.row}{f' ({o.shown_id})' if o.event_id else ''}: {o.reason}"
             for o in summary.first_rejected
         )
         more = f"\nAll that have an id: {where_to_look}" if where_to_look else ""

@@ -1,0 +1,27 @@
+"""Sizes of answers: what is read of each kind, since a small one may cost a process much."""
+
+#: The most items a page may have, by the API's documents.
+PAGE_LIMIT = 100
+
+#: Bytes, decompressed, of a page or a created item, of any other answer, and of a refusal. Items that make a page larger
+#: are asked for in smaller pages. What is decoded of a page at a time keeps a triggerer's other threads from running for
+#: less than 50 ms.
+MAX_PAGE, MAX_ANSWER, MAX_REFUSAL = 2**21, 2**16, 2**16
+#: Bytes of a page that no decoder takes, and that is taken apart token by token.
+MAX_ODD_PAGE = 2**20
+#: Bytes of a response before its body.
+MAX_HEAD = 2**18
+#: Characters of an id.
+MAX_ID = 1000
+
+
+class TooLargeError(Exception):
+    """
+    An answer is larger than is read of it.
+
+    :param most: how many bytes it may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"an answer of more than {most:,} bytes")
