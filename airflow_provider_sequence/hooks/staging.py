@@ -65,7 +65,7 @@ class S3Bucket:
         key = "/".join(filter(None, [self._prefix, f"sequence_{uuid.uuid4().hex}.csv"]))
         url = f"s3://{self._bucket}/{key}"
         with _errors_of_s3(f"put {url}"):
-            self._client.upload_file(file.name, self._bucket, key)
+            self._client.upload_fileobj(file, self._bucket, key)
         try:
             yield url
         finally:

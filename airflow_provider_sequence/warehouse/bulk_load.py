@@ -74,7 +74,8 @@ class BulkInsert:
         if not rows:
             return
         if self._loader.to_file is not None:
-            self._file = self._file or tempfile.NamedTemporaryFile(prefix="sequence_rows_")  # noqa: SIM115
+            # Without a name: nothing is left of it, even if the process is killed.
+            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
             given: Any = rows
             if self._loader.named:
                 given = [dict(zip(self._table.columns.keys(), row, strict=True)) for row in rows]

@@ -49,7 +49,9 @@ class Recorder:
         self.statements: list[str] = []
         self.info: dict[str, Any] = {}
         self._in_transaction = False
-        self.connection: Any = SimpleNamespace(driver_connection=SimpleNamespace(_client=self))
+        self.connection: Any = SimpleNamespace(
+            driver_connection=SimpleNamespace(_client=self, cursor=self._cursor)
+        )
 
     def get_execution_options(self) -> dict[str, Any]:
         return {}
@@ -64,6 +66,11 @@ class Recorder:
     def exec_driver_sql(self, statement: str, parameters: Any = None) -> EmptyResult:
         self.statements.append(statement)
         return EmptyResult()
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        """Cursor of a driver."""
+        yield SimpleNamespace(execute=lambda statement, **_: self.statements.append(statement))
 
     def load_table_from_file(self, _file: Any, table: str, **_options: Any) -> Any:
         """Load job of BigQuery's client."""

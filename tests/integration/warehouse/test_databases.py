@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -71,7 +70,7 @@ def test_push_and_pull_with_the_log_in_the_same_database(run_dag, sandbox, seque
 
 
 @on_duckdb
-def test_every_value_through_a_file_of_duckdb(engine, warehouse, monkeypatch):
+def test_every_value_through_a_file_of_duckdb(engine, warehouse):
     every_plane = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000, 7)]))
     names = [
         None,
@@ -91,15 +90,6 @@ def test_every_value_through_a_file_of_duckdb(engine, warehouse, monkeypatch):
     ]
     there = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.timezone(dt.timedelta(hours=-9, minutes=-30)))
     facts = f'{{"n": {"1234567890" * 4}.{"0987654321" * 4}, "s": "\\u0000\\n"}}'
-    files: list[tuple[int, bool]] = []
-    make = tempfile.NamedTemporaryFile
-
-    def watched(*args: Any, **options: Any) -> Any:
-        file = make(*args, **options)
-        files.append((Path(file.name).stat().st_mode & 0o777, file.name))
-        return file
-
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", watched)
     rows = [
         (str(number), name, there if number else None, -(2**63), None if number else True, facts)
         for number, name in enumerate(names)
@@ -110,15 +100,42 @@ def test_every_value_through_a_file_of_duckdb(engine, warehouse, monkeypatch):
 
     stored = warehouse.rows("SELECT id, name, seen_at, size, is_new, facts FROM staged ORDER BY id::INTEGER")
     assert [(*row[:2], row[2] and utc(row[2]), *row[3:]) for row in stored] == rows
-    assert [mode for mode, _ in files] == [0o600]
-    assert not any(Path(name).exists() for _, name in files)
+
+
+KILLED = """
+import os, signal
+from contextlib import closing
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
+
+@event.listens_for(Engine, "before_cursor_execute")
+def kill(connection, cursor, statement, *_):
+    if "read_csv" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+columns = [StagingColumn("id", "key"), StagingColumn("name", "text")]
+with closing(StagingLoad(create_sql_engine("warehouse"), "staged", columns)) as load:
+    for number in range(2000):
+        load.add([(str(number), "ann@example.org" * 200)], [True])
+    load.merge()
+"""
 
 
 @on_duckdb
-def test_file_is_gone_though_duckdb_refused_it(engine, monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "files"))
-    (tmp_path / "files").mkdir()
+def test_killed_load_leaves_no_file(warehouse, tmp_path):
+    """Neither DuckDB's file nor the rows that were gathered before."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    environment = os.environ | {"TMPDIR": str(folder), "SQLITE_TMPDIR": str(folder)}
+    killed = subprocess.run([sys.executable, "-c", KILLED], env=environment, check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(folder.iterdir()) == []
 
+
+@on_duckdb
+def test_value_that_duckdb_refuses_is_in_no_error(engine):
     def refused() -> None:
         with closing(StagingLoad(engine, "staged", COLUMNS)) as load:
             load.add([("a", "ann@example.org", "no time", 1, True, "{}")], [True])
@@ -128,7 +145,6 @@ def test_file_is_gone_though_duckdb_refused_it(engine, monkeypatch, tmp_path):
         refused()
     assert "ann@example.org" not in str(caught.value)
     assert "no time" not in str(caught.value)
-    assert list((tmp_path / "files").iterdir()) == []
 
 
 OPEN_FILE = """
