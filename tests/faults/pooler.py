@@ -39,7 +39,7 @@ def pgbouncer(connection: str, folder: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [PGBOUNCER, "-q", str(folder / "pgbouncer.ini")],
         # It refuses to be root; a user that may not be asked for is not needed then.
-        user=_owner(fields["host"]) if os.getuid() == 0 else None,
+        user=owner(fields["host"]) if os.getuid() == 0 else None,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -59,7 +59,8 @@ def pgbouncer(connection: str, folder: Path) -> Iterator[str]:
         process.communicate(timeout=10)
 
 
-def _owner(host: str) -> int | None:
+def owner(host: str) -> int | None:
+    """Find the user that a server on a socket runs as."""
     sockets = Path(host)
     return next((path.stat().st_uid for path in sockets.glob(".s.PGSQL*")), 65534)
 

@@ -1,9 +1,11 @@
-"""Databases that take sessions away: a transaction pooler, and each of PostgreSQL's timeouts at its smallest."""
+"""Databases that take sessions away: a transaction pooler, a standby, and each of PostgreSQL's timeouts at its smallest."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.pooler import pgbouncer
+from tests.faults.standby import standby, wait_until_replayed
 from tests.faults.world import World, make_rows
 
 
@@ -65,3 +68,33 @@ def test_push_and_pull_that_wait_longer_than_a_timeout(name: str, world: World):
     run = world.pull(how=how)
     assert run.is_right, run.said
     assert len(world.snapshot()) == 300
+
+
+def test_push_from_a_standby_that_has_to_replay(world: World):
+    """What is read is changed and vacuumed on the primary while it is sent: the standby ends whoever still reads it."""
+    world.put(make_rows(300))
+    with (
+        tempfile.TemporaryDirectory(prefix="pgs") as folder,
+        standby(world.warehouse_connection, Path(folder)) as connection,
+    ):
+        wait_until_replayed(world.warehouse_connection, connection)
+        environment = {
+            "AIRFLOW_CONN_WAREHOUSE": connection,
+            "AIRFLOW_CONN_PRIMARY": world.warehouse_connection,
+        }
+        world.server.fault(kind="hang", method="POST", path="/usage-events", after_n=50, seconds=3, times=4)
+        change = threading.Thread(target=_change_what_is_read, args=(world,))
+        change.start()
+        run = world.push({"environment": environment}, delivery_log_conn_id="primary")
+        change.join(60)
+    assert run.is_right, run.said
+    world.check_complete()
+
+
+def _change_what_is_read(world: World) -> None:
+    until = time.monotonic() + 60
+    while len(world.server.ledger()["items"]) < 50 and time.monotonic() < until:
+        time.sleep(0.05)
+    world.warehouse.execute(f"UPDATE {world.usage} SET number = number + 1")
+    with world.warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"VACUUM {world.usage}")
