@@ -15,6 +15,7 @@ from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.loaders import Row
 from airflow_provider_sequence.warehouse.staging_location import STAGING
 from airflow_provider_sequence.warehouse.transactions import join_transaction
+from airflow_provider_sequence.warehouse.types import JsonText, LongText
 
 
 class BulkInsert:
@@ -38,6 +39,12 @@ class BulkInsert:
         self._table = table
         self._rows: list[Row] = []
         self._bytes = 0
+        # Where in a row there may be much text.
+        self._wide = [
+            place
+            for place, column in enumerate(table.columns)
+            if isinstance(column.type, (JsonText, LongText))
+        ]
         self._file: IO[bytes] | None = None
         staged = STAGING in connection.get_execution_options()
         self._loader = dialect_of(connection).loader(connection.dialect.driver, staged=staged)
@@ -50,9 +57,12 @@ class BulkInsert:
 
         :param rows: values in the order of the table's columns.
         """
+        wide = self._wide
         for row in rows:
             self._rows.append(row)
-            self._bytes += sum(len(value) for value in row if type(value) is str)
+            for place in wide:
+                if row[place] is not None:
+                    self._bytes += len(row[place])
             if len(self._rows) >= self.ROWS or self._bytes >= self.BYTES:
                 self._put()
 
