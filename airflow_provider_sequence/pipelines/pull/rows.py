@@ -26,8 +26,9 @@ LOADED_AT_COLUMN = "_loaded_at"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-#: What a number looks like that may be too large or too fine for the numbers of PostgreSQL, which those of jsonb are.
-_LONG_NUMBER = re.compile(r"\d[eE][-+]?\d{4}|(?<!\d)\d{10000}")
+#: What a number looks like that may be too large or too fine for the numbers of PostgreSQL, which those of jsonb are. The
+#: letter comes first, since it is rarer than digits.
+_LONG_EXPONENT, _MANY_DIGITS = re.compile(r"[eE](?<=\d.)[-+]?\d{4}"), re.compile(r"(?<!\d)\d{10000}")
 #: Digits before and after the decimal point that they have room for, less one.
 _MAX_EXPONENT, _MAX_SCALE = 131_071, 16_383
 
@@ -74,6 +75,10 @@ class ItemMapper:
         self._fields = [
             (field.name, _READERS[field.type]) for field in resource.fields if field.column in there
         ]
+        # Places of JSON in a row; _extra comes after the fields.
+        self._json_places = [
+            place for place, (_, read) in enumerate(self._fields) if read is _READERS["json"]
+        ] + [len(self._fields)]
         self._not_extra = frozenset(name for name, _ in self._fields)
         self._loaded_at = loaded_at
         self._path = resource.path
@@ -86,7 +91,7 @@ class ItemMapper:
         """
         try:
             row = self._row(item)
-            if self._holds_nul or not _may_be_refused(row):
+            if self._holds_nul or not self._may_be_refused(row):
                 return row
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass
@@ -97,6 +102,15 @@ class ItemMapper:
             for name, raw in odd.items()
         }
         return self._row(others, quoted)
+
+    def _may_be_refused(self, row: Sequence[Any]) -> bool:
+        json = "".join([row[place] or "" for place in self._json_places])
+        return (
+            "\0" in "".join([value for value in row if type(value) is str])
+            or "\\u" in json
+            or _LONG_EXPONENT.search(json) is not None
+            or (len(json) >= 10_000 and _MANY_DIGITS.search(json) is not None)
+        )
 
     def _is_odd(self, name: str, raw: msgspec.Raw) -> bool:
         try:
@@ -130,11 +144,6 @@ class ItemMapper:
             }
         extra |= more or {}
         return (*row, lossless_json.encode(extra).decode() if extra else None, self._loaded_at)
-
-
-def _may_be_refused(row: Sequence[Any]) -> bool:
-    text = "".join([value for value in row if type(value) is str])
-    return "\0" in text or "\\u" in text or _LONG_NUMBER.search(text) is not None
 
 
 def _check_number(text: str) -> Decimal:
