@@ -140,7 +140,7 @@ class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
         # However small its chunks are, and whatever follows them. What is read of a body itself is up to its reader.
-        self._reader.left = 4 * MAX_PAGE
+        self._reader.left = MAX_PAGE + MAX_HEAD
 
 
 def _with_deadline(pools: Mapping[str, Any]) -> dict[str, Any]:
