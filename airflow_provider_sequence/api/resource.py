@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from airflow_provider_sequence.api import lossless_json
-from airflow_provider_sequence.api.answer_size import MAX_ID, PAGE_LIMIT
+from airflow_provider_sequence.api.answer_size import MAX_ID
 from airflow_provider_sequence.api.events import EventKind
 from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.api.query_params import encode_each

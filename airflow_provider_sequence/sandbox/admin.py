@@ -34,7 +34,9 @@ async def only_from_here(request: Request) -> None:
         raise HTTPException(403, "the admin API answers to this machine only")
     named = request.headers.get("host", "localhost")
     if not _is_loopback(named):
-        raise HTTPException(403, "the admin API answers under the names of this machine only: localhost, 127.0.0.1")
+        raise HTTPException(
+            403, "the admin API answers under the names of this machine only: localhost, 127.0.0.1"
+        )
     if request.headers.get("origin", f"http://{named}") != f"http://{named}":
         raise HTTPException(403, "the admin API does not answer to pages of other servers")
 

@@ -32,7 +32,7 @@ MAX_SECONDS = 8
 
 
 def client(is_metric: bool) -> Any:
-    hook = SequenceHook(CONNECTION, deadline=0.01)
+    hook = SequenceHook(CONNECTION, deadline=0.001)
     if is_metric:
         return str(hook.calculate_metric(**METRIC))
     return sum(1 for _ in hook.list("usage_events"))
@@ -45,7 +45,7 @@ def sensor(is_metric: bool) -> Any:
     made = kinds[not is_metric](
         task_id="t", sequence_conn_id=CONNECTION, poke_interval=0.01, timeout=0.02, **options, **bounds
     )
-    made.__dict__["hook"] = SequenceHook(CONNECTION, deadline=0.01)
+    made.__dict__["hook"] = SequenceHook(CONNECTION, deadline=0.001)
     return made.poke({"ti": SimpleNamespace(dag_id="d", task_id="t")}).xcom_value
 
 
@@ -74,10 +74,10 @@ def trigger(is_metric: bool) -> Any:
 
 def main() -> None:
     transport.INITIAL_BACKOFF = transport.MAX_BACKOFF = 0.01
-    triggers.POKE_DEADLINE = 0.01
+    triggers.POKE_DEADLINE = 0.001
     triggers.MAX_FAILURES = sensors.MAX_FAILURES = 1
-    logging.basicConfig(level=logging.CRITICAL)
-    SequenceHook(CONNECTION, deadline=0.01).test_connection()  # imports what a run would import
+    logging.disable()
+    SequenceHook(CONNECTION, deadline=0.001).test_connection()  # imports what a run would import
     gc.collect()
     gc.freeze()
     # What is logged goes elsewhere.
@@ -102,7 +102,7 @@ def run(work: Any, job: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"classes": [], "message": ""}
     try:
         result["value"] = work(job["is_metric"])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  it is the answer
         cause: BaseException | None = error
         result["message"] = str(error)
         while cause is not None:

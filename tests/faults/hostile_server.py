@@ -78,9 +78,7 @@ def bomb(codings: int) -> bytes:
 
 
 def packed(status: int, codings: int) -> Answer:
-    return lambda number: http(
-        bomb(codings), status, f"Content-Encoding: {', '.join(['gzip'] * codings)}"
-    )
+    return lambda number: http(bomb(codings), status, f"Content-Encoding: {', '.join(['gzip'] * codings)}")
 
 
 def endless(head: bytes, part: bytes) -> Answer:
@@ -92,7 +90,9 @@ def endless(head: bytes, part: bytes) -> Answer:
 
 
 def page(items: list[Any], after: str | None = None, total: int | None = None) -> bytes:
-    return http(json.dumps({"items": items, "pagination": {"after": after, "totalResultSize": total}}).encode())
+    return http(
+        json.dumps({"items": items, "pagination": {"after": after, "totalResultSize": total}}).encode()
+    )
 
 
 def event(name: Any, **fields: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ HOSTILE = [
     *(
         Hostile(f"Retry-After: {date[-40:]}", fixed(b"{}", status, f"Retry-After: {date}", f"Date: {date}"), UNAVAILABLE)
         for status, date in [
-            (429, "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"),
+            (503, "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"),
             (503, "Mon, 01 Jan 2026 00:00:00 +99999999999999999"),
             (503, "9" * 60_000),
         ]

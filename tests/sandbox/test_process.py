@@ -52,7 +52,7 @@ def test_start_prints_the_address_and_a_connection_for_airflow(start: Start) -> 
 
 @pytest.mark.parametrize(
     ("options", "warns"),
-    [(["--host", "0.0.0.0"], True), (["--host", "0.0.0.0", "--client-secret", "own"], False), ([], False)],  # noqa: S104
+    [(["--host", "0.0.0.0"], True), (["--host", "0.0.0.0", "--client-secret", "own"], False), ([], False)],
 )
 def test_known_secret_that_others_can_use_is_warned_of(start: Start, options: list[str], warns: bool) -> None:
     process = start(*options)

@@ -74,9 +74,7 @@ def _plain_text(body: bytes) -> str:
 
 
 #: Elements whose text nobody sees, and where each ends.
-_HIDDEN = {
-    name: re.compile(rf"</{name}\b", re.IGNORECASE) for name in ("script", "style", "head")
-}
+_HIDDEN = {name: re.compile(rf"</{name}\b", re.IGNORECASE) for name in ("script", "style", "head")}
 _TAG_NAME = re.compile(r"[a-zA-Z]*")
 
 

@@ -51,17 +51,22 @@ class ConnectionPool:
         scheme = urlsplit(base_url).scheme
         trusted = _trusted(scheme)
         try:
-            settings = session.merge_environment_settings(base_url, {}, None, None, None)
-            self._pool, address = adapter.open_pool(template, {**settings, "verify": trusted})
+            self._pool, address = adapter.open_pool(
+                template, session.merge_environment_settings(base_url, {}, None, None, None) | {"verify": trusted}
+            )
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
-            # Without its text: the URL of a proxy may hold a password.
+            # Without its text and its frames: the URL of a proxy may hold a password.
+            refused: Exception | None = e
+        else:
+            refused = None
+        if refused is not None:
             names = [name for name in os.environ if name.lower() in {f"{scheme}_proxy", "all_proxy"}]
             needs = (
-                ": it needs the package PySocks" if isinstance(e, requests.exceptions.InvalidSchema) else ""
+                ": it needs the package PySocks" if isinstance(refused, requests.exceptions.InvalidSchema) else ""
             )
             raise SequenceConfigurationError(
-                f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(e).__name__})"
-            ) from None
+                f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(refused).__name__})"
+            )
         self._address = address.rstrip("/")
         connect, read = timeout
         self._timeout = urllib3.Timeout(connect=connect, read=read)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
+from airflow_provider_sequence.api.answer_size import PAGE_LIMIT
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.pagination import MAX_READS, Item, Page
-from airflow_provider_sequence.api.answer_size import PAGE_LIMIT
 from airflow_provider_sequence.api.resource import Resource, Selection
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceGoneError
