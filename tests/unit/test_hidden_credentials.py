@@ -67,7 +67,10 @@ def test_refused_proxy_shows_no_credential(monkeypatch: pytest.MonkeyPatch):
 def test_failed_request_shows_no_credential(answer: Any, loopback, connect):
     loopback.responses = [answer]
     client = connect(loopback, credentials=("key", SECRET), deadline=0.01)
-    for request in (lambda: list(client.items(USAGE_EVENTS)), lambda: client.create(USAGE_EVENTS, usage_event())):
+    for request in (
+        lambda: list(client.items(USAGE_EVENTS)),
+        lambda: client.create(USAGE_EVENTS, usage_event()),
+    ):
         with pytest.raises(SequenceError) as caught:
             request()
         check(caught.value)
@@ -79,5 +82,7 @@ def test_webhook_secret_is_left_out_of_every_list(loopback, connect):
         loopback.responses = [Reply(200, f'{{"items": [{{"id": "1", "webhookSecret": "{SECRET}"{more}}}]}}')]
         client = connect(loopback)
         listed = [list(client.items(policies)), [page.items for page in client.pages(policies)]]
-        assert SECRET not in repr([[bytes(raw) for raw in item.values()] for item in listed[0] + listed[1][0]])
+        assert SECRET not in repr([
+            [bytes(raw) for raw in item.values()] for item in listed[0] + listed[1][0]
+        ])
         assert [sorted(item) for item in listed[0]] == [["id", "odd"] if more else ["id"]]

@@ -52,7 +52,8 @@ class ConnectionPool:
         trusted = _trusted(scheme)
         try:
             self._pool, address = adapter.open_pool(
-                template, session.merge_environment_settings(base_url, {}, None, None, None) | {"verify": trusted}
+                template,
+                session.merge_environment_settings(base_url, {}, None, None, None) | {"verify": trusted},
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
             # Without its text and its frames: the URL of a proxy may hold a password.
@@ -62,7 +63,9 @@ class ConnectionPool:
         if refused is not None:
             names = [name for name in os.environ if name.lower() in {f"{scheme}_proxy", "all_proxy"}]
             needs = (
-                ": it needs the package PySocks" if isinstance(refused, requests.exceptions.InvalidSchema) else ""
+                ": it needs the package PySocks"
+                if isinstance(refused, requests.exceptions.InvalidSchema)
+                else ""
             )
             raise SequenceConfigurationError(
                 f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(refused).__name__})"
