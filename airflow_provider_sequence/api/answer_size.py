@@ -8,7 +8,7 @@ PAGE_LIMIT = 100
 #: less than 50 ms.
 MAX_PAGE, MAX_ANSWER, MAX_REFUSAL = 2**21, 2**16, 2**16
 #: Bytes of a page that no decoder takes, and that is taken apart token by token.
-MAX_ODD_PAGE = 2**20
+MAX_ODD_PAGE = 2**19
 #: Bytes of a response before its body.
 MAX_HEAD = 2**18
 #: Characters of an id.

@@ -15,19 +15,21 @@ _read_text = msgspec.json.Decoder(str).decode
 
 def readable(text: bytes) -> bytes:
     """JSON with empty texts in place of those that can't be read, and 0 in place of what is nested too deeply."""
-    tokens = []
+    # Not a list of tokens: to join it would take a hundred bytes for each.
+    tokens = bytearray()
     depth = 0
     for found in _TOKEN.finditer(text):
         token = found[0]
         if token in {b"[", b"{"}:
             depth += 1
             if depth == _MAX_DEPTH:
-                tokens.append(b"0")
+                tokens += b"0 "
         if depth < _MAX_DEPTH:
-            tokens.append(b'""' if token[:1] == b'"' and _text(token) is None else token)
+            tokens += b'""' if token[:1] == b'"' and _text(token) is None else token
+            tokens += b" "
         if token in {b"]", b"}"}:
             depth -= 1
-    return b" ".join(tokens)
+    return bytes(tokens)
 
 
 def members(text: bytes) -> Iterator[tuple[str, bytes]]:

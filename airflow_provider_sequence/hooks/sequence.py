@@ -69,7 +69,8 @@ class SequenceHook(BaseHook):
         return {
             name: fields.get(type(field.default), IntegerField)(
                 lazy_gettext(field.label),
-                widget=BS3TextFieldWidget(),
+                # A checkbox as a text would be "y", whatever it is.
+                widget=None if isinstance(field.default, bool) else BS3TextFieldWidget(),
                 validators=[Optional()],
                 description=field.description,
                 default=field.default,
@@ -273,8 +274,12 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     :param options: options of the client that are no fields of the connection.
     :raises SequenceConfigurationError: if a field of the connection is wrong; it names the field.
     """
+    host, port, login = connection.host or PRODUCTION_URL, connection.port, connection.login or ""
+    secret, extra_text = Secret(connection.password or ""), connection.extra or "{}"
+    # Its own text shows the password, and what is wrong may be reported with the local variables of this frame.
+    del connection
     try:
-        extra = json.loads(connection.extra or "{}")
+        extra = json.loads(extra_text)
     except ValueError:
         extra = None
     if not isinstance(extra, dict):
@@ -282,9 +287,9 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     settings = {name: _extra(extra.get(name), name) for name in conn_form.EXTRA_FIELDS}
     check_account_name(str(settings.pop("account")))
     return SequenceClient(
-        _base_url(connection.host or PRODUCTION_URL, connection.port),
-        connection.login or "",
-        Secret(connection.password or ""),
+        _base_url(host, port),
+        login,
+        secret,
         user_agent=f"apache-airflow/{airflow_version}",
         **{**settings, **options},
     )

@@ -88,8 +88,7 @@ class ConditionTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def _wait(self) -> PokeResult:
-        connection = await get_async_connection(self.sequence_conn_id)
-        client = make_client(connection, deadline=POKE_DEADLINE)
+        client = make_client(await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE)
         failures = 0
         try:
             while True:
@@ -238,8 +237,9 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         resource = get_resource(self.resource)
         last = Watermark(seen=state["seen"]) if "seen" in state else None
         # Read anew each time: credentials may change.
-        connection = await get_async_connection(self.sequence_conn_id)
-        with make_client(connection, deadline=POKE_DEADLINE, clock=self._clock) as client:
+        with make_client(
+            await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE, clock=self._clock
+        ) as client:
             self._clock = client.clock
             # The client's requests block, so they run beside the loop and not in it.
             arrival, watermark = await asyncio.to_thread(

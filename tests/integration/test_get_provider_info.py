@@ -144,6 +144,7 @@ def test_form_has_the_keys_that_the_hook_reads():
         "usage_events_per_minute",
         "timeout",
         "account",
+        "allow_http",
     }
 
 

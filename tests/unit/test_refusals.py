@@ -18,6 +18,7 @@ from airflow_provider_sequence.exceptions import (
     SequenceGoneError,
     SequenceRejectedError,
     SequenceResponseError,
+    SequenceResponseTooLargeError,
     SequenceUnavailableError,
 )
 from airflow_provider_sequence.pipelines.push.outcomes import Status
@@ -176,3 +177,37 @@ def test_new_cursors_over_the_same_items_end(loopback, connect, ring):
     with pytest.raises(SequenceResponseError, match="has no end"):
         list(itertools.islice(connect(loopback).items(USAGE_METRICS), 1000))
     assert len(loopback.requests) <= 15
+
+
+def test_page_that_is_too_large_is_asked_for_in_smaller_ones(loopback, connect):
+    """No item is lost or comes twice, the cursor stays the same, and later pages are small from the start."""
+    ids = [str(number) for number in range(130)]
+
+    def respond(request: Received) -> Reply:
+        query = dict(request.query)
+        start, limit = int(query.get("after", 0)), int(query["limit"])
+        listed = [{"id": each, "wide": "x" * 200_000} for each in ids[start : start + limit]]
+        after = {"after": str(start + limit)} if start + limit < len(ids) else {}
+        return Reply(200, {"items": listed, "pagination": after})
+
+    loopback.responses = [respond]
+    assert [json.loads(bytes(item["id"])) for item in connect(loopback).items(USAGE_METRICS)] == ids
+    limits = [dict(request.query)["limit"] for request in loopback.requests]
+    assert limits[:3] == ["100", "25", "6"]
+    assert set(limits[2:]) == {"6"}
+
+
+def test_item_that_is_too_large_is_an_error(loopback, connect):
+    loopback.responses = [Reply(200, {"items": [{"id": "1", "wide": "x" * 3_000_000}]})]
+    with pytest.raises(SequenceResponseTooLargeError, match="more than 2,097,152 bytes"):
+        list(connect(loopback).items(USAGE_METRICS))
+    assert [dict(request.query)["limit"] for request in loopback.requests] == ["100", "25", "6", "1"]
+
+
+def test_wide_items_are_read_as_others_are(loopback, connect):
+    """More fields than are decoded at once."""
+    fields = {f"f{number}": number for number in range(900)}
+    listed = [{"id": str(number), **fields} for number in range(70)]
+    loopback.responses = [Reply(200, {"items": listed, "pagination": {"totalResultSize": 70}})]
+    items = connect(loopback).items(USAGE_METRICS)
+    assert [{name: json.loads(bytes(raw)) for name, raw in item.items()} for item in items] == listed

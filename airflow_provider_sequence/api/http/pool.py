@@ -51,17 +51,25 @@ class ConnectionPool:
         scheme = urlsplit(base_url).scheme
         trusted = _trusted(scheme)
         try:
-            settings = session.merge_environment_settings(base_url, {}, None, None, None)
-            self._pool, address = adapter.open_pool(template, {**settings, "verify": trusted})
+            self._pool, address = adapter.open_pool(
+                template,
+                session.merge_environment_settings(base_url, {}, None, None, None) | {"verify": trusted},
+            )
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
-            # Without its text: the URL of a proxy may hold a password.
+            # Without its text and its frames: the URL of a proxy may hold a password.
+            refused: Exception | None = e
+        else:
+            refused = None
+        if refused is not None:
             names = [name for name in os.environ if name.lower() in {f"{scheme}_proxy", "all_proxy"}]
             needs = (
-                ": it needs the package PySocks" if isinstance(e, requests.exceptions.InvalidSchema) else ""
+                ": it needs the package PySocks"
+                if isinstance(refused, requests.exceptions.InvalidSchema)
+                else ""
             )
             raise SequenceConfigurationError(
-                f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(e).__name__})"
-            ) from None
+                f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(refused).__name__})"
+            )
         self._address = address.rstrip("/")
         connect, read = timeout
         self._timeout = urllib3.Timeout(connect=connect, read=read)
@@ -140,7 +148,7 @@ class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
         # However small its chunks are, and whatever follows them. What is read of a body itself is up to its reader.
-        self._reader.left = 4 * MAX_PAGE
+        self._reader.left = MAX_PAGE + MAX_HEAD
 
 
 def _with_deadline(pools: Mapping[str, Any]) -> dict[str, Any]:

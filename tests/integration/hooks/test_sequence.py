@@ -210,7 +210,7 @@ def test_test_of_the_connection_only_reads(hook, sandbox):
         ({"password": "wr0ng-s3cret"}, "(?i)credential|client id|client secret|password|401"),
         ({"login": "wr0ng-s3cret"}, "(?i)credential|client id|client secret|password|401"),
         ({"host": "http://127.0.0.1:1/api"}, "(?i)refused|connect"),
-        ({"host": "http://no-such-host.invalid/api"}, "(?i)resol|name|host"),
+        ({"host": "https://no-such-host.invalid/api"}, "(?i)resol|name|host"),
         ({"extra": {"api_version": "1999-01-01"}}, "(?i)version"),
     ],
 )
