@@ -66,6 +66,7 @@ def _row(collation: str, *connection_types: str) -> DatabaseDialect:
         permanent=is_permanent,
         extra="mysql",
         connection_types=connection_types,
+        loggers=("mysql.connector",),
         connect=connect,
     )
 

@@ -242,6 +242,7 @@ POSTGRESQL = DatabaseDialect(
     before_reading=read_exactly,
     converters=converters,
     cancel=lambda connection: connection.cancel(),
+    loggers=("psycopg",),
     json_text=_Jsonb(),
     bind_timestamp="as_is",
     holds_nul=False,

@@ -50,6 +50,7 @@ _JSON_TYPES = frozenset({5, 9, 10, 17})
 SNOWFLAKE = DatabaseDialect(
     extra="snowflake",
     connection_types=("snowflake",),
+    loggers=("snowflake", "boto3", "botocore"),
     temp_tables_in_schema=True,
     bind_timestamp="utc",
     savepoints=False,
