@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.staging import open_staging
+from airflow_provider_sequence.private_logs import silence
 from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 from airflow_provider_sequence.warehouse.dialects import dialect_of_connection
 from airflow_provider_sequence.warehouse.engine import ENGINE_OPTIONS, stream_rows
@@ -39,8 +40,11 @@ def create_sql_engine(sql_conn_id: str, staging_location: str | None = None) -> 
     row = dialect_of_connection(connection.conn_type)
     hook = _make_hook(sql_conn_id, connection, row)
 
+    silence("sqlalchemy", *row.loggers)
+
     def connect() -> Any:
         driver_connection = row.connect(_make_hook(sql_conn_id, connection, row))
+        silence("sqlalchemy", *row.loggers)  # drivers make some of their loggers as late as this
         if row.url is None:  # else the connection does not choose the engine's
             _require_driver(sql_conn_id, engine, driver_connection)
         return driver_connection

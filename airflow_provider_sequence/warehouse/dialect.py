@@ -78,6 +78,7 @@ class DatabaseDialect:
     :param before_reading: prepares a connection of the driver's for a user's query, so that each value comes exactly, or
         as an UnreadableValue.
     :param cancel: ends the statement that a connection of the driver's runs, from another thread.
+    :param loggers: loggers of the driver, and of what it sends its requests with: some log statements, parameters or rows.
     """
 
     tried: bool = True
@@ -128,6 +129,7 @@ class DatabaseDialect:
     connect: Callable[[Any], Any] = lambda hook: hook.get_conn()
     before_reading: Callable[[Any], None] = lambda connection: None
     cancel: Callable[[Any], None] = lambda connection: None
+    loggers: tuple[str, ...] = ()
 
     @property
     def inspects_columns(self) -> bool:

@@ -256,7 +256,9 @@ def test_snowflake_loads_a_file_over_the_stage_of_a_temporary_table_in_the_targe
     stage = "@sales.%" + name.removeprefix("sales.")
     put, copy = recorder.beginning("PUT", "COPY")
     assert name.startswith("sales._sequence_")
-    file = re.fullmatch(rf"PUT 'file:///(\w+\.csv)' {re.escape(stage)} SOURCE_COMPRESSION = NONE", put)
+    file = re.fullmatch(
+        rf"PUT 'file:///dev/fd/(\d+)' {re.escape(stage)} SOURCE_COMPRESSION = NONE OVERWRITE = TRUE", put
+    )
     assert file is not None
     assert copy.startswith(f"COPY INTO {name} FROM {stage} FILES = ('{file[1]}.gz') PURGE = TRUE FILE_FORMAT")
 

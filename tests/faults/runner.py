@@ -174,7 +174,9 @@ def _child(job: dict[str, Any]) -> None:
     os.dup2(output, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, force=True)
-    logging.getLogger("airflow").setLevel(logging.DEBUG)
+    # Every one, those that set a level of their own, too.
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).setLevel(logging.DEBUG)
     result: dict[str, Any] = {}
     try:
         result["value"] = _work(job)

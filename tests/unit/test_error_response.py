@@ -132,6 +132,24 @@ class TestRedaction:
         assert message.startswith("no customer ")
         assert message.endswith(", sorry")
 
+    @pytest.mark.parametrize(
+        ("sent", "message"),
+        [
+            ("Jane  Doe 42", "alias 'Jane  Doe 42' is unknown"),
+            ("Jane  Doe 42", "alias 'Jane Doe 42' is unknown"),
+            ("jane.doe@example.org", "alias 'jane.do…' is unknown"),
+            ("jane.doe@example.org", "alias 'JANE.DOE@EXAMPLE.ORG' is unknown"),
+            ("jané doe", "alias jan%c3%a9%20doe is unknown"),
+            ("jane", "alias &#106;&#x61;ne is unknown"),
+            ("jane", r"alias \u006aane is unknown"),
+            ("jane.doe", "alias amFuZS5kb2U= is unknown"),
+        ],
+    )
+    def test_value_in_another_spelling_is_redacted(self, sent, message):
+        shown = redact(message, [sent])
+        assert shown.startswith(("alias ***", "alias '***'"))
+        assert shown.endswith(" is unknown")
+
     def test_value_that_is_a_prefix_of_another(self):
         for values in [["acme", "acme-corp-7"], ["acme-corp-7", "acme"]]:
             message = redact("alias acme-corp-7 and acme", values)
@@ -176,8 +194,25 @@ class TestSentValues:
         assert {"acme", "Jane Doe", "DE89", "deep", "12.50"} <= set(values)
         assert not {"sent", "e-1", "2024-01-01T00:00:00Z"} & set(values)
 
-    def test_escaped_values_of_a_body(self):
-        assert "Zoë \U0001f600" in list(values_in_body(b'{"customerAlias": "Zo\\u00eb \\ud83d\\ude00"}'))
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            ('"Zo\\u00eb Doe"', "no Zoë Doe"),
+            ('{"jane.doe@example.org": 1}', "no jane.doe@example.org"),
+            ("0.00000012345678", "no 1.2345678E-7"),
+            ("0.00000012345678", "no 1.2345678e-07"),
+            ("1.23456789012345e3", "no 1.23456789012345e3"),
+            ("1.23456789012345e3", "no 1234.56789012345"),
+            ("9" * 5000, "no " + "9" * 200),
+            ("1e999999999", "no 1e999999999"),
+            ('"\\ud800 jane"', "no \\ud800 jane"),
+            ("not JSON, 2026-03-01 12345", "no 12345"),
+        ],
+        ids=range(10),
+    )
+    def test_what_a_body_holds_is_redacted(self, value, message):
+        body = f'{{"customerEventId": "e-1", "customerAlias": {value}}}'.encode()
+        assert redact(message, values_in_body(body)) == "no ***"
 
     def test_values_without_a_body(self):
         assert list(values_in_body(None)) == []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import html
-import json
 import re
+import unicodedata
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import unquote
 
 import msgspec
 import urllib3
@@ -97,29 +99,55 @@ def _without_tags(text: str) -> Iterator[str]:
 
 def redact(message: str, values: Iterable[str]) -> str:
     """
-    Redact values in an error's message: a server may repeat what it was sent, in one encoding or another.
+    Redact values in an error's message: a server may repeat what it was sent, in another spelling, or only a part of it.
 
-    :param values: credentials, aliases, values of properties and of filters.
+    Message and values are brought into one spelling. Then go the values, and each word that holds some characters of one.
+
+    :param values: credentials, aliases, names and values of properties, and values of filters.
     :return: the message without them, on one line, cut to a length that suits a log.
     """
-    forms = {value for value in values if value.strip()}
-    for _ in range(2):  # a message may quote JSON that quotes JSON, or a page an address
-        forms |= {encode(form) for form in forms for encode in _ENCODINGS}
+    forms = {form for value in values for form in (_one_spelling(value), _base64(value)) if form}
+    text = _one_spelling(message)
     for form in sorted(forms, key=len, reverse=True):
         if len(form) > 3:
-            message = message.replace(form, "***")
-        elif form in message:
-            message = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", message)
-    return one_line(message)
+            text = re.sub(re.escape(form), "***", text, flags=re.IGNORECASE)
+        elif form in text:
+            text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", text)
+    return _without_parts(one_line(text), "\0".join(forms).lower())
 
 
-_ENCODINGS: tuple[Callable[[str], str], ...] = (
-    lambda text: json.dumps(text)[1:-1],
-    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
-    lambda text: quote(text, safe=""),
-    quote_plus,
-    html.escape,
-)
+#: Characters in a row that tell a part of a value from a word that happens to be like it.
+_PART = 6
+_ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
+
+
+def _one_spelling(text: str) -> str:
+    """Text without the escapes of JSON, URLs and pages, whichever of them stand in each other, and with single blanks."""
+    for _ in range(3):
+        text = html.unescape(unquote(_ESCAPED.sub(_unescape, text)))
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    if escape[1]:
+        return chr(int(escape[1], 16))
+    return escape[2] if escape[2] in '"\\/' else " "
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode(errors="replace")).decode().rstrip("=") if len(text) > 3 else ""
+
+
+def _without_parts(text: str, values: str) -> str:
+    """Text without the words that share some characters in a row with a value."""
+    lower = text.lower()
+    if len(lower) != len(text):  # a few letters become two
+        lower = text
+    known = [False] * len(text)
+    for start in range(len(text) - _PART + 1):
+        if lower[start : start + _PART] in values:
+            known[start : start + _PART] = [True] * _PART
+    return re.sub(r"\S+", lambda word: "***" if any(known[slice(*word.span())]) else word[0], text)
 
 
 def values_in_query(query: Iterable[tuple[str, str]] | None) -> Iterator[str]:
@@ -128,21 +156,32 @@ def values_in_query(query: Iterable[tuple[str, str]] | None) -> Iterator[str]:
 
 
 def values_in_body(body: bytes | None) -> Iterator[str]:
-    """Values of a body that may be customers' data."""
-    if body is not None:
-        fields = lossless_json.decode(body)
-        yield from _leaves({k: v for k, v in fields.items() if k not in _PUBLIC_FIELDS})
+    """Names of properties, and values, of a body that may be customers' data; each number as it is written, and as others write it."""
+    if body is None:
+        return
+    try:
+        fields = _read_fields(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        fields = {"": msgspec.Raw(body)}
+    for name, value in fields.items():
+        if name not in _PUBLIC_FIELDS:
+            for word in _WORD.findall(bytes(value).decode(errors="replace")):
+                yield from _texts(word)
 
 
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
+_read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+#: A text or a number in JSON.
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,18})?', re.DOTALL)
+
+
+def _texts(word: str) -> Iterator[str]:
+    if word.startswith('"'):
+        yield word[1:-1]
+        return
+    yield word
+    number = Decimal(word)
+    if abs(number.adjusted()) < 40:  # else its digits are many
+        yield from {str(number), f"{number:f}", f"{number.normalize():f}", repr(float(number))}
 
 
 def parse_retry_after(

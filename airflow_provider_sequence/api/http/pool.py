@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_sequence.api.answer_size import MAX_HEAD, MAX_PAGE
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.private_logs import filter_urllib3, private_request
 
 #: Read timeouts that a whole response may take, however steadily its bytes drip in.
 RESPONSE_TIMEOUTS = 4
@@ -70,6 +71,7 @@ class ConnectionPool:
             raise SequenceConfigurationError(
                 f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(refused).__name__})"
             )
+        filter_urllib3()  # all that there is of it by now
         self._address = address.rstrip("/")
         connect, read = timeout
         self._timeout = urllib3.Timeout(connect=connect, read=read)
@@ -90,17 +92,18 @@ class ConnectionPool:
         :raises urllib3.exceptions.HTTPError: if none comes.
         """
         usual = self._headers if body is None else self._headers_of_body
-        response: urllib3.BaseHTTPResponse = self._pool.urlopen(
-            method,
-            self._address + path,
-            body=body,
-            headers={**usual, **headers} if headers else usual,
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            timeout=self._timeout,
-            preload_content=False,
-        )
+        with private_request():
+            response: urllib3.BaseHTTPResponse = self._pool.urlopen(
+                method,
+                self._address + path,
+                body=body,
+                headers={**usual, **headers} if headers else usual,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=self._timeout,
+                preload_content=False,
+            )
         return response
 
 
@@ -153,9 +156,11 @@ class _Response(http.client.HTTPResponse):
 
 def _with_deadline(pools: Mapping[str, Any]) -> dict[str, Any]:
     """Classes of pools whose responses have a deadline: of connections to the address, or through a proxy of any kind."""
+    # Without http.client's debuglevel, which would print requests with their credentials.
+    own = {"response_class": _Response, "debuglevel": 0}
 
     def derive(pool: Any) -> Any:
-        connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": _Response})
+        connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), own)
         return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
     return {scheme: derive(pool) for scheme, pool in pools.items()}

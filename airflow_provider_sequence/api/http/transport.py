@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import random
 import threading
 import time
@@ -102,26 +101,6 @@ class _Request(Generic[T]):
         return self.path + (f"?{urlencode(self.query, safe=',')}" if self.query else "")
 
 
-class _NoQueries(logging.Filter):
-    """Log filter that keeps queries, which may hold customers' data, out of what urllib3 logs at level DEBUG."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hosts: set[str | None] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        args = record.args
-        # scheme, host, port, method, path and query, …
-        if isinstance(args, tuple) and len(args) > 4 and args[1] in self.hosts:
-            path = str(args[4]).partition("?")[0]
-            record.args = (*args[:4], path, *args[5:])
-        return True
-
-
-_no_queries = _NoQueries()
-logging.getLogger("urllib3.connectionpool").addFilter(_no_queries)
-
-
 class Transport:
     """
     HTTP transport of one API client: sends requests, and retries those that failed in a retryable way.
@@ -176,7 +155,6 @@ class Transport:
         #: What time it is at the server.
         self.clock = clock or ServerClock()
 
-        _no_queries.hosts.add(urlsplit(self.base_url).hostname)
         self._session = requests.Session()
         self._session.auth = auth
         self._session.headers.update({

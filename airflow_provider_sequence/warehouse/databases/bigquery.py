@@ -145,6 +145,7 @@ def _parts(error: Any) -> tuple[str, str | None, str]:
 BIGQUERY = DatabaseDialect(
     extra="google",
     connection_types=("gcpbigquery",),
+    loggers=("google",),
     connect=connect,
     before_reading=read_exactly,
     timestamp=TIMESTAMP(timezone=True),  # what DateTime stands for there has no zone

@@ -29,6 +29,7 @@ CLICKHOUSE = DatabaseDialect(
     writes=False,
     permanent=is_permanent,
     connection_types=("clickhouse",),
+    loggers=("clickhouse_driver", "clickhouse_connect"),
     url="clickhousedb://",
     connect=connect,
 )

@@ -81,6 +81,7 @@ DATABRICKS = DatabaseDialect(
     connection_types=("databricks",),
     hook_class="airflow.providers.databricks.hooks.databricks_sql.DatabricksSqlHook",
     hook_arguments=("catalog", "schema"),
+    loggers=("databricks",),
     columns=describe_columns,
     timestamp=TIMESTAMP(timezone=True),
     bind_timestamp="utc",

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.converters import Converter, each_column, json_text, utc_instant
-from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect, say
 
 _CLIENTS = ("mysqlclient", "mysql-connector-python")
 
@@ -43,6 +43,11 @@ def converter(column: Sequence[Any]) -> Converter | None:
     return {7: utc_instant, 245: json_text}.get(column[1])
 
 
+def diagnose(error: Any) -> tuple[str, str]:
+    """Tell an error's message, and the SQLSTATE of what a trigger or a procedure raised by SIGNAL."""
+    return say(error), "45000" if error.args[:1] == (1644,) else ""
+
+
 def is_permanent(error: Any) -> bool:
     """Whether an OperationalError is about the statement: unknown column, no query, unknown function."""
     return error.args[:1] in [(1054,), (1065,), (1305,)]
@@ -64,8 +69,10 @@ def _row(collation: str, *connection_types: str) -> DatabaseDialect:
         keeps_percents=("mysqlconnector",),
         converters=each_column(converter),
         permanent=is_permanent,
+        diagnose=diagnose,
         extra="mysql",
         connection_types=connection_types,
+        loggers=("mysql.connector",),
         connect=connect,
     )
 

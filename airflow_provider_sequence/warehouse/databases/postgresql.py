@@ -62,7 +62,14 @@ def diagnose(error: Any) -> tuple[str, str]:
     context = getattr(getattr(error, "diag", None), "context", None) or ""
     column = _COLUMN_OF_COPY.search(context)
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
-    return f"{type(error).__name__}: {first}{f' (column {column[1]})' if column else ''}", state
+    if getattr(getattr(error, "diag", None), "source_function", None) in _RAISING:
+        state = "P0001"  # whatever the user's code calls it
+    # The column comes first: of what may be a value, the rest of the message is left out.
+    return f"{type(error).__name__}{f' (column {column[1]})' if column else ''}: {first}", state
+
+
+#: The server's functions that raise what the user's code says: in PL/pgSQL and in PL/Python.
+_RAISING = frozenset({"exec_stmt_raise", "exec_stmt_assert", "PLy_output"})
 
 
 #: Where the database tells the column of a value that a COPY could not read; the value follows.
@@ -242,6 +249,7 @@ POSTGRESQL = DatabaseDialect(
     before_reading=read_exactly,
     converters=converters,
     cancel=lambda connection: connection.cancel(),
+    loggers=("psycopg",),
     json_text=_Jsonb(),
     bind_timestamp="as_is",
     holds_nul=False,

@@ -69,6 +69,7 @@ _COLUMNS = text("""
 REDSHIFT = DatabaseDialect(
     extra="amazon",
     connection_types=("redshift",),
+    loggers=("redshift_connector", "boto3", "botocore", "s3transfer"),
     url="redshift+redshift_connector://",  # the hook's own is one to PostgreSQL
     columns=query_columns(_COLUMNS),
     max_name_bytes=127,

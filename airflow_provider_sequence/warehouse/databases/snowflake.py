@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import IO
 
@@ -12,24 +11,25 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.warehouse.converters import compact_json, each_column
 from airflow_provider_sequence.warehouse.dialect import DatabaseDialect, say
-from airflow_provider_sequence.warehouse.loaders import Loader, Row, driver_cursor, to_csv
+from airflow_provider_sequence.warehouse.loaders import Loader, Row, to_csv
 
 
 def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None:
     """
     Load a file of :func:`to_plain_csv` over the table's own stage, which goes with the table.
 
-    From a stream, which the driver compresses and encrypts in memory: of a file it would write copies into the temporary
-    folder. Snowflake reads a file that it can't find as an empty one, unless FILES names it.
+    The file has no name here, and that of its descriptor in the stage. Snowflake reads a file that it can't find as an empty
+    one, unless FILES names it.
     """
     quote = connection.dialect.identifier_preparer
     name = quote.format_table(table)
     stage = f"@{name.removesuffix(table.name)}%{table.name}"
-    file_name = f"sequence_{uuid.uuid4().hex}.csv"
-    with driver_cursor(connection) as cursor:
-        cursor.execute(f"PUT 'file:///{file_name}' {stage} SOURCE_COMPRESSION = NONE", file_stream=file)
+    number = file.fileno()
     connection.exec_driver_sql(
-        f"COPY INTO {name} FROM {stage} FILES = ('{file_name}.gz') PURGE = TRUE FILE_FORMAT ="
+        f"PUT 'file:///dev/fd/{number}' {stage} SOURCE_COMPRESSION = NONE OVERWRITE = TRUE"
+    )
+    connection.exec_driver_sql(
+        f"COPY INTO {name} FROM {stage} FILES = ('{number}.gz') PURGE = TRUE FILE_FORMAT ="
         " (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '\"' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ())"
     )
 
@@ -50,6 +50,7 @@ _JSON_TYPES = frozenset({5, 9, 10, 17})
 SNOWFLAKE = DatabaseDialect(
     extra="snowflake",
     connection_types=("snowflake",),
+    loggers=("snowflake", "boto3", "botocore"),
     temp_tables_in_schema=True,
     bind_timestamp="utc",
     savepoints=False,

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.dialects.sqlite import insert
 
 from airflow_provider_sequence.unreadable import UnreadableValue
-from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
+from airflow_provider_sequence.warehouse.dialect import DatabaseDialect, say
 
 #: Seconds that a write to SQLite waits for another writer; the default of five is short for two tasks.
 SQLITE_BUSY_SECONDS = 60
@@ -17,6 +17,12 @@ SQLITE_BUSY_SECONDS = 60
 def _is_permanent(error: Any) -> bool:
     # It says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
     return getattr(error, "sqlite_errorcode", None) == 1
+
+
+def _diagnose(error: Any) -> tuple[str, str]:
+    # What a trigger raises has no SQLSTATE here; 45000 is the standard's for it.
+    raised = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_TRIGGER
+    return say(error), "45000" if raised else ""
 
 
 def _read_text(connection: sqlite3.Connection) -> None:
@@ -39,4 +45,5 @@ SQLITE = DatabaseDialect(
     before_reading=_read_text,
     cancel=lambda connection: connection.interrupt(),
     permanent=_is_permanent,
+    diagnose=_diagnose,
 )

@@ -28,4 +28,6 @@ def _with_names(value: Any) -> Any:
     return value
 
 
-TRINO = DatabaseDialect(writes=False, converters=each_column(converter), connection_types=("trino",))
+TRINO = DatabaseDialect(
+    writes=False, converters=each_column(converter), connection_types=("trino",), loggers=("trino",)
+)

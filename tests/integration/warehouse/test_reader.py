@@ -294,11 +294,21 @@ def test_broken_query_is_a_permanent_error_without_data(engine, warehouse, sql):
         "SELECT ('{\"' || name || '\": }')::jsonb FROM kept",
         "SELECT to_timestamp(name, 'YYYY-MM-DD') FROM kept",
         "SELECT name::numeric + %s FROM kept",
+        "SELECT CAST(E'x\n' || name AS integer) FROM kept",
+        "SELECT CAST('x\"' || name AS integer) FROM kept",
+        "SELECT CAST(name || E'\nx' AS integer) FROM kept",
+        "SELECT raise(name) FROM kept",
+        "SELECT raise(name, '22023') FROM kept",
+        "SELECT 'ann@example.org FROM kept",
     ],
 )
 def test_value_that_a_query_cannot_convert_is_in_no_error(engine, warehouse, sql):
     warehouse.execute("CREATE TABLE kept (name TEXT)")
     warehouse.execute("INSERT INTO kept VALUES ('ann@example.org')")
+    warehouse.execute(
+        "CREATE FUNCTION raise(who TEXT, state TEXT DEFAULT 'P0001') RETURNS TEXT LANGUAGE plpgsql AS"
+        " $$BEGIN RAISE EXCEPTION 'no customer %%', who USING ERRCODE = state; END$$"
+    )
     with pytest.raises(WarehouseError) as caught:
         read(engine, sql, ["bob@example.org"] if "%s" in sql else None)
 
