@@ -265,7 +265,7 @@ class TestRetries:
         in_time = within(4)
         with pytest.raises(SequenceUnavailableError) as caught:
             connect(loopback, deadline=0.5).create(USAGE_EVENTS, usage_event())
-        assert in_time(0.2)
+        assert in_time()  # sooner, if the next pause would last beyond it
         assert caught.value.status == 503
         assert 3 <= len(loopback.requests) < 300
 
