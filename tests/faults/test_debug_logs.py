@@ -35,9 +35,10 @@ BROKEN = {
 def test_nothing_planted_is_printed(kind: str, world: World, tmp_path: Path):
     how = {"host": world.proxy.api_url, "environment": {}}
     if kind == "sqlite":
-        how["environment"]["AIRFLOW_CONN_WAREHOUSE"] = json.dumps(
-            {"conn_type": "sqlite", "host": str(tmp_path / "warehouse.db")}
-        )
+        how["environment"]["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({
+            "conn_type": "sqlite",
+            "host": str(tmp_path / "warehouse.db"),
+        })
     _plant(kind, world, tmp_path)
     world.server.fault(status=400, method="POST", times=2)
     world.proxy.rules.append(Rule("echo", method="POST", after_n=3, status=400, times=2))
@@ -63,7 +64,9 @@ def test_nothing_planted_is_printed(kind: str, world: World, tmp_path: Path):
     assert "rejected" in said[0]
     assert all("WarehouseError" in text for text in said[5:]), said[5:]
     if kind == "postgres":
-        world.warehouse.execute(f"DROP TABLE {world.staged}c, {world.staged}d; DROP FUNCTION {world.usage}_raise")
+        world.warehouse.execute(
+            f"DROP TABLE {world.staged}c, {world.staged}d; DROP FUNCTION {world.usage}_raise"
+        )
 
 
 def _plant(kind: str, world: World, folder: Path) -> None:
