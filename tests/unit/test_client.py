@@ -824,25 +824,6 @@ class TestRedaction:
             list(client.items(USAGE_EVENTS, {"customer_alias": ALIAS}))
         assert [piece for piece in PIECES if piece in caplog.text] == []
 
-    @pytest.mark.parametrize("host", ["billing.example", "bücher.example"])
-    def test_logs_of_a_proxy_and_of_broken_headers_hold_no_values(
-        self, loopback, connect, host, caplog, monkeypatch, capfd, no_proxy
-    ):
-        """urllib3 logs the address itself of headers that it can't read, at level WARNING, and at DEBUG the proxy's host."""
-        caplog.set_level(logging.DEBUG)
-        monkeypatch.setattr("http.client.HTTPConnection.debuglevel", 1)
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{loopback.port}")
-        loopback.responses = [EMPTY_LIST]
-        header, _, body = EMPTY_LIST.encoded().partition(b"\r\n")
-        broken = header + b"\r\nX-Edge served " + ALIAS.encode() + b"\r\n" + body
-        monkeypatch.setattr(Reply, "encoded", lambda self: broken)
-        client = connect(f"http://{host}/api", credentials=("key", SECRET))
-        list(client.items(USAGE_EVENTS, {"customer_alias": ALIAS}))
-        said = caplog.text + "".join(capfd.readouterr())
-        assert "Failed to parse headers" in said
-        assert "/api/usage-events HTTP/1.1" in said
-        assert [piece for piece in PIECES if piece in said] == []
-
     def test_repr_and_account_hold_no_credentials(self, loopback, connect):
         client = connect(loopback, credentials=("the-client-id", SECRET))
         assert SECRET not in repr(client) + str(client) + client.account

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -106,6 +107,25 @@ def test_proxy_is_used_and_its_response_has_a_deadline(monkeypatch, loopback, co
     loopback.responses = [Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + b" " * 500, 0.02)]
     with pytest.raises(SequenceUnavailableError, match="no answer within the timeout"):
         list(connect("http://sequence.invalid/api", timeout=0.15, deadline=0.1).items(USAGE_EVENTS))
+
+
+@pytest.mark.parametrize("host", ["billing.example", "bücher.example"])
+def test_logs_of_a_proxy_and_of_broken_headers_hold_no_values(
+    loopback, connect, host, caplog, monkeypatch, capfd
+):
+    """urllib3 logs the address itself of headers that it can't read, at level WARNING, and at DEBUG the proxy's host."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("http.client.HTTPConnection.debuglevel", 1)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{loopback.port}")
+    body = b'{"items": []}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nContent-Type: application/json\r\nX-Edge says al1as\r\n\r\n"
+    loopback.responses = [Drip(head + body, 0)]
+    client = connect(f"http://{host}/api", credentials=("key", "s3cr3t"))
+    list(client.items(USAGE_EVENTS, {"customer_alias": "al1as"}))
+    said = caplog.text + "".join(capfd.readouterr())
+    assert "Failed to parse headers" in said
+    assert "/api/usage-events HTTP/1.1" in said
+    assert not {piece for piece in ("al1as", "s3cr3t", "Authorization") if piece in said}
 
 
 @pytest.mark.parametrize("host", ["https://*.x", "https://[::1"])
