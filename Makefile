@@ -132,11 +132,11 @@ docs: $(VENV)/.ready
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --builder html docs .cache/docs
 	@echo "The guides are in .cache/docs/index.html"
 
-$(VENV)/.ready: pyproject.toml Makefile
+$(VENV)/.ready: pyproject.toml Makefile dev/uv.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON to one."; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON): Airflow and what the tests need (a minute or two, once) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement dev/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --exclude-newer $(PACKAGES_AS_OF) \
 		--editable '.[sandbox,postgres,duckdb]' --group dev --group databases --group docs '$(AIRFLOW)'
 	@touch $@

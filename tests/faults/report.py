@@ -33,8 +33,8 @@ would, and then
 - nothing has arrived that was not asked for, and no event under two ids, so that none is billed twice;
 - the delivery log claims nothing that the ledger does not have;
 - a table that was pulled into is either as it was before, or complete;
-- nothing that was printed, raised, returned or logged (at level DEBUG) holds a credential, an alias or the value of a
-  property.
+- nothing that was printed, raised, returned or logged, with every logger at level DEBUG, holds a credential, an alias or the
+  value of a property.
 """
 
 REPEATS = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -130,6 +131,25 @@ def test_plain_http_to_another_machine_is_refused(host, is_taken):
     else:
         with pytest.raises(SequenceConfigurationError, match="allow_http"):
             SequenceClient(host, "key", "secret")
+
+
+@pytest.mark.parametrize("host", ["billing.example", "bücher.example"])
+def test_logs_of_a_proxy_and_of_broken_headers_hold_no_values(
+    loopback, connect, host, caplog, monkeypatch, capfd
+):
+    """urllib3 logs the address itself of headers that it can't read, at level WARNING, and at DEBUG the proxy's host."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("http.client.HTTPConnection.debuglevel", 1)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{loopback.port}")
+    body = b'{"items": []}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nContent-Type: application/json\r\nX-Edge says al1as\r\n\r\n"
+    loopback.responses = [Drip(head + body, 0)]
+    client = connect(f"http://{host}/api", credentials=("key", "s3cr3t"))
+    list(client.items(USAGE_EVENTS, {"customer_alias": "al1as"}))
+    said = caplog.text + "".join(capfd.readouterr())
+    assert "Failed to parse headers" in said
+    assert "/api/usage-events HTTP/1.1" in said
+    assert not {piece for piece in ("al1as", "s3cr3t", "Authorization") if piece in said}
 
 
 @pytest.mark.parametrize("host", ["https://*.x", "https://[::1"])

@@ -22,9 +22,16 @@ from airflow_provider_sequence.api.pagination import parse_page
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, USAGE_METRICS
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.pull.rows import ItemMapper, staging_columns
+from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
-from tests.integration.support.databases import every_database, every_driver, sqlite_and_postgres
+from tests.integration.support.databases import (
+    every_database,
+    every_driver,
+    on_both_postgres_drivers,
+    sqlite_and_postgres,
+)
 from tests.integration.support.values import utc
 
 COLUMNS = [
@@ -582,3 +589,22 @@ def test_metrics_have_columns_of_their_own(engine, warehouse):
     assert warehouse.rows("SELECT name, event_type, aggregation_type FROM staged") == [
         ("Calls", "call", "COUNT")
     ]
+
+
+@on_both_postgres_drivers
+def test_columns_with_a_collation_of_their_own(engine, warehouse):
+    """SQLAlchemy 2.1 reads such a column's collation by the connection's own JSON loader."""
+    warehouse.execute(
+        'CREATE TABLE staged (id TEXT COLLATE "C" PRIMARY KEY, name TEXT COLLATE "C", seen_at TIMESTAMPTZ,'
+        " size BIGINT, is_new BOOLEAN, facts JSONB)"
+    )
+    for _ in range(2):
+        with closing(StagingLoad(engine, "staged", COLUMNS)) as load:
+            load.add([("a", "ann", None, 1, True, "{}")], [True])
+            load.merge()
+    assert warehouse.rows("SELECT id, name FROM staged") == [("a", "ann")]
+    with connect(engine) as connection:
+        DeliveryLog(connection, "deliveries", account="a", resource="usage_events", task={})
+    warehouse.execute('ALTER TABLE deliveries ALTER COLUMN customer_event_id TYPE TEXT COLLATE "C"')
+    with connect(engine) as connection:
+        DeliveryLog(connection, "deliveries", account="a", resource="usage_events", task={})
