@@ -376,7 +376,13 @@ def test_secret_is_in_no_text(connect):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"extra": {"timeout": "x"}}, {"extra": {"allow_http": 5}}, {"host": "ftp://x"}, {"host": "http://10.0.0.1"}]
+    "fields",
+    [
+        {"extra": {"timeout": "x"}},
+        {"extra": {"allow_http": 5}},
+        {"host": "ftp://x"},
+        {"host": "http://10.0.0.1"},
+    ],
 )
 def test_refused_connection_shows_no_credential(connect, fields):
     with pytest.raises(SequenceConfigurationError) as caught:
