@@ -11,9 +11,11 @@ import pytest
 
 from airflow_provider_sequence.api.pagination import MAX_READS, read_whole
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, USAGE_METRICS, get_resource
+from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import (
     SequenceApiError,
     SequenceAuthenticationError,
+    SequenceConfigurationError,
     SequenceGatewayError,
     SequenceGoneError,
     SequenceRejectedError,
@@ -211,3 +213,36 @@ def test_wide_items_are_read_as_others_are(loopback, connect):
     loopback.responses = [Reply(200, {"items": listed, "pagination": {"totalResultSize": 70}})]
     items = connect(loopback).items(USAGE_METRICS)
     assert [{name: json.loads(bytes(raw)) for name, raw in item.items()} for item in items] == listed
+
+
+FORGED = "COUNT\n2026-11-25 CRITICAL forged \x1b[31m\u202e" + "x" * 5000
+
+
+def is_one_line(text: str) -> bool:
+    return text.isprintable() and len(text) < 1500
+
+
+@pytest.mark.parametrize("aggregation", [FORGED, [FORGED], {"a": FORGED}, None, 5])
+def test_aggregation_of_an_answer_is_one_line_of_an_error(loopback, connect, aggregation):
+    loopback.responses = [Reply(200, {"eventCount": 1, "value": 1, "aggregationType": aggregation})]
+    with pytest.raises(SequenceConfigurationError, match="does not add") as caught:
+        connect(loopback).calculate_metric("m", ["a", "b"], Window.parse("2026-03-01", "2026-03-02"))
+    assert is_one_line(str(caught.value))
+
+
+def test_ids_that_are_given_on_are_one_line(loopback, connect):
+    loopback.responses = [Reply(201, {"id": FORGED})]
+    assert is_one_line(connect(loopback).create(USAGE_EVENTS, usage_event()))
+
+    loopback.responses = [Reply(500, {"error": {"type": FORGED, "message": FORGED}})]
+    with pytest.raises(SequenceUnavailableError) as caught:
+        connect(loopback, deadline=0.001).create(USAGE_EVENTS, usage_event(event_id=FORGED))
+    assert is_one_line(str(caught.value))
+
+
+@pytest.mark.parametrize("id_", ["..", ".", "../customers", "%2e%2e", "1?limit=0"])
+def test_listed_id_leads_to_no_other_path(loopback, connect, id_):
+    loopback.responses = [Reply(200, {"items": [{"id": id_}]})]
+    with pytest.raises(SequenceResponseError, match="in a path"):
+        list(connect(loopback).items(get_resource("invoice_line_items")))
+    assert {request.path for request in loopback.requests} == {"/api/invoices"}

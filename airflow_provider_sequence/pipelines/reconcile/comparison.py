@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.events import VOID_ALIAS, Event, EventKind, event_of_body
-from airflow_provider_sequence.api.lossless_json import decode, decode_what_can_be
-from airflow_provider_sequence.api.pagination import read_whole
-from airflow_provider_sequence.api.resource import Resource
+from airflow_provider_sequence.api.lossless_json import decode, decode_text, decode_what_can_be
+from airflow_provider_sequence.api.pagination import Item, read_whole
+from airflow_provider_sequence.api.resource import Resource, text_field
 from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import InvalidEventError
@@ -204,18 +204,24 @@ class Reconciliation:
     def _find(self) -> None:
         self._db.execute("DELETE FROM found")
         for item in self._client.items(self._resource, None, self._window):
-            fields = {name: decode_what_can_be(raw) for name, raw in item.items()}
             # Newest first: the first copy of an id is the one that counts.
             self._db.execute(
                 "INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?)",
                 (
-                    fields.get("customerEventId"),
+                    decode_text(item.get("customerEventId", b"null")),
                     self._resource.id_of(item),
-                    fingerprint(self._kind, fields),
-                    fields.get("customerAlias") == VOID_ALIAS,
-                    fields.get("eventTimestamp"),
+                    self._fingerprint(item),
+                    text_field(item, "customerAlias") == VOID_ALIAS,
+                    text_field(item, "eventTimestamp"),
                 ),
             )
+
+    def _fingerprint(self, item: Item) -> str:
+        try:
+            return fingerprint(self._kind, {name: decode_what_can_be(raw) for name, raw in item.items()})
+        except RecursionError:  # nested deeper than any row is: by its text, it is different
+            texts = {name: bytes(raw).decode(errors="backslashreplace") for name, raw in item.items()}
+            return fingerprint(self._kind, texts)
 
     def _drop_superseded(self) -> None:
         """Drop copies that one outside the window supersedes: an event whose time was corrected."""

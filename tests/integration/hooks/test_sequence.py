@@ -18,6 +18,8 @@ from airflow_provider_sequence.exceptions import (
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from tests.integration.support.databases import sequence_connection
 from tests.integration.support.values import error_text
+from tests.unit.test_hidden_credentials import SECRET
+from tests.unit.test_hidden_credentials import check as check_frames
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
@@ -371,3 +373,25 @@ def test_secret_is_in_no_text(connect):
     ):
         assert "wr0ng-s3cret" not in text
         assert json.dumps("key:secret") not in text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"extra": {"timeout": "x"}},
+        {"extra": {"allow_http": 5}},
+        {"host": "ftp://x"},
+        {"host": "http://10.0.0.1"},
+    ],
+)
+def test_refused_connection_shows_no_credential(connect, fields):
+    with pytest.raises(SequenceConfigurationError) as caught:
+        connect(password=SECRET, **fields).get_conn()
+    check_frames(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, "true", "True"])
+def test_plain_http_is_allowed_by_the_extra(connect, value):
+    connect(host="http://10.0.0.1", extra={"allow_http": value}).get_conn().close()
+    with pytest.raises(SequenceConfigurationError, match="allow_http"):
+        connect(host="http://10.0.0.1", extra={"allow_http": False}).get_conn()
