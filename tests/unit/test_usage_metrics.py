@@ -217,6 +217,7 @@ def test_error_does_not_contain_the_alias(metrics, client):
 
 @pytest.mark.parametrize("metric_id", ["no-such", "a/b", "a?b=c", "../COUNT"])
 def test_unknown_metric_is_refused(metrics, client, metric_id):
+    metrics.settings(missing_status="customary")
     with pytest.raises(SequenceConfigurationError, match="no metric"):
         client.calculate_metric(metric_id, "acme", DAY)
 
