@@ -70,7 +70,7 @@ def aliases_to_ask(customer_aliases: str | Iterable[str]) -> list[str]:
 
 def custom_parameters_text(given: Mapping[str, Any] | str | None) -> str | None:
     """
-    Query value of a metric's parameters: a mapping as JSON, with every digit; text as it is: assumption custom-parameters.
+    Query value of a metric's parameters: a mapping as JSON, with decimals as text, as the API writes defaults; text as it is: assumption custom-parameters.
 
     :raises SequenceConfigurationError: if it is neither, or empty, which would ask for the defaults.
     """
@@ -86,7 +86,7 @@ def custom_parameters_text(given: Mapping[str, Any] | str | None) -> str | None:
         lossless_json.check_text(text, "custom_parameters")
     except InvalidEventError as e:
         raise SequenceConfigurationError(f"{e.field} {e.reason}") from None
-    except TypeError:
+    except (TypeError, UnicodeEncodeError):
         raise SequenceConfigurationError("custom_parameters has a value that is no JSON") from None
     return text
 

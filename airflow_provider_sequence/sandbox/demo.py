@@ -131,7 +131,7 @@ def load(store: Store, identifiers: Identifiers) -> dict[str, int]:
 
     :raises HTTPError: it is loaded already.
     """
-    loaded = {}
+    loaded: dict[str, int] = {}
     for table, items in _OWN.items():
         sample = BY_TABLE[table].document
         documents = [sample.live | item for item in items]
