@@ -121,6 +121,11 @@ mutation: $(VENV)/.ready
 check-account: $(VENV)/.ready
 	@$(BIN)/python -m dev.check_account
 
+# What is new, gone or changed in a newer OpenAPI description of Sequence's: make vendor-diff SPEC=2024-07-30.product.json
+.PHONY: vendor-diff
+vendor-diff: $(VENV)/.ready
+	@$(BIN)/python -m dev.vendor_diff $(SPEC)
+
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

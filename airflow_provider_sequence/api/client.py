@@ -34,9 +34,10 @@ from airflow_provider_sequence.api.pagination import (
     Page,
     iterate_pages,
     parse_page,
+    parse_texts,
 )
 from airflow_provider_sequence.api.resource import Query, Resource, Selection, text_field
-from airflow_provider_sequence.api.resources import USAGE_METRICS
+from airflow_provider_sequence.api.resources import SEAT_BALANCES, USAGE_METRICS
 from airflow_provider_sequence.api.shown_text import one_line
 from airflow_provider_sequence.api.timestamps import TICK
 from airflow_provider_sequence.api.usage_metrics import (
@@ -44,6 +45,7 @@ from airflow_provider_sequence.api.usage_metrics import (
     TooManyDigitsError,
     add_up,
     aliases_to_ask,
+    custom_parameters_text,
     period_texts,
     read_calculation,
 )
@@ -176,7 +178,9 @@ class SequenceClient:
         # Else each page would skip items anew.
         further = [pair for pair in first if pair[0] not in skipping]
         path = resource.path_below(parent_id)
-        for page in self._pages(path, resource.path, first, further, page_size):
+        size = page_size if resource.paged else None
+        read = parse_texts if resource.texts else parse_page
+        for page in self._pages(path, resource.path, first, further, size, read):
             for item in page.items if resource.secrets else ():
                 for name in resource.secrets:
                     item.pop(name, None)
@@ -188,7 +192,8 @@ class SequenceClient:
         shown_path: str,
         first: Query,
         further: Query | None = None,
-        page_size: int = PAGE_LIMIT,
+        page_size: int | None = PAGE_LIMIT,
+        read: Callable[[bytes], Page] = parse_page,
     ) -> Iterator[Page]:
         """
         Follow a list's cursors. Pages that are too large are asked for anew with fewer items, and so are those after them.
@@ -196,17 +201,21 @@ class SequenceClient:
         :param shown_path: the path in errors, without ids.
         :param first: query of the first page.
         :param further: query of the others, where it differs.
+        :param read: parses a page.
         :raises SequenceGoneError: if the list is below an id, or a page behind a cursor, and is refused.
         """
 
         def fetch(cursor: str | None) -> Page:
             nonlocal page_size
             query = first if further is None or cursor is None else further
-            query = [*query, ("limit", str(page_size)), *([] if cursor is None else [("after", cursor)])]
+            if page_size is not None:
+                query = [*query, ("limit", str(page_size))]
+            if cursor is not None:
+                query = [*query, ("after", cursor)]
             try:
-                return self._transport.request("GET", path, query=query, read=parse_page, most=MAX_PAGE)
+                return self._transport.request("GET", path, query=query, read=read, most=MAX_PAGE)
             except SequenceResponseTooLargeError:
-                if page_size == 1:
+                if page_size is None or page_size == 1:
                     raise
                 page_size = max(1, page_size // 4)
                 return fetch(cursor)
@@ -233,18 +242,20 @@ class SequenceClient:
         """
         List a resource's items, newest first, each once; those outside the window are left out.
 
-        A list below an id is read for each of its parents; filters and window are the parents'. Where filters
-        take several queries, their items come one query after the other.
+        A list below an id is read for each of its parents; window and filters are the parents', but for those of its own.
+        Where filters take several queries, their items come one query after the other.
 
         :raises SequenceConfigurationError: if a filter is not known, or the resource knows no windows.
         """
         if resource.parent is not None:
+            own, of_parents = resource.divide(filters)
+            parents = self.items(resource.parent, of_parents, window)
+            (query,) = resource.select(own).queries()
             # All ids before the first child list: assumption cursor-lifetime.
-            parent_ids = [
-                resource.parent.id_of(item) for item in self.items(resource.parent, filters, window)
-            ]
-            for parent_id in parent_ids:
-                for page in self.pages(resource, parent_id=parent_id):
+            for parent_id in list(dict.fromkeys(map(resource.parent_id_of, parents))):
+                if parent_id is None:
+                    continue
+                for page in self.pages(resource, query, parent_id=parent_id):
                     yield from (resource.with_parent(parent_id, item) for item in page.items)
             return
         selection = resource.select(filters, window)
@@ -273,7 +284,8 @@ class SequenceClient:
         :raises SequenceConfigurationError: if a filter is not known or leaves items out by their place, or the
             resource knows no windows.
         """
-        selection = resource.filtered.select(filters, window, whole=True)
+        _, asked = resource.divide(filters)
+        selection = resource.filtered.select(asked, window, whole=True)
         by_dates = window is not None and resource.times is not None and resource.times.days
         if resource.parent is not None or not selection.countable or by_dates:
             return sum(1 for _ in self.items(resource, filters, window))
@@ -377,7 +389,11 @@ class SequenceClient:
         return self.clock.now()
 
     def calculate_metric(
-        self, metric_id: str, customer_aliases: str | Iterable[str], period: Window
+        self,
+        metric_id: str,
+        customer_aliases: str | Iterable[str],
+        period: Window,
+        custom_parameters: Mapping[str, Any] | str | None = None,
     ) -> dict[str, Any]:
         """
         Calculate what a usage metric counted for some aliases; their sum where there are several.
@@ -390,18 +406,21 @@ class SequenceClient:
         :param metric_id: the metric's id.
         :param customer_aliases: one alias or several; several only of a metric that counts or sums.
         :param period: the times that count.
+        :param custom_parameters: values of the metric's parameters; see
+            :func:`~airflow_provider_sequence.api.usage_metrics.custom_parameters_text`.
         :return: the answer's fields by the API's names; ``eventCount`` an int, ``value`` an int or a Decimal.
         :raises SequenceConfigurationError: if there is no such metric, or its values don't add up.
         """
         first, *others = aliases_to_ask(customer_aliases)
-        answers = [self._calculate(metric_id, first, period)]
+        given = custom_parameters_text(custom_parameters)
+        answers = [self._calculate(metric_id, first, period, given)]
         aggregation = one_line(str(answers[0].get("aggregationType")))
         if others and aggregation not in ADDITIVE:
             raise SequenceConfigurationError(
                 f"metric {metric_id} aggregates by {aggregation}: what it counts for several aliases does not add "
                 "up to what it counts for all of them. Ask for one alias at a time"
             )
-        answers += [self._calculate(metric_id, alias, period) for alias in others]
+        answers += [self._calculate(metric_id, alias, period, given) for alias in others]
         try:
             return add_up(answers)
         except TooManyDigitsError:
@@ -409,13 +428,14 @@ class SequenceClient:
                 "GET", "/usage-metrics/{id}/calculate", "the values have too many digits to add"
             ) from None
 
-    def _calculate(self, metric_id: str, alias: str, period: Window) -> dict[str, Any]:
+    def _calculate(self, metric_id: str, alias: str, period: Window, given: str | None) -> dict[str, Any]:
         if not isinstance(metric_id, str) or not metric_id.strip(". "):
             raise SequenceConfigurationError("metric_id is empty; it is the id of a usage metric")
         path = f"{USAGE_METRICS.path}/{quote(metric_id, safe='')}/calculate"
         refused: SequenceRejectedError | None = None
         for start, end in period_texts(period):
             query = [("customerAliases", alias), ("periodStart", start), ("periodEnd", end)]
+            query += [("customParameters", given)] if given is not None else []
             try:
                 return self._transport.request("GET", path, query=query, read=read_calculation)
             except SequenceRejectedError as e:
@@ -432,7 +452,7 @@ class SequenceClient:
 
     def seat_balances(self) -> Iterator[Item]:
         """List how many seats each customer has in use, one page in memory at a time."""
-        return self._items("/seat-balances")
+        return self.items(SEAT_BALANCES)
 
     def customer_aliases(self, value: str | None = None) -> Iterator[Item]:
         """

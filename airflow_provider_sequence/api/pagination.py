@@ -63,6 +63,11 @@ class _Envelope(msgspec.Struct):
     pagination: _Pagination | None = None
 
 
+class _Texts(msgspec.Struct):
+    items: list[str]
+
+
+_decode_texts: Callable[[Any], _Texts] = msgspec.json.Decoder(_Texts).decode
 _decode: Callable[[Any], _Envelope] = msgspec.json.Decoder(_Envelope).decode
 
 
@@ -144,6 +149,17 @@ def parse_page(body: bytes) -> Page:
     after = (pagination.after or None) if envelope.items else None
     total = pagination.totalResultSize
     return Page(envelope.items, after, total if total is not None and 0 <= total < 2**63 else None)
+
+
+def parse_texts(body: bytes) -> Page:
+    """
+    Parse a page of a list of texts: each is the ``id`` of an item.
+
+    :raises msgspec.MsgspecError: if the answer is no list of texts.
+    """
+    return Page(
+        [{"id": msgspec.Raw(msgspec.json.encode(text))} for text in _decode_texts(body).items], None, None
+    )
 
 
 def iterate_pages(fetch: Callable[[str | None], Page]) -> Iterator[Page]:

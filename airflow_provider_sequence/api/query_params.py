@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
 
-#: The most ids ``customerIds`` takes, by the API's documents.
-MAX_CUSTOMER_IDS = 25
+#: The most values that ``customerIds`` and ``seatType`` take, by the API's documents.
+MAX_LISTED = 25
+
+_MAX_DIGITS = 100
 
 
 def encode_text(value: Any) -> list[str]:
@@ -40,6 +43,19 @@ def encode_whole_number(value: Any) -> list[str]:
     return [text]
 
 
+def encode_number(value: Any) -> list[str]:
+    """Write a decimal number with every digit, and without an exponent."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+        raise TypeError(f"wants a decimal number or its text, not {type(value).__name__}")
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise ValueError("wants a decimal number") from None
+    if not number.is_finite() or abs(number.adjusted()) > _MAX_DIGITS:
+        raise ValueError("wants a decimal number of no more than 100 digits")
+    return [f"{number:f}"]
+
+
 def encode_each(value: Any) -> list[str]:
     """Repeat the parameter for each value, the OpenAPI default for an array in a query."""
     return [text for item in _as_list(value) for text in encode_text(item)]
@@ -57,10 +73,10 @@ def encode_comma_list(value: Any) -> list[str]:
     return [",".join(texts)]
 
 
-def encode_customer_ids(value: Any) -> list[str]:
+def encode_short_list(value: Any) -> list[str]:
     written = encode_comma_list(value)
-    if written[0].count(",") >= MAX_CUSTOMER_IDS:
-        raise ValueError(f"takes {MAX_CUSTOMER_IDS} ids at most")
+    if written[0].count(",") >= MAX_LISTED:
+        raise ValueError(f"takes {MAX_LISTED} values at most")
     return written
 
 
@@ -71,6 +87,11 @@ def _as_list(value: Any) -> list[Any]:
     if not items:
         raise ValueError("wants at least one value")
     return items
+
+
+def has_comma(text: str) -> bool:
+    """Whether a text is two where a list is comma-separated."""
+    return "," in text
 
 
 def may_be_a_list(text: str) -> bool:

@@ -20,7 +20,7 @@ from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, parse_t
 from airflow_provider_sequence.api.windows import Bounds, Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
 
-FieldType = Literal["text", "timestamp", "integer", "boolean", "json"]
+FieldType = Literal["text", "timestamp", "date", "integer", "number", "boolean", "json"]
 Query = list[tuple[str, str]]
 
 _DAY = dt.timedelta(days=1)
@@ -38,10 +38,11 @@ class Filter:
     :param parameter: the API's name of it.
     :param encode: turns a value into the parameter's values; more than one repeats the parameter.
     :param max_values: values that one request may ask for; more are spread over several queries.
-    :param match_fields: fields of an item, one of which equals one of the values; compared on the client as well,
-        because the documents leave open how the API compares.
+    :param match_fields: fields of an item, one of which equals one of the values, or has it in its list; compared on the
+        client as well, because the documents leave open how the API compares.
     :param is_ambiguous: whether the documents leave open how the API reads this text among several. Such a value is
         not sent: the list is read without the filter, and ``match_fields`` decides.
+    :param overlaps: whether one item may match several values, so that the totals of their queries don't add up.
     :param skips_items: whether it skips items by their position. Such a list is incomplete.
     """
 
@@ -51,6 +52,7 @@ class Filter:
     max_values: int | None = None
     match_fields: tuple[str, ...] = ()
     is_ambiguous: Callable[[str], bool] = lambda text: False
+    overlaps: bool = False
     skips_items: bool = False
 
 
@@ -61,17 +63,22 @@ class TimeFilter:
 
     Whether they include their bounds is not documented: what is asked for is a little wider, and what belongs is kept.
 
-    :param field: the field of an item that they are about.
+    :param name: the user's name of the time.
+    :param field: the field of an item that they are about; empty where the API does not give it, or does not say which it
+        is. Such a window can't be checked: a day more is asked for on either side, and all that comes is taken.
     :param after: the parameter of the lower bound.
     :param before: the parameter of the upper bound.
     :param days: whether they take dates. A date belongs to a window that holds its midnight in UTC. A run's data
         interval is no default then: it says when things happened, and not when an invoice falls due.
+    :param keeps_null: whether an item without the time belongs: it is listed only if it is asked for.
     """
 
+    name: str
     field: str
     after: str
     before: str
     days: bool = False
+    keeps_null: bool = False
 
     def widen(self, window: Window) -> Bounds:
         """Bounds to ask for, such that nothing of the window is missed, whether they are included or not."""
@@ -94,11 +101,13 @@ class Field:
     :param name: the API's name.
     :param column: the staging table's column.
     :param type: how it is stored. Fields that are not documented are kept together in a column of their own.
+    :param added: whether tables that version 0.1 made lack the column.
     """
 
     name: str
     column: str
     type: FieldType = "text"
+    added: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,11 @@ class Resource:
     :param fields: the documented fields; the first is the key, an item's unique ``id``.
     :param filters: the documented filters, without those of the window and the pages.
     :param times: how the list can be asked for a window, where it can.
-    :param parent: for a list below an id: the list of those ids. Filters and windows are the parent's then.
+    :param other_times: how else: see :meth:`by_time`.
+    :param paged: whether a size of pages is documented.
+    :param texts: whether its items are texts; each is the ``id`` of an item then.
+    :param parent: for a list below an id: the list of those ids. Windows and most filters are the parent's then.
+    :param parent_key: the field of a parent that holds the id.
     :param parent_field: for a list below an id: the field of an item that holds it.
     :param secrets: fields that are credentials; they are never given out.
     :param event: what can be created here, where anything can.
@@ -123,7 +136,11 @@ class Resource:
     fields: tuple[Field, ...]
     filters: tuple[Filter, ...] = ()
     times: TimeFilter | None = None
+    other_times: tuple[TimeFilter, ...] = ()
+    paged: bool = True
+    texts: bool = False
     parent: Resource | None = None
+    parent_key: str = "id"
     parent_field: str = ""
     secrets: tuple[str, ...] = ()
     event: EventKind | None = None
@@ -136,8 +153,55 @@ class Resource:
 
     @property
     def filtered(self) -> Resource:
-        """The list that filters and windows are about: the parent's, where there is one."""
+        """The list that windows and most filters are about: the parent's, where there is one."""
         return self.parent or self
+
+    @property
+    def filter_names(self) -> tuple[str, ...]:
+        """Names of the filters that can be given: the list's own, and its parent's."""
+        own = [one.name for one in self.filters]
+        return tuple(dict.fromkeys([*own, *(one.name for one in self.filtered.filters)]))
+
+    @property
+    def time_names(self) -> tuple[str, ...]:
+        """Names of the times that windows can be about, the default first."""
+        times = self.filtered.times
+        return () if times is None else (times.name, *(one.name for one in self.filtered.other_times))
+
+    def by_time(self, name: str | None) -> Resource:
+        """
+        Make the list that is asked by another of its times.
+
+        :param name: which of :attr:`time_names`; None for the default.
+        :raises SequenceConfigurationError: if it has no such time.
+        """
+        if name is None:
+            return self
+        if name not in self.time_names:
+            raise SequenceConfigurationError(
+                f"{self.name} can't be asked by {name!r}; time_field is {' or '.join(self.time_names) or 'left out'}"
+            )
+        if self.parent is not None:
+            return replace(self, parent=self.parent.by_time(name))
+        return replace(
+            self, times=next(one for one in (self.times, *self.other_times) if one and one.name == name)
+        )
+
+    def divide(self, filters: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Divide filters into those of a list below an id and those of its parent; one that both know is both's.
+
+        :return: the filters of each list below an id, and those of :attr:`filtered`.
+        """
+        if self.parent is None:
+            return {}, dict(filters or {})
+        own = {one.name for one in self.filters}
+        known = {one.name for one in self.parent.filters}
+        given = (filters or {}).items()
+        return (
+            {name: value for name, value in given if name in own},
+            {name: value for name, value in given if name in known or name not in own},
+        )
 
     @property
     def time_field(self) -> str | None:
@@ -171,12 +235,13 @@ class Resource:
                 continue
             values = list(dict.fromkeys(self._encode(one, encode_each, given[name])))
             if one.match_fields:
-                matches.append(FieldIn(one.match_fields, frozenset(values)))
+                matches.append(FieldIn(one.match_fields, frozenset(values), one.overlaps))
             if any(map(one.is_ambiguous, values)):
                 clear = False
                 asked = [{key: value for key, value in each.items() if key != name} for each in asked]
             elif one.max_values is not None:
-                disjoint = disjoint and (len(values) <= one.max_values or len(one.match_fields) == 1)
+                apart = len(one.match_fields) == 1 and not one.overlaps
+                disjoint = disjoint and (len(values) <= one.max_values or apart)
                 parts = [values[i : i + one.max_values] for i in range(0, len(values), one.max_values)]
                 asked = [{**each, name: part} for each in asked for part in parts]
         selection = Selection(self, tuple(asked), window, tuple(matches), disjoint and clear)
@@ -244,11 +309,31 @@ class Resource:
             raise SequenceResponseError("GET", self.path, "an item has no id")
         return value
 
+    def parent_id_of(self, item: Item) -> str | None:
+        """Id of a parent below which there is a list; None where it has none."""
+        if self.parent is None or self.parent_key == self.parent.key.name:
+            return self.filtered.id_of(item)
+        value = lossless_json.decode_what_can_be(item.get(self.parent_key, b"null"))
+        return value if isinstance(value, str) and value else None
+
     def with_parent(self, parent_id: str | None, item: Item) -> Item:
         """Item of a parent's list with the parent's id in it, which the API may leave out."""
         if parent_id is None or bytes(item.get(self.parent_field, b"null")) != b"null":
             return item
         return {**item, self.parent_field: msgspec.Raw(lossless_json.encode(parent_id))}
+
+    def is_in(self, item: Item, window: Window) -> bool:
+        """
+        Whether an item belongs to a window.
+
+        :raises SequenceResponseError: if its time can't be read.
+        """
+        times = self.times
+        if times is None or not times.field:
+            return True
+        if times.days and bytes(item.get(times.field, b"null")) == b"null":
+            return times.keeps_null
+        return self.time_of(item) in window
 
     def time_of(self, item: Item) -> dt.datetime:
         """
@@ -272,15 +357,21 @@ class FieldIn:
 
     :param fields: names of fields.
     :param values: the values.
+    :param lists: whether a field may have several, in a list.
     """
 
     fields: tuple[str, ...]
     values: frozenset[str]
+    lists: bool = False
 
     def __contains__(self, item: Item) -> bool:
-        return any(
-            lossless_json.decode_text(item.get(field, b"null")) in self.values for field in self.fields
-        )
+        if not self.lists:
+            return any(
+                lossless_json.decode_text(item.get(field, b"null")) in self.values for field in self.fields
+            )
+        held = [lossless_json.decode_what_can_be(item.get(field, b"null")) for field in self.fields]
+        each = [one for value in held for one in (value if isinstance(value, list) else [value])]
+        return any(isinstance(value, (str, int)) and str(value) in self.values for value in each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +405,7 @@ class Selection:
 
     def __contains__(self, item: Item) -> bool:
         matches = not self.matches or all(item in match for match in self.matches)
-        return matches and (self.window is None or self.resource.time_of(item) in self.window)
+        return matches and (self.window is None or self.resource.is_in(item, self.window))
 
     def by_query(self) -> list[Selection]:
         """Split it into selections of one query each."""

@@ -71,6 +71,29 @@ def aliases_to_ask(customer_aliases: str | Iterable[str]) -> list[str]:
     return list(dict.fromkeys(given))
 
 
+def custom_parameters_text(given: Mapping[str, Any] | str | None) -> str | None:
+    """
+    Query value of a metric's parameters: a mapping as JSON, with decimals as text, as the API writes defaults; text as it is: assumption custom-parameters.
+
+    :raises SequenceConfigurationError: if it is neither, or empty, which would ask for the defaults.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, (str, Mapping)) or not given:
+        raise SequenceConfigurationError(
+            "custom_parameters is neither a mapping of names to values nor text, or is empty; leave it out for the "
+            "metric's defaults"
+        )
+    try:
+        text = given if isinstance(given, str) else lossless_json.encode(dict(given)).decode()
+        lossless_json.check_text(text, "custom_parameters")
+    except InvalidEventError as e:
+        raise SequenceConfigurationError(f"{e.field} {e.reason}") from None
+    except (TypeError, UnicodeEncodeError):
+        raise SequenceConfigurationError("custom_parameters has a value that is no JSON") from None
+    return text
+
+
 def read_calculation(body: bytes) -> dict[str, Any]:
     """
     Parse a calculation; ``eventCount`` is an int, ``value`` an int or a Decimal, whichever way they are written.

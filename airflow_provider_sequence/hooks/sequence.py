@@ -131,7 +131,13 @@ class SequenceHook(BaseHook):
         return True, "Sequence accepted the credentials"
 
     def list(
-        self, resource: str, *, window_start: Any = None, window_end: Any = None, **filters: Any
+        self,
+        resource: str,
+        *,
+        window_start: Any = None,
+        window_end: Any = None,
+        time_field: str | None = None,
+        **filters: Any,
     ) -> Iterator[dict[str, Any]]:
         """
         List a resource's items, newest first, one page in memory at a time.
@@ -139,14 +145,23 @@ class SequenceHook(BaseHook):
         :param resource: a name such as ``usage_events``.
         :param window_start: first time of the half-open window, where one is wanted.
         :param window_end: first time after it.
+        :param time_field: which time the window is about, where there are several, such as ``sent_date`` of invoices.
         :param filters: filters of the resource.
         :return: the items' fields by the API's names; numbers that are no integers are Decimals.
         """
-        items = self.client.items(get_resource(resource), filters, _window(window_start, window_end))
+        items = self.client.items(
+            get_resource(resource).by_time(time_field), filters, _window(window_start, window_end)
+        )
         return map(_decoded, items)
 
     def count(
-        self, resource: str, *, window_start: Any = None, window_end: Any = None, **filters: Any
+        self,
+        resource: str,
+        *,
+        window_start: Any = None,
+        window_end: Any = None,
+        time_field: str | None = None,
+        **filters: Any,
     ) -> int:
         """
         Count a resource's items.
@@ -154,9 +169,11 @@ class SequenceHook(BaseHook):
         :param resource: a name such as ``usage_events``.
         :param window_start: first time of the half-open window, where one is wanted.
         :param window_end: first time after it.
+        :param time_field: which time the window is about, where there are several.
         :param filters: filters of the resource.
         """
-        return self.client.count(get_resource(resource), filters, _window(window_start, window_end))
+        counted = get_resource(resource).by_time(time_field)
+        return self.client.count(counted, filters, _window(window_start, window_end))
 
     def create_usage_event(
         self,
@@ -213,7 +230,12 @@ class SequenceHook(BaseHook):
         return self._create(SEAT_EVENTS, fields)
 
     def calculate_metric(
-        self, metric_id: str, customer_aliases: str | Iterable[str], period_start: Any, period_end: Any
+        self,
+        metric_id: str,
+        customer_aliases: str | Iterable[str],
+        period_start: Any,
+        period_end: Any,
+        custom_parameters: Mapping[str, Any] | str | None = None,
     ) -> dict[str, Any]:
         """
         Calculate what a usage metric counted in the period ``[period_start, period_end)``.
@@ -225,10 +247,11 @@ class SequenceHook(BaseHook):
         :param customer_aliases: one alias or several; several only of a metric that counts or sums.
         :param period_start: first time of the period; a datetime, a date or ISO 8601 text.
         :param period_end: first time after it.
+        :param custom_parameters: values of the metric's parameters by their names, where not the defaults.
         :return: the answer's fields by the API's names; ``eventCount`` an int, ``value`` an int or a Decimal.
         """
         return self.client.calculate_metric(
-            metric_id, customer_aliases, Window.parse(period_start, period_end, "period")
+            metric_id, customer_aliases, Window.parse(period_start, period_end, "period"), custom_parameters
         )
 
     def seat_balances(self) -> Iterator[dict[str, Any]]:

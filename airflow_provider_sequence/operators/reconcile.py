@@ -270,6 +270,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
     :param period_end: first time after the period; the end of the run's data interval by default. Whole days in UTC are
         right whichever way Sequence reads the period. (templated)
     :param tolerance: by how much the value of an alias may differ, in the metric's unit. (templated)
+    :param custom_parameters: values of the metric's parameters by their names, where not the defaults. (templated)
     :return: ``{"aliases", "different", "warehouse", "sequence", "requests"}``: how many aliases were compared, how many
         of them differ by more than the tolerance, and the two sums, as text with every digit.
     """
@@ -283,6 +284,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
         "period_start",
         "period_end",
         "tolerance",
+        "custom_parameters",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json"}
@@ -299,6 +301,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
         period_start: Any = None,
         period_end: Any = None,
         tolerance: float | Decimal | str = 0,
+        custom_parameters: Mapping[str, Any] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -310,6 +313,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
         self.period_start = period_start
         self.period_end = period_end
         self.tolerance = tolerance
+        self.custom_parameters = custom_parameters
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare alias by alias; return the summary."""
@@ -330,6 +334,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
                     self.metric_id,
                     period,
                     tolerance=tolerance,
+                    custom_parameters=self.custom_parameters,
                     on_difference=self._log_difference,
                 )
             result = summary.as_dict()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from airflow_provider_sequence.sandbox import events, pages, records, usage_metrics
+from airflow_provider_sequence.sandbox.filters import json_field
 from airflow_provider_sequence.sandbox.http import JSON, HTTPError, Request, Response, json_response
 from airflow_provider_sequence.sandbox.resources import BY_PATH, BY_TABLE, RESOURCES, Resource
 from airflow_provider_sequence.sandbox.sandbox import Sandbox
@@ -38,8 +39,10 @@ def _find(path: tuple[str, ...]) -> tuple[dict[str, Endpoint], str]:
     """Return the methods of a path, and the id in it."""
     if path in _ENDPOINTS:
         return _ENDPOINTS[path], ""
-    if len(path) > 1:
-        return _ENDPOINTS.get((path[0], "*", *path[2:]), {}), path[1]
+    for place in (1, 2):
+        methods = _ENDPOINTS.get((*path[:place], "*", *path[place + 1 :]))
+        if methods and len(path) > place:
+            return methods, path[place]
     return {}, ""
 
 
@@ -50,15 +53,16 @@ def _render(resource: Resource, sandbox: Sandbox) -> Callable[[Record], bytes]:
         return lambda record: events.render(kind, record, settings)
     if resource.path == "seat-balances":
         return lambda record: records.balance(record, settings, sandbox.store)
-    return lambda record: records.render(record, settings)
+    return lambda record: records.render(resource, record, settings)
 
 
 def _lister(resource: Resource) -> Endpoint:
     def list_items(sandbox: Sandbox, request: Request, parent: str) -> Response:
         base = Condition()
         if resource.parent:
-            _existing(sandbox, resource.parent, parent)
-            base = Condition("parent = ?", (parent,))
+            _existing(sandbox, resource.parent, parent, resource.missing)
+        if "*" in resource.path:
+            base = Condition(f"{json_field(resource.parent_field)} = ?", (parent,))
         body = pages.page(
             resource,
             request.query,
@@ -75,7 +79,8 @@ def _lister(resource: Resource) -> Endpoint:
 
 def _reader(resource: Resource) -> Endpoint:
     def read_item(sandbox: Sandbox, request: Request, identifier: str) -> Response:
-        return Response(200, _render(resource, sandbox)(_existing(sandbox, resource.source, identifier)))
+        record = _existing(sandbox, resource.source, identifier, resource.missing)
+        return Response(200, _render(resource, sandbox)(record))
 
     return read_item
 
@@ -106,18 +111,26 @@ def _post_alias(sandbox: Sandbox, request: Request, _: str) -> Response:
     _require_json(request)
     fields = records.alias_fields(request.body, sandbox.settings)
     _existing(sandbox, "customers", fields["customerId"])
-    record = records.add(BY_TABLE["customer-aliases"], fields, sandbox.store, sandbox.identifiers)
-    answer = Response(201, records.render(record, sandbox.settings))
+    resource = BY_TABLE["customer-aliases"]
+    try:
+        record = records.add(resource, fields, sandbox.store, sandbox.identifiers)
+    except HTTPError as refusal:
+        raise HTTPError(_status(sandbox, refusal.status), refusal.reason) from None
+    answer = Response(201, records.render(resource, record, sandbox.settings))
     if key is not None:
         sandbox.repeatable[key] = answer
     return answer
 
 
-def _existing(sandbox: Sandbox, table: str, identifier: str) -> Record:
+def _existing(sandbox: Sandbox, table: str, identifier: str, documented: int = 400) -> Record:
     record = sandbox.store.get(table, identifier)
     if record is None:
-        raise HTTPError(404, f"{table} has no {identifier}")
+        raise HTTPError(_status(sandbox, 404, documented), f"{table} has no {identifier}")
     return record
+
+
+def _status(sandbox: Sandbox, customary: int, documented: int = 400) -> int:
+    return customary if sandbox.settings.missing_status == "customary" else documented
 
 
 def _require_json(request: Request) -> None:

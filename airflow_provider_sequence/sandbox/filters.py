@@ -16,7 +16,7 @@ from airflow_provider_sequence.sandbox.store import Condition
 #: Takes the parameter's name, the query and the settings. Called only if the parameter was sent.
 Filter = Callable[[str, Query, SandboxSettings], Condition]
 
-#: `customerIds` takes this many ids at most.
+#: `customerIds` and `seatType` take this many values at most.
 MOST_IDS = 25
 
 _OF_CUSTOMERS = 'IN (SELECT alias FROM "customer-aliases" WHERE parent IN ({marks}))'
@@ -113,14 +113,77 @@ def of_customers(name: str, query: Query, settings: SandboxSettings) -> Conditio
     return Condition(f"alias {in_aliases} OR alias IN ({marks})", ids + ids, lasting=False)
 
 
-def some_ids(name: str, query: Query, settings: SandboxSettings) -> Condition:
-    """The record has one of the ids."""
-    return among("id", list(_ids(name, query)))
+def some_of(column: str) -> Filter:
+    """The column is one of the comma-separated values, of which there may be some only."""
+    return lambda name, query, settings: among(column, list(_ids(name, query)))
+
+
+def number(column: str) -> Filter:
+    """The column, a decimal text, is the number."""
+
+    def build(name: str, query: Query, settings: SandboxSettings) -> Condition:
+        text = query.one(name) or ""
+        try:
+            value = float(text)
+        except ValueError:
+            raise HTTPError(400, f"{name} must be a number, not {text!r}") from None
+        return Condition(f"CAST({column} AS REAL) = ?", (value,))
+
+    return build
+
+
+def choice(*choices: str, column: str, within: bool = False) -> Filter:
+    """The column is one of the documented values; ``within``: a JSON list has it."""
+
+    def build(name: str, query: Query, settings: SandboxSettings) -> Condition:
+        value = query.one(name)
+        if value not in choices:
+            raise HTTPError(400, f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return Condition(f"contains_text({column}, ?)" if within else f"{column} = ?", (value,))
+
+    return build
+
+
+def negated(wanted: Filter) -> Filter:
+    """The record is none of those that another filter lets through."""
+
+    def build(name: str, query: Query, settings: SandboxSettings) -> Condition:
+        condition = wanted(name, query, settings)
+        return Condition(f"NOT coalesce(({condition.sql}), 0)", condition.params, condition.lasting)
+
+    return build
+
+
+def checked_flag(name: str, query: Query, settings: SandboxSettings) -> Condition:
+    """Every record: the parameter is only checked, and means something elsewhere."""
+    truth(name, query)
+    return Condition()
+
+
+def or_open_ended(wanted: Filter, column: str) -> Filter:
+    """What another filter lets through, and what has no end if the query asks for it."""
+
+    def build(name: str, query: Query, settings: SandboxSettings) -> Condition:
+        condition = wanted(name, query, settings)
+        if query.one("includeOpenEndedSchedules") != "true":
+            return condition
+        return Condition(f"({condition.sql}) OR {column} IS NULL", condition.params)
+
+    return build
+
+
+def customer_with_contact(name: str, query: Query, settings: SandboxSettings) -> Condition:
+    """The customer has a contact with the e-mail address."""
+    return Condition(
+        f'id IN (SELECT parent FROM "customers/contacts" WHERE {json_field("email")} = ?)',
+        (query.one(name),),
+        lasting=False,
+    )
 
 
 def customer_with_alias(name: str, query: Query, settings: SandboxSettings) -> Condition:
     """The customer has one of the aliases, or one of them is its id."""
-    aliases = values(name, query, "comma" if name == "customerAliases" else "repeated")
+    aliases = values(name, query, settings.aliases_separator if name == "customerAliases" else "repeated")
     marks = ",".join("?" * len(aliases))
     return Condition(
         f'id IN (SELECT parent FROM "customer-aliases" WHERE alias IN ({marks})) OR id IN ({marks})',
@@ -158,5 +221,5 @@ def truth(name: str, query: Query) -> bool:
 def _ids(name: str, query: Query) -> tuple[str, ...]:
     ids = tuple((query.one(name) or "").split(","))
     if len(ids) > MOST_IDS:
-        raise HTTPError(400, f"{name} takes {MOST_IDS} ids at most, not {len(ids)}")
+        raise HTTPError(400, f"{name} takes {MOST_IDS} values at most, not {len(ids)}")
     return ids

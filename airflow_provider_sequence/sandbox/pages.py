@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.sandbox.cursors import Cursors
+from airflow_provider_sequence.sandbox.filters import json_field
 from airflow_provider_sequence.sandbox.http import HTTPError, Query
 from airflow_provider_sequence.sandbox.resources import Resource
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
@@ -50,12 +52,17 @@ def page(
     condition = base
     if resource.kind and settings.superseded == "hidden":
         condition &= Condition("NOT superseded", lasting=False)
+    if resource.archived and query.one(resource.archived) != "true":
+        condition &= Condition(f"{json_field('archivedAt')} IS NULL")
     for name, build in resource.filters.items():
         if query.raw(name):
             condition &= build(name, query, settings)
 
     asked = {name: query.one(name) for name in resource.paging}
-    limit = _number("limit", asked.get("limit"), settings.default_limit, 1, MOST)
+    everything = "limit" not in resource.paging
+    limit = (
+        sys.maxsize if everything else _number("limit", asked.get("limit"), settings.default_limit, 1, MOST)
+    )
     order = asked.get("sortOrder") or "DESC"
     if order not in {"ASC", "DESC"}:
         raise HTTPError(400, f"sortOrder must be ASC or DESC, not {order!r}")
@@ -79,12 +86,16 @@ def page(
     pagination = _TOTALS[settings.total](len(found))
     edges = {"before": (records[:1], start > 0), "after": (records[-1:], end < len(found))}
     for name, (edge, exists) in edges.items():
+        if name not in resource.paging:
+            continue
         style = settings.last_page if name == "after" else settings.first_page
         if edge and (exists or style == "cursor"):
             pagination[name] = cursors.make(edge[0].id, order, settings)
         elif style in _NO_PAGE:
             pagination[name] = _NO_PAGE[style]
     items = b",".join(map(render, records))
+    if not resource.enveloped:
+        return b'{"items":[' + items + b"]}"
     return b'{"items":[' + items + b'],"pagination":' + msgspec.json.encode(pagination) + b"}"
 
 

@@ -27,12 +27,11 @@ def add(resource: Resource, fields: Mapping[str, Any], store: Store, identifiers
     now = timestamps.render(time.time_ns() // 1000, "utc_millis")
     document = {
         "id": identifiers.new(),
-        "sequenceAccountId": events.ACCOUNT,
-        **resource.defaults,
-        "createdAt": now,
+        **resource.document.required,
+        **({"createdAt": now} if "createdAt" in resource.document.live else {}),
         **fields,
     }
-    parent = document.get(resource.parent_field) if resource.parent_field else None
+    parent = fields.get(resource.parent_field) if resource.parent_field else None
     if resource.parent_field and not isinstance(parent, str):
         raise HTTPError(400, f"{resource.parent_field} is required")
     identifier = str(document["id"])
@@ -90,9 +89,17 @@ def alias_fields(body: bytes, settings: SandboxSettings) -> dict[str, str]:
     return found
 
 
-def render(record: Record, settings: SandboxSettings) -> bytes:
-    """Return a document as an answer gives it back."""
-    return events.with_extra(record.body.encode(), settings)
+def render(resource: Resource, record: Record, settings: SandboxSettings) -> bytes:
+    """Return a document as an answer of a list gives it back."""
+    if resource.texts:
+        return msgspec.json.encode(record.id)
+    body = record.body.encode()
+    if resource.fields:
+        document: dict[str, msgspec.Raw] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        made = {"links": msgspec.Raw(b"[]"), "dueDateSource": msgspec.Raw(b'"CALCULATED"')}
+        found = made | document
+        body = msgspec.json.encode({name: found[name] for name in resource.fields if name in found})
+    return events.with_extra(body, settings)
 
 
 def balance(customer: Record, settings: SandboxSettings, store: Store) -> bytes:
@@ -114,6 +121,7 @@ def balance(customer: Record, settings: SandboxSettings, store: Store) -> bytes:
         "total": sum(part["total"] for part in balances),
         "balances": balances,
     }
-    if balances:
-        answer["changeTimestamp"] = max(part["changeTimestamp"] for part in balances)
+    # Of a customer without seats: nothing has changed since it was made.
+    changes = [part["changeTimestamp"] for part in balances]
+    answer["changeTimestamp"] = max(changes, default=msgspec.json.decode(customer.body)["createdAt"])
     return events.with_extra(msgspec.json.encode(answer), settings)

@@ -140,6 +140,12 @@ class SandboxSettings:
         Literal["event_timestamp", "received"], SettingInfo("Which of several seat events makes the balance.")
     ] = "event_timestamp"
     extra_fields: Annotated[bool, SettingInfo("Whether answers carry a field nobody documented.")] = False
+    missing_status: Annotated[
+        Literal["documented", "customary"],
+        SettingInfo(
+            "Status for an id that is not there, or an alias that is taken: 400 where no other is documented, or 404 and 409."
+        ),
+    ] = "documented"
     error_body: Annotated[
         Literal["error", "errors", "text", "html", "empty"],
         SettingInfo(

@@ -17,8 +17,9 @@ from airflow_provider_sequence.sandbox.resources import Resource
 from airflow_provider_sequence.sandbox.settings import SandboxSettings
 from airflow_provider_sequence.sandbox.store import Condition, Record, Store
 
-#: Parameters of a calculation.
-PARAMETERS = frozenset({"customerAliases", "periodStart", "periodEnd"})
+#: Parameters that a calculation needs, and one that no metric of the sandbox knows what to do with.
+NEEDED = frozenset({"customerAliases", "periodStart", "periodEnd"})
+PARAMETERS = NEEDED | {"customParameters"}
 
 # Far more digits than any sum of quantities has: sums are exact.
 _DIGITS = 500
@@ -39,7 +40,7 @@ def calculate(
     if settings.unknown_parameters == "reject":
         for name in sorted(query.names() - PARAMETERS):
             raise HTTPError(400, f"{name} is not a parameter of a calculation")
-    for name in sorted(PARAMETERS):
+    for name in sorted(NEEDED):
         if query.one(name) is None:
             raise HTTPError(400, f"{name} is required")
     aliases = values("customerAliases", query, settings.aliases_separator)

@@ -23,7 +23,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
-from airflow_provider_sequence.api.usage_metrics import aliases_to_ask
+from airflow_provider_sequence.api.usage_metrics import aliases_to_ask, custom_parameters_text
 from airflow_provider_sequence.exceptions import (
     NON_RETRYABLE,
     SequenceConfigurationError,
@@ -243,6 +243,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         added up. (templated)
     :param min_event_count: how many events to wait for. (templated)
     :param min_value: which value to wait for; give one of the two. (templated)
+    :param custom_parameters: values of the metric's parameters by their names, where not the defaults. (templated)
     :param period_start: first time of the period; the start of the run's data interval by default. (templated)
     :param period_end: first time after the period; the end of the run's data interval by default. (templated)
     :param sequence_conn_id: connection to Sequence. (templated)
@@ -255,6 +256,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         "customer_aliases",
         "min_event_count",
         "min_value",
+        "custom_parameters",
         "period_start",
         "period_end",
         "sequence_conn_id",
@@ -269,6 +271,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         customer_aliases: str | Sequence[str],
         min_event_count: int | str | None = None,
         min_value: float | Decimal | str | None = None,
+        custom_parameters: Mapping[str, Any] | str | None = None,
         period_start: Any = None,
         period_end: Any = None,
         **kwargs: Any,
@@ -278,6 +281,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         self.customer_aliases = customer_aliases
         self.min_event_count = min_event_count
         self.min_value = min_value
+        self.custom_parameters = custom_parameters
         self.period_start = period_start
         self.period_end = period_end
 
@@ -290,6 +294,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         return MetricThreshold(
             metric_id=self.metric_id,
             customer_aliases=aliases,
+            custom_parameters=custom_parameters_text(self.custom_parameters),
             period_start=period.start.isoformat(),
             period_end=period.end.isoformat(),
             min_event_count=None

@@ -30,9 +30,9 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
     Pull a resource of Sequence into a table: all of what was asked for, or nothing.
 
     Events are pulled for a half-open window of their timestamps, ``[window_start, window_end)``; neighbouring
-    windows share no event and miss none. Invoices and billing schedules can be pulled for a window of their due or
-    start dates, which has to be given; without one, and for all else, the whole list is read. The line items of
-    invoices and credit notes are read for each of them; window and filters are those of the invoices.
+    windows share no event and miss none. Invoices, credit notes and billing schedules can be pulled for a window of
+    dates, which has to be given; without one, and for all else, the whole list is read. Lists below an id, such as the
+    line items of invoices, are read for each of them, one request each; window and filters are those of the invoices.
 
     Rows replace those with the same ``id``, so that a window may be pulled again at any time. The table is made when
     missing: a column for each documented field, ``_extra`` with all other fields as JSON, and ``_loaded_at``.
@@ -44,6 +44,9 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
     :param window_start: first time of the window; for events, by default what the run is about: the window that the
         events which started it tell of, or its partition, or its data interval. (templated)
     :param window_end: first time after the window, likewise. (templated)
+    :param time_field: which time the window is about, where there are several: ``due_date`` (the default),
+        ``invoice_date`` or ``sent_date`` of invoices, ``start_date`` (the default) or ``end_date`` of billing schedules.
+        (templated)
     :param lookback: how much earlier than ``window_start`` to begin, for events that arrive late: a timedelta, seconds,
         or text such as ``PT6H``. (templated)
     :param filters: filters of the resource, such as ``{"customer_alias": ["acme"]}``. (templated)
@@ -65,6 +68,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         "sequence_conn_id",
         "window_start",
         "window_end",
+        "time_field",
         "lookback",
         "filters",
         "concurrency",
@@ -87,6 +91,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         sequence_conn_id: str = DEFAULT_CONN_ID,
         window_start: Any = None,
         window_end: Any = None,
+        time_field: str | None = None,
         lookback: Any = None,
         filters: Mapping[str, Any] | None = None,
         concurrency: int | str = 1,
@@ -101,6 +106,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         self.sequence_conn_id = sequence_conn_id
         self.window_start = window_start
         self.window_end = window_end
+        self.time_field = time_field
         self.lookback = lookback
         self.filters = filters
         self.concurrency = concurrency
@@ -116,7 +122,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
             self.check_rendered()
             min_rows = parse_int("min_rows", self.min_rows, min_value=0)
             filters = parse_filters(self.filters)
-            resource = get_resource(self.resource)
+            resource = get_resource(self.resource).by_time(self.time_field or None)
             window = window_of_run(resource, context, self.window_start, self.window_end, self.lookback)
             engine = create_sql_engine(self.sql_conn_id, self.staging_location)
             self._lineage = TransferLineage.capture(self, resource.name, engine)

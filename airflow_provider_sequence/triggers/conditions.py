@@ -85,6 +85,7 @@ class MetricThreshold:
     :param period_end: first time after the period.
     :param min_event_count: how many events, or None.
     :param min_value: which value, as text with all its digits, or None.
+    :param custom_parameters: values of the metric's parameters, as they are sent, or None.
     """
 
     metric_id: str
@@ -93,11 +94,14 @@ class MetricThreshold:
     period_end: str
     min_event_count: int | None = None
     min_value: str | None = None
+    custom_parameters: str | None = None
 
     def poke(self, client: SequenceClient) -> PokeResult:
         """Calculate the metric."""
         period = Window.parse(self.period_start, self.period_end)
-        answer = client.calculate_metric(self.metric_id, self.customer_aliases, period)
+        answer = client.calculate_metric(
+            self.metric_id, self.customer_aliases, period, self.custom_parameters
+        )
         count, value = answer["eventCount"], Decimal(answer["value"])
         done = (self.min_event_count is None or count >= self.min_event_count) and (
             self.min_value is None or value >= Decimal(self.min_value)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import DateTime, Table, Text
+from sqlalchemy import DateTime, Numeric, Table, Text
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine
 
@@ -31,6 +31,7 @@ class DatabaseDialect:
     :param longest_key: how long an id may be that is part of a key, and what that is counted in; None without a limit.
     :param long_text: type of text of any length, compared byte by byte.
     :param json_text: type of a column that is given JSON text; ``long_text`` by default.
+    :param number: type of an exact decimal number of 38 digits, 9 of them after the point.
     :param timestamp: type of an instant.
     :param bind_timestamp: how an instant is bound: as it is, in UTC, or in UTC without its zone.
     :param holds_nul: whether text and JSON can hold the character U+0000, half a surrogate pair, and every number.
@@ -87,6 +88,7 @@ class DatabaseDialect:
     longest_key: tuple[int, Literal["bytes", "characters"]] | None = None
     long_text: TypeEngine[Any] = field(default_factory=Text)
     json_text: TypeEngine[Any] | None = None
+    number: TypeEngine[Any] = field(default_factory=lambda: Numeric(38, 9))
     timestamp: TypeEngine[Any] = field(default_factory=lambda: DateTime(timezone=True))
     bind_timestamp: Literal["as_is", "utc", "without_zone"] = "without_zone"
     holds_nul: bool = True

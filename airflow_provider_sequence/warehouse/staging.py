@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from operator import gt, lt
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, cast, exists, func, select, true
+from sqlalchemy import BigInteger, Boolean, Column, Date, MetaData, Table, cast, exists, func, select, true
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ColumnElement, Executable, Select
@@ -20,6 +22,7 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.temp_storage import RowSpool, open_temp_db
 from airflow_provider_sequence.warehouse.bulk_load import BulkInsert
 from airflow_provider_sequence.warehouse.ddl import (
+    add_columns,
     create_without_key,
     existing_columns,
     find_key,
@@ -33,19 +36,23 @@ from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import connect, require_writable, transaction
 from airflow_provider_sequence.warehouse.errors import describe, is_permanent
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
-from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, JsonText, UtcTimestamp
+from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, ExactNumber, JsonText, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import upsert_rows
+
+log = logging.getLogger(__name__)
 
 #: Rows that are read at a time.
 _BATCH = 1000
 
-ColumnType = Literal["key", "text", "timestamp", "integer", "boolean", "json"]
+ColumnType = Literal["key", "text", "timestamp", "date", "integer", "number", "boolean", "json"]
 
 _SQL_TYPES: dict[str, TypeEngine[Any]] = {
     "key": KEY_TEXT,
     "text": LONG_TEXT,
     "timestamp": UtcTimestamp(),
+    "date": Date(),
     "integer": BigInteger(),
+    "number": ExactNumber(),
     "boolean": Boolean(),
     "json": JsonText(),
 }
@@ -56,7 +63,9 @@ _POSITION = "_position"
 #: A value that each type of column can hold, whatever the column's own type is called; of text nobody knows one.
 _SAMPLES: Mapping[ColumnType, Any] = {
     "timestamp": dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
+    "date": dt.date(2000, 1, 1),
     "integer": 1,
+    "number": Decimal(1),
     "boolean": True,
     "json": "{}",
 }
@@ -140,6 +149,7 @@ class StagingLoad:
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param columns: the columns to fill.
     :param optional: names of those that a table made by somebody else may lack.
+    :param added: names of those that a table gets that has all others: an earlier version made it.
     :raises SequenceConfigurationError: if the table is there and can't take such rows, or can't be made.
     """
 
@@ -149,6 +159,7 @@ class StagingLoad:
         table: str,
         columns: Sequence[StagingColumn],
         optional: Collection[str] = (),
+        added: Collection[str] = (),
     ) -> None:
         self._engine = engine
         self._key = next(c.name for c in columns if c.type == "key")
@@ -171,6 +182,7 @@ class StagingLoad:
                         f"the table {table} is there, but has no column {', '.join(missing)}. Add it, or name "
                         "another table: one that is missing is made"
                     )
+                there |= self._add(connection, schema, name, columns, there, added)
                 columns = [c for c in columns if c.name in there]
                 filled = {c.name for c in columns}
                 with connection.begin():
@@ -196,6 +208,35 @@ class StagingLoad:
             "CREATE TABLE keys (list INTEGER, key TEXT, kept BOOLEAN, PRIMARY KEY (list, key)) WITHOUT ROWID"
         )
         self._counted = 0
+
+    def _add(
+        self,
+        connection: Connection,
+        schema: str | None,
+        name: str,
+        columns: Sequence[StagingColumn],
+        there: Collection[str],
+        added: Collection[str],
+    ) -> set[str]:
+        """Add the columns that an earlier version did not make; names of those that are there now."""
+        missing = {c.name for c in columns} - set(there)
+        if not missing or not missing <= set(added):
+            return set()
+        table = Table(name, MetaData(), *(Column(c.name, _SQL_TYPES[c.type]) for c in columns), schema=schema)
+        try:
+            add_columns(connection, table, [c.name for c in columns if c.name in missing])
+        except DBAPIError as e:
+            if not is_permanent(e, dialect_of(self._engine)):
+                raise
+            log.warning(
+                "The table %s has not got the columns %s, whose values stay in _extra: %s",
+                name,
+                ", ".join(sorted(missing)),
+                describe(e, dialect_of(self._engine)),
+            )
+            with connection.begin():
+                return existing_columns(connection, schema, name) or set()
+        return missing
 
     def close(self) -> None:
         """Delete the rows on the worker's disk."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import DateTime, Text
+from sqlalchemy import DateTime, Numeric, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -43,6 +44,22 @@ class JsonText(TypeDecorator[str]):
         """Column type of a dialect."""
         row = dialect_of(dialect)
         return row.json_text or row.long_text
+
+
+class ExactNumber(TypeDecorator[Decimal]):
+    """Decimal number, to the digit: text on SQLite."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Column type of a dialect."""
+        return dialect_of(dialect).number
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Convert the number to what the column holds."""
+        as_text = value is not None and isinstance(dialect_of(dialect).number, Text)
+        return f"{value:f}" if as_text else value
 
 
 class UtcTimestamp(TypeDecorator[Any]):

@@ -76,6 +76,7 @@ class BodyRules:
     """One schema, and the fields that are always sent although the API could do without."""
 
     def __init__(self, schema: Mapping[str, Any], always_sent: tuple[str, ...] = ()) -> None:
+        self.schema = schema
         _Validator.check_schema(schema)
         self._is_right = compile_schema(schema)
         self._validator = _Validator(schema, format_checker=_FORMAT_CHECKER)
@@ -106,16 +107,13 @@ class BodyRules:
                     yield f"body field {name}: expected from this client in every case, but missing"
 
 
-def envelope(item: Mapping[str, Any], pagination: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a page of a list."""
-    return {
-        "type": "object",
-        "required": ["items", "pagination"],
-        "properties": {
-            "items": {"type": "array", "maxItems": 100, "items": item},
-            "pagination": pagination,
-        },
-    }
+def envelope(
+    item: Mapping[str, Any], pagination: Mapping[str, Any] | None, most: int | None = 100
+) -> dict[str, Any]:
+    """The schema of a page of a list, or of a list that has no pages."""
+    items = {"type": "array", "items": item} | ({"maxItems": most} if most else {})
+    properties = {"items": items} | ({"pagination": pagination} if pagination else {})
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _place(error: ValidationError) -> str:

@@ -16,6 +16,7 @@ from tests.contract.formats import FORMATS, Format, is_json_media_type, shown, v
 from tests.contract.query_rules import QueryRules
 
 DESCRIPTION = Path(__file__).with_name("sequence_api.yaml")
+PUBLISHED = Path(__file__).with_name("published_api.yaml")
 
 Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
@@ -155,7 +156,9 @@ def _header_rules(rules: Mapping[str, Any], formats: Mapping[str, Format]) -> li
 def _endpoints(description: Mapping[str, Any]) -> Iterator[Endpoint]:
     schemas, groups = description["schemas"], description["parameters"]
     common = frozenset(description["error_statuses"])
-    for entry in [*description["endpoints"], *_plain_lists(description["plain_lists"])]:
+    described = {entry["call"] for entry in description["endpoints"]}
+    plain = (_plain(call, facts, groups) for call, facts in published().items() if call not in described)
+    for entry in [*description["endpoints"], *plain]:
         method, path = entry["call"].split(" ")
         query = entry.get("query", {})
         parameters = {name: rule for group in query.get("groups", ()) for name, rule in groups[group].items()}
@@ -168,7 +171,11 @@ def _endpoints(description: Mapping[str, Any]) -> Iterator[Endpoint]:
             answer=BodyRules(
                 schemas[answer["is"]]
                 if "is" in answer
-                else envelope(schemas[answer["list_of"]], schemas["pagination"])
+                else envelope(
+                    answer.get("item") or schemas[answer["list_of"]],
+                    schemas["pagination"] if answer.get("pages", True) else None,
+                    answer.get("most", 100),
+                )
             ),
             request=(
                 BodyRules(schemas[entry["request"]], tuple(entry.get("always_sent", ())))
@@ -179,12 +186,51 @@ def _endpoints(description: Mapping[str, Any]) -> Iterator[Endpoint]:
         )
 
 
-def _plain_lists(lists: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    shared = {"query": lists["query"], "answer": lists["answer"]}
-    for path in lists["paths"]:
-        yield {"call": f"GET {path}", **shared}
-    for path in lists["paths_under_an_id"]:
-        yield {"call": f"GET {path}", "statuses": [404], **shared}
+_TYPES = {"text": "string", "flag": "boolean", "list": "array"}
+
+
+def _plain(call: str, facts: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
+    """A list of which there is no more to say than its published facts."""
+    known = {name: rule for group in groups.values() for name, rule in group.items()}
+    query = {name: known.get(name) or _parameter(kind) for name, kind in facts.get("query", {}).items()}
+    fields = facts.get("fields", {})
+    item = {
+        "type": "object",
+        "required": [name for name, kind in fields.items() if "!" in kind],
+        "properties": {name: {"type": _json_types(kind)} for name, kind in fields.items()},
+    }
+    return {
+        "call": call,
+        # 404 is custom for an id that is not there.
+        "statuses": [*facts["statuses"][1:], *([404] if "{id}" in call else [])],
+        "query": {"own": query},
+        "answer": {
+            "status": 200,
+            "item": {"type": "string"} if facts.get("texts") else item,
+            "pages": facts["answer"] == "pages",
+            "most": 100 if "limit" in query else None,
+        },
+    }
+
+
+def _json_types(kind: str) -> str | list[str]:
+    """JSON Schema's name of a field's type; what may be left out may be null as well, here."""
+    plain = _TYPES.get(kind.rstrip("!?"), kind.rstrip("!?"))
+    return plain if kind.endswith("!") else [plain, "null"]
+
+
+def _parameter(kind: str) -> dict[str, Any]:
+    name, _, most = kind.rstrip("!").partition(" of ")
+    plain = {"flag": "boolean", "integer": "integer"}.get(name, "string")
+    listed = {"list": {"list": "repeated"}, "comma list": {"list": "comma"}}.get(name, {})
+    return {"type": plain, **listed, **({"max_items": int(most)} if most else {})}
+
+
+@cache
+def published() -> dict[str, dict[str, Any]]:
+    """The published facts, by calls."""
+    facts: dict[str, dict[str, Any]] = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
+    return facts
 
 
 @cache

@@ -8,6 +8,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+from tests.contract.contract import published
+
 # How long an example takes is a matter of what else the machine does.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -87,7 +89,17 @@ def page(*items: Any) -> dict[str, Any]:
     return {"items": list(items), "pagination": dict(PAGINATION)}
 
 
-# What each call answers when all goes well. A list of anything answers records of any fields.
+#: A value of each type of a published field.
+_VALUES = {"text": "x", "integer": 1, "number": 1.5, "flag": True, "list": [], "object": {}}
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: _VALUES[kind.rstrip("!?")] for name, kind in facts.get("fields", {}).items()}
+    answer = page("x" if facts.get("texts") else fields)
+    return answer if facts["answer"] == "pages" else {"items": answer["items"]}
+
+
+# What each call answers when all goes well.
 ANSWERS: dict[str, tuple[int, Any]] = {
     "GET /usage-events": (200, page(USAGE_EVENT)),
     "POST /usage-events": (201, USAGE_EVENT),
@@ -96,11 +108,12 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     "GET /seat-events": (200, page(SEAT_EVENT)),
     "POST /seat-events": (201, SEAT_EVENT),
     "GET /seat-events/{id}": (200, SEAT_EVENT),
-    "GET /seat-balances": (200, page({"customerAlias": "acme", "seatType": "editor", "total": 12})),
-    "GET /customer-aliases": (200, page(NEW_CUSTOMER_ALIAS)),
     "POST /customer-aliases": (201, NEW_CUSTOMER_ALIAS),
-    "GET /customers": (200, page({"id": "cus-1"})),
-    "GET /customers/{id}/aliases": (200, page(NEW_CUSTOMER_ALIAS)),
+}
+ANSWERS |= {
+    call: (200, _plain(facts))
+    for call, facts in published().items()
+    if "answer" in facts and call not in ANSWERS
 }
 REQUESTS: dict[str, Any] = {
     "POST /usage-events": NEW_USAGE_EVENT,

@@ -11,30 +11,6 @@ from tests.contract.contract import DESCRIPTION, load
 from tests.contract.examples import ANSWERS
 
 BASES = {"documented", "inferred", "house", "unknown"}
-LISTS = {
-    "activity-logs",
-    "billing-products",
-    "billing-schedules",
-    "credit-notes",
-    "credits",
-    "customer-aliases",
-    "customers",
-    "discounts",
-    "invoices",
-    "list-prices",
-    "notifications/policies",
-    "prices",
-    "products",
-    "quotes",
-    "seat-events",
-    "seat-metrics",
-    "sequence-accounts",
-    "tax-rates",
-    "tax-registrations",
-    "usage-events",
-    "usage-metrics",
-    "users",
-}
 description = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
 
 
@@ -49,7 +25,6 @@ def facts() -> Iterator[tuple[str, dict[str, Any]]]:
         yield endpoint["call"], endpoint
         for name, rule in endpoint.get("query", {}).get("own", {}).items():
             yield f"{endpoint['call']}?{name}", rule
-    yield "plain_lists", description["plain_lists"]
     yield "versions", description["versions"]
     for name, schema in description["schemas"].items():
         yield from fields(name, schema)
@@ -81,18 +56,13 @@ def test_no_endpoint_is_described_twice():
     assert len(names) == len(set(names))
 
 
-def test_every_endpoint_is_described():
-    names = {endpoint.name for endpoint in load().endpoints}
-    parents = ("invoices", "credit-notes")
-    under_an_id = {
-        f"{parent}/{{id}}/{what}" for parent in parents for what in ("line-items", "line-item-groups")
-    }
-    assert names == ANSWERS.keys() | {f"GET /{name}" for name in LISTS | under_an_id}
+def test_every_endpoint_has_an_example():
+    assert {endpoint.name for endpoint in load().endpoints} == ANSWERS.keys()
 
 
 def test_request_body_takes_no_unknown_field_and_answer_does():
     for endpoint in load().endpoints:
-        status, answer = ANSWERS.get(endpoint.name, (200, {"items": [], "pagination": {}}))
+        status, answer = ANSWERS[endpoint.name]
         assert endpoint.status == status, endpoint.name
         assert endpoint.answer.judge(answer | {"fieldOfNextYear": {}}) == [], endpoint.name
         if endpoint.request is not None:

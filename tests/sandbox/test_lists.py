@@ -229,10 +229,11 @@ def test_unknown_parameters_are_ignored_or_refused(ten: Api) -> None:
 
 
 def test_every_list_has_the_envelope(api: Api) -> None:
-    lists = [path for path in BY_PATH if "*" not in path]
-    assert len(lists) == 23
-    for path in lists:
-        assert api.page(f"/{path}") == {"items": [], "pagination": {"totalResultSize": 0}}, path
+    for path, resource in BY_PATH.items():
+        if "*" in path:
+            continue
+        pagination = {"pagination": {"totalResultSize": 0}} if resource.enveloped else {}
+        assert api.page(f"/{path}") == {"items": []} | pagination, path
         assert api.call("DELETE", f"/{path}").status_code == 405, path
 
 
@@ -243,10 +244,9 @@ def test_lists_below_an_id_and_filters_of_invoices(api: Api) -> None:
     lines = api.page(f"/invoices/{invoices[3]['id']}/line-items")["items"]
     assert [line["invoiceId"] for line in lines] == [invoices[3]["id"]] * 2
     assert all(isinstance(line["netTotal"], str) for line in lines)
-    assert api.page(f"/invoices/{invoices[3]['id']}/line-item-groups")["items"] == []
+    assert len(api.page(f"/invoices/{invoices[3]['id']}/line-item-groups")["items"]) == 1
     note = api.page("/credit-notes")["items"][0]["id"]
-    assert api.page(f"/credit-notes/{note}/line-items")["items"] == []
-    assert api.get("/invoices/none/line-items").status_code == 404
+    assert len(api.page(f"/credit-notes/{note}/line-items")["items"]) == 1
     assert len(api.page("/invoices?dueAfter=2024-03-15&dueBefore=2024-06-15")["items"]) == 3
     api.set(after_bound="exclusive", before_bound="inclusive")
     assert [invoice["dueDate"] for invoice in api.page("/invoices?dueAfter=2024-11-15")["items"]] == [

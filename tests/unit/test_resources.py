@@ -25,84 +25,28 @@ from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceResponseError
 from tests.unit.strategies import TEXT, few_examples
 
-SORT = {"sortOrder", "sortBy"}
-#: The documented parameters of each list, without those of its pages and of time.
-DOCUMENTED: dict[str, set[str]] = {
-    "usage_events": {"customerAlias", "unmappedAliasesOnly", "eventType", "eventId", "offset"} | SORT,
-    "seat_events": {"customerAlias", "customerIds", "seatType", "customerEventId"} | SORT,
-    "usage_metrics": {"name", "id", "eventType", "eventProperty", "aggregationType"},
-    "seat_metrics": set(),
-    "customers": {"alias", "legalName", "email", "includeArchived"} | SORT,
-    "customer_aliases": {"value"},
-    "products": {"name"},
-    "prices": {"currency", "name", "billingFrequency", "productId"},
-    "list_prices": set(),
-    "billing_products": set(),
-    "billing_schedules": {
-        "customerId",
-        "billingScheduleStatus",
-        "label",
-        "autoSendInvoices",
-        "includeArchivedSchedules",
-    }
-    | SORT,
-    "invoices": {
-        "invoiceStatus",
-        "invoicePaymentStatus",
-        "invoiceCurrency",
-        "customerId",
-        "billingScheduleId",
-    }
-    | SORT,
-    "invoice_line_items": set(),
-    "invoice_line_item_groups": set(),
-    "credit_notes": set(),
-    "credit_note_line_items": set(),
-    "credit_note_line_item_groups": set(),
-    "credits": set(),
-    "discounts": set(),
-    "quotes": set(),
-    "tax_rates": set(),
-    "tax_registrations": set(),
-    "activity_logs": {"sortOrder"},
-    "notification_policies": set(),
-    "users": set(),
-    "sequence_accounts": set(),
-}
 #: Parents by the lists below them.
 BELOW = {
+    "customer_contacts": ("customers", "customerId"),
+    "aliases_by_customer": ("customers", "customerId"),
+    "credit_balances": ("customers", "customerId"),
+    "credit_grants": ("customers", "customerId"),
+    "customer_tax_registrations": ("customers", "customerId"),
+    "merchant_tax_registrations": ("tax_registrations", "merchantId"),
+    "invoice_currency_conversions": ("invoices", "invoiceId"),
     "invoice_line_items": ("invoices", "invoiceId"),
     "invoice_line_item_groups": ("invoices", "invoiceId"),
     "credit_note_line_items": ("credit_notes", "creditNoteId"),
     "credit_note_line_item_groups": ("credit_notes", "creditNoteId"),
 }
-FIELDS = {
-    "usage_events": "id customerEventId customerAlias eventType sequenceAccountId eventTimestamp eventProperties",
-    "seat_events": "id customerEventId customerAlias seatType sequenceAccountId eventTimestamp total",
-    "usage_metrics": "id sequenceAccountId name description metricType eventType aggregationType aggregationProperty "
-    "groupingProperty unit createdAt deletedAt propertyFilters caseSensitive propertiesToNegate parameters",
-}
 DAY = (dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime(2024, 1, 2, tzinfo=dt.UTC))
 
 
 class TestResources:
-    def test_all_lists_of_the_api_are_defined(self):
-        assert set(RESOURCES) == set(DOCUMENTED)
-
-    def test_filters_are_the_documented_parameters_in_snake_case(self):
-        filters = {name: {f.parameter for f in resource.filters} for name, resource in RESOURCES.items()}
-        assert filters == DOCUMENTED
+    def test_filters_have_the_parameters_names_in_snake_case(self):
         for resource in RESOURCES.values():
             for one in resource.filters:
                 assert one.name == re.sub(r"(?<!^)(?=[A-Z])", "_", one.parameter).lower()
-
-    @pytest.mark.parametrize("name", FIELDS)
-    def test_fields_are_the_documented_ones(self, name):
-        resource = get_resource(name)
-        assert {field.name for field in resource.fields} == set(FIELDS[name].split())
-        assert resource.key.name == "id"
-        columns = [field.column for field in resource.fields]
-        assert len(set(columns)) == len(columns)
 
     @pytest.mark.parametrize(
         ("name", "path"),
@@ -120,7 +64,7 @@ class TestResources:
         assert get_resource(name).path == path
 
     def test_columns_are_valid_and_unique(self):
-        types = {"text", "timestamp", "integer", "boolean", "json"}
+        types = {"text", "timestamp", "date", "integer", "number", "boolean", "json"}
         for name, resource in RESOURCES.items():
             columns = [field.column for field in resource.fields]
             assert len(set(columns)) == len(columns), name
@@ -130,17 +74,15 @@ class TestResources:
 
     def test_field_of_the_window_is_a_field(self):
         for name, resource in RESOURCES.items():
-            if resource.times is not None:
-                assert resource.times.field in {field.name for field in resource.fields}, name
+            for times in filter(None, (resource.times, *resource.other_times)):
+                assert times.field in {"", *(field.name for field in resource.fields)}, name
 
-    def test_child_resources_have_a_parent_and_no_filters(self):
+    def test_child_resources_have_a_parent(self):
         assert {name for name, resource in RESOURCES.items() if "{id}" in resource.path} == set(BELOW)
         for name, parent in BELOW.items():
             resource = get_resource(name)
             assert (resource.parent.name, resource.parent_field) == parent
             assert resource.parent_field in {field.name for field in resource.fields}, name
-            assert resource.path.startswith(resource.parent.path), name
-            assert not resource.filters, name
 
     @pytest.mark.parametrize("name", ["invoices", "credit_notes", "invoice_line_items"])
     def test_amounts_of_money_are_text(self, name):
@@ -148,12 +90,46 @@ class TestResources:
         assert {types[field] for field in ("netTotal", "totalTax", "grossTotal")} == {"text"}
 
     def test_resources_with_windows(self):
-        assert {name: (r.times.field, r.times.days) for name, r in RESOURCES.items() if r.times} == {
-            "usage_events": ("eventTimestamp", False),
-            "seat_events": ("eventTimestamp", False),
-            "invoices": ("dueDate", True),
-            "billing_schedules": ("startDate", True),
+        times = {
+            (name, one.name): (one.field, one.days)
+            for name, r in RESOURCES.items()
+            for one in (r.times, *r.other_times)
+            if one
         }
+        dates = {"due_date": "dueDate", "invoice_date": "", "sent_date": ""}
+        assert times == {
+            ("usage_events", "event_timestamp"): ("eventTimestamp", False),
+            ("seat_events", "event_timestamp"): ("eventTimestamp", False),
+            **{(n, t): (f, True) for n in ("invoices", "invoice_summaries") for t, f in dates.items()},
+            ("credit_notes", "sent_date"): ("", True),
+            ("billing_schedules", "start_date"): ("startDate", True),
+            ("billing_schedules", "end_date"): ("endDate", True),
+        }
+
+    def test_the_time_of_a_window_is_chosen(self):
+        lines = get_resource("invoice_line_items")
+        assert lines.time_names == ("due_date", "invoice_date", "sent_date")
+        window = Window(*DAY)
+        for name, parameter in (
+            (None, "dueAfter"),
+            ("due_date", "dueAfter"),
+            ("invoice_date", "invoiceAfter"),
+            ("sent_date", "sentAfter"),
+        ):
+            [query] = lines.by_time(name).filtered.select({}, window).queries()
+            assert query[0] == (parameter, "2023-12-31")
+        with pytest.raises(SequenceConfigurationError, match="sent_date"):
+            lines.by_time("created_at")
+        with pytest.raises(SequenceConfigurationError, match="left out"):
+            get_resource("quotes").by_time("created_at")
+
+    def test_filters_of_a_list_below_an_id_are_its_own_its_parents_or_both(self):
+        contacts = get_resource("customer_contacts")
+        assert contacts.divide({"include_archived": True, "alias": "a", "nope": 1}) == (
+            {"include_archived": True},
+            {"include_archived": True, "alias": "a", "nope": 1},
+        )
+        assert SEAT_EVENTS.divide({"seat_type": "s"}) == ({}, {"seat_type": "s"})
 
     def test_parent_id_is_one_part_of_the_path(self):
         below = get_resource("invoice_line_items")
@@ -220,7 +196,6 @@ class TestFilters:
             (USAGE_EVENTS, "event_type", "eventType"),
             (USAGE_EVENTS, "event_id", "eventId"),
             (SEAT_EVENTS, "customer_alias", "customerAlias"),
-            (SEAT_EVENTS, "seat_type", "seatType"),
             (SEAT_EVENTS, "customer_event_id", "customerEventId"),
             (USAGE_METRICS, "name", "name"),
             (USAGE_METRICS, "id", "id"),
@@ -267,6 +242,15 @@ class TestFilters:
 
     def test_comma_in_a_single_value_is_percent_encoded(self):
         assert USAGE_METRICS.query({"event_type": "a,b"}) == [("eventType", "a%2Cb")]
+
+    @pytest.mark.parametrize(("value", "written"), [("10.10", "10.10"), (Decimal("1e2"), "100"), (7, "7")])
+    def test_number_is_sent_with_every_digit(self, value, written):
+        assert get_resource("invoices").query({"net_total": value}) == [("netTotal", written)]
+
+    @pytest.mark.parametrize("value", [1.5, True, "x", "NaN", "1e999", [1]], ids=repr)
+    def test_invalid_number_is_refused(self, value):
+        with pytest.raises(SequenceConfigurationError, match="net_total"):
+            get_resource("invoices").query({"net_total": value})
 
     def test_aggregation_types_are_comma_separated(self):
         assert USAGE_METRICS.query({"aggregation_type": ["COUNT", "SUM"]}) == [
@@ -401,6 +385,41 @@ class TestSelection:
         assert len(parts) == -(-number // 25)
         assert all(("seatType", "s") in query for query in queries)
 
+    def test_seat_types_are_sent_25_in_a_query_and_compared(self):
+        types = [f"t{n}" for n in range(26)]
+        assert [
+            len(dict(query)["seatType"].split(",")) for query in queries_of(SEAT_EVENTS, {"seat_type": types})
+        ] == [
+            25,
+            1,
+        ]
+        odd = SEAT_EVENTS.select({"seat_type": "admin,viewer"})
+        assert odd.queries() == [[]]
+        assert item(id="1", seatType="admin,viewer") in odd
+        assert item(id="1", seatType="admin") not in odd
+
+    def test_seat_balances_of_an_alias_are_compared_with_all_of_the_customers(self):
+        selection = get_resource("seat_balances").select({"customer_aliases": ["a", "c1"]})
+        assert selection.queries() == [[("customerAliases", "a")], [("customerAliases", "c1")]]
+        assert not selection.countable
+        assert item(id="c9", customerAliases=["b", "a"]) in selection
+        assert item(id="c1", customerAliases=["b"]) in selection
+        assert item(id="c9", customerAliases=["b"]) not in selection
+
+    def test_days_of_the_month_are_numbers(self):
+        selection = get_resource("billing_schedules").select({"recurrence_day_of_month": [1, 15]})
+        assert selection.queries() == [[("recurrenceDayOfMonth", "1,15")]]
+        assert item(id="1", recurrenceDayOfMonth=15) in selection
+        assert item(id="1", recurrenceDayOfMonth=5) not in selection
+
+    @pytest.mark.parametrize("name", ["event_type", "event_property"])
+    def test_value_that_is_read_in_two_ways_is_not_sent(self, name):
+        field = {"event_type": "eventType", "event_property": "aggregationProperty"}[name]
+        selection = USAGE_METRICS.select({name: ["total cost", "a,b"]})
+        assert selection.queries() == [[]]
+        assert item(id="1", **{field: "a,b"}) in selection
+        assert item(id="1", **{field: "a"}) not in selection
+
     def test_selection_is_countable_only_as_a_single_query_or_by_alias(self):
         assert USAGE_EVENTS.select({"customer_alias": ["a", "b"], "event_id": "e"}).countable
         assert SEAT_EVENTS.select({"customer_ids": ["a"]}).countable
@@ -478,9 +497,20 @@ class TestDateWindows:
         assert belongs == (window.start <= midnight < window.end)
         assert given or not belongs
 
-    def test_item_without_the_date_is_an_error(self):
+    def test_item_without_the_date_is_in_no_window_of_it(self):
+        window = Window(*DAY)
+        for missing in ({}, {"dueDate": None}):
+            assert item(id="1", **missing) not in self.INVOICES.select({}, window)
         with pytest.raises(SequenceResponseError):
-            assert item(id="1") in self.INVOICES.select({}, Window(*DAY))
+            assert item(id="1", dueDate="soon") in self.INVOICES.select({}, window)
+        schedules = get_resource("billing_schedules")
+        assert item(id="1") not in schedules.select({}, window)
+        assert item(id="1") in schedules.by_time("end_date").select({}, window)
+
+    @pytest.mark.parametrize("name", ["invoice_date", "sent_date"])
+    def test_window_of_a_date_that_no_field_holds_takes_what_comes(self, name):
+        selection = self.INVOICES.by_time(name).select({}, Window(*DAY))
+        assert item(id="1", dueDate="1999-01-01") in selection
 
 
 class TestEventWindows:

@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sequence.api.pagination import Page
-from airflow_provider_sequence.api.resources import USAGE_EVENTS
+from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceAuthenticationError
 from airflow_provider_sequence.pipelines.pull import scans
+from airflow_provider_sequence.pipelines.pull.pipeline import cost_of_children
 from airflow_provider_sequence.pipelines.pull.readers import ReaderPool
 from airflow_provider_sequence.pipelines.pull.scans import ListScan
 from tests.support.account import Account
@@ -205,3 +206,14 @@ class TestReaderThreads:
                 time.sleep(0.3)
             assert account.requests_sent < 100
         assert not readers()
+
+
+@pytest.mark.parametrize(
+    ("parents", "per_minute", "says"),
+    [
+        (12_400, 1_500, "12,400 invoices: 12,400 requests, about 8 minutes at the account's limit"),
+        (25, 1_500, "25 invoices: 25 requests, about 1 seconds at the account's limit"),
+    ],
+)
+def test_cost_of_a_list_below_an_id_is_said(parents, per_minute, says):
+    assert cost_of_children(get_resource("invoice_line_items"), parents, per_minute).startswith(says)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from airflow_provider_sequence.api.usage_metrics import (
     TooManyDigitsError,
     add_up,
     aliases_to_ask,
+    custom_parameters_text,
     period_texts,
     read_calculation,
 )
@@ -217,6 +219,7 @@ def test_error_does_not_contain_the_alias(metrics, client):
 
 @pytest.mark.parametrize("metric_id", ["no-such", "a/b", "a?b=c", "../COUNT"])
 def test_unknown_metric_is_refused(metrics, client, metric_id):
+    metrics.settings(missing_status="customary")
     with pytest.raises(SequenceConfigurationError, match="no metric"):
         client.calculate_metric(metric_id, "acme", DAY)
 
@@ -226,3 +229,23 @@ def test_invalid_metric_id_is_refused_without_a_request(server, client):
         with pytest.raises(SequenceConfigurationError, match="metric_id"):
             client.calculate_metric(metric_id, "acme", DAY)
     assert server.summary()["requests"] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"threshold": 5, "share": Decimal("1.10")}, '{"threshold":5,"share":"1.10"}'),
+        ("threshold:5", "threshold:5"),
+    ],
+)
+def test_custom_parameters_are_sent_with_each_alias(metrics, client, given, sent):
+    client.calculate_metric("COUNT", ["acme", "b & c"], DAY, given)
+    logged = metrics._admin("GET", "/_sandbox/requests")["items"]
+    requests = [one for one in logged if one["path"].endswith("/calculate")]
+    assert [dict(parse_qsl(one["query"]))["customParameters"] for one in requests] == [sent, sent]
+
+
+@pytest.mark.parametrize("given", [{}, "", 5, {"x": object()}, {"x": "\ud800"}], ids=repr)
+def test_custom_parameters_that_are_none_are_refused(given):
+    with pytest.raises(SequenceConfigurationError, match="custom_parameters"):
+        custom_parameters_text(given)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from airflow_provider_sequence.pipelines.pull.readers import ReaderPool
 from airflow_provider_sequence.pipelines.pull.rows import ItemMapper, staging_columns
 from airflow_provider_sequence.pipelines.pull.scans import ListScan
 from airflow_provider_sequence.warehouse.staging import StagingLoad
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ def pull(
     :param engine: the warehouse.
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param window: the times to load, or None for the whole list.
-    :param filters: filters of the resource. Filters and window of a list below an id are those of its parents.
+    :param filters: filters of the resource. The window of a list below an id is about its parents, and so are the filters,
+        but for those of its own.
     :param concurrency: how many lists, or slices of a long list's window, are read concurrently.
     :param on_progress: called after each page with the number of items read so far, and the number reported.
     :raises IncompletePullError: if fewer items came than Sequence reported, in any of the lists that were read; the
@@ -90,13 +94,16 @@ def pull(
     """
     started = time.monotonic()
     requests_before = client.requests_sent
-    selection = resource.filtered.select(filters, window, whole=True)
+    own, of_parents = resource.divide(filters)
+    selection = resource.filtered.select(of_parents, window, whole=True)
+    below = resource.select(own, whole=True) if resource.parent else None
     optional = {field.column for field in resource.fields[1:]}
-    with closing(StagingLoad(engine, table, staging_columns(resource), optional)) as load:
+    added = {field.column for field in resource.fields if field.added}
+    with closing(StagingLoad(engine, table, staging_columns(resource), optional, added)) as load:
         names = [column.name for column in load.columns]
         to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
         state = _PullState(load, to_row, on_progress)
-        scans = _scans(client, resource, selection, table)
+        scans = _scans(client, resource, selection, below, table)
         with ReaderPool(scans, concurrency, cancel=client.close) as pages:
             for scan, page in pages:
                 state.stage(scan, page)
@@ -151,14 +158,29 @@ class _PullState:
 
 
 def _scans(
-    client: SequenceClient, resource: Resource, selection: Selection, table: str
+    client: SequenceClient, resource: Resource, selection: Selection, below: Selection | None, table: str
 ) -> Iterable[ListScan]:
     numbers = itertools.count()
-    if resource.parent is None:
+    if below is None:
         return [ListScan(client, resource, numbers, part) for part in selection.by_query()]
     # All ids before the first child list: assumption cursor-lifetime.
-    ids = _parent_ids(client, resource.parent, selection, table)
-    return (ListScan(client, resource, numbers, parent_id=parent_id) for parent_id in ids)
+    ids = _parent_ids(client, resource, selection, table)
+    log.info("%s", cost_of_children(resource, len(ids), client.limits["requests"]))
+    return (ListScan(client, resource, numbers, below, parent_id=parent_id) for parent_id in ids)
+
+
+def cost_of_children(resource: Resource, parents: int, per_minute: float) -> str:
+    """
+    Say what it costs to read a list below each of its parents, before that begins.
+
+    :param per_minute: requests a minute that the account allows.
+    """
+    seconds = parents / per_minute * 60
+    duration = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    return (
+        f"{parents:,} {resource.filtered.name.replace('_', ' ')}: {parents:,} requests, about {duration} at the account's "
+        f"limit. Filters and windows of {resource.filtered.name} make it fewer"
+    )
 
 
 def _read_again(scan: ListScan, state: _PullState, resource: Resource, table: str) -> None:
@@ -190,13 +212,14 @@ def _too_few(reported: int | None, resource: Resource, read: int, table: str) ->
     )
 
 
-def _parent_ids(client: SequenceClient, parent: Resource, selection: Selection, table: str) -> Iterator[str]:
+def _parent_ids(client: SequenceClient, resource: Resource, selection: Selection, table: str) -> list[str]:
     """
     List the ids of the parents that are wanted.
 
     :raises IncompletePullError: if there were fewer in each read than Sequence reports.
     """
-    wanted: dict[str, None] = {}
+    parent = resource.filtered
+    wanted: dict[str | None, None] = {}
     for query in selection.queries():
         ids: set[str] = set()
 
@@ -205,7 +228,7 @@ def _parent_ids(client: SequenceClient, parent: Resource, selection: Selection, 
             for page in client.pages(parent, query):
                 reported = reported if page.total is None else page.total
                 ids.update(map(parent.id_of, page.items))
-                wanted.update((parent.id_of(item), None) for item in page.items if item in selection)
+                wanted.update((resource.parent_id_of(item), None) for item in page.items if item in selection)
             return reported
 
         for _ in range(MAX_READS):
@@ -214,4 +237,4 @@ def _parent_ids(client: SequenceClient, parent: Resource, selection: Selection, 
                 break
         else:
             raise IncompletePullError(_too_few(reported, parent, len(ids), table))
-    return iter(wanted)
+    return [parent_id for parent_id in wanted if parent_id is not None]

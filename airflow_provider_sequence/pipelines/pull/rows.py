@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import msgspec
@@ -31,6 +31,10 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _LONG_EXPONENT, _MANY_DIGITS = re.compile(r"[eE](?<=\d.)[-+]?\d{4}"), re.compile(r"(?<!\d)\d{10000}")
 #: Digits before and after the decimal point that they have room for, less one.
 _MAX_EXPONENT, _MAX_SCALE = 131_071, 16_383
+
+
+#: Digits that a column of exact numbers has room for, and how many of them after the point.
+_NUMBER_DIGITS, _NUMBER_SCALE = 38, 9
 
 
 class _MisfitError(Exception):
@@ -175,9 +179,40 @@ def _read_timestamp(raw: msgspec.Raw) -> dt.datetime | None:
     return time
 
 
+def _read_date(raw: msgspec.Raw) -> dt.date | None:
+    value = lossless_json.decode(raw)
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str) and len(value) == len("2000-01-01"):
+            return dt.date.fromisoformat(value)
+        date = parse_timestamp(value).date()
+    except (TypeError, ValueError):
+        raise _MisfitError from None
+    raise _MisfitError(date)
+
+
+def _read_number(raw: msgspec.Raw) -> Decimal | None:
+    value = lossless_json.decode(raw)
+    if value is None:
+        return None
+    try:
+        number = Decimal("NaN" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, InvalidOperation):
+        raise _MisfitError from None
+    digits = number.as_tuple()
+    if not isinstance(digits.exponent, int) or digits.exponent < -_NUMBER_SCALE:
+        raise _MisfitError
+    if number and number.adjusted() >= _NUMBER_DIGITS - _NUMBER_SCALE:
+        raise _MisfitError
+    return number
+
+
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _READERS: dict[str, Callable[[msgspec.Raw], Any]] = {
     "text": msgspec.json.Decoder(str | None).decode,
+    "date": _read_date,
+    "number": _read_number,
     "integer": msgspec.json.Decoder(_INT64 | None).decode,
     "boolean": msgspec.json.Decoder(bool | None).decode,
     "json": _read_json,

@@ -70,7 +70,7 @@ class ListScan:
     Scan of one list, or of a slice of its window.
 
     :param numbers: where scans get their numbers from.
-    :param selection: what is wanted of the list, in one query; None for the whole list.
+    :param selection: what is wanted of the list, in one query.
     :param parent_id: whose list it is, for a list below an id.
     :param plan: how the list is split, where this is a slice of it.
     :param slice_of: the scan of the whole list then.
@@ -79,7 +79,7 @@ class ListScan:
     client: SequenceClient
     resource: Resource
     numbers: Iterator[int]
-    selection: Selection | None = None
+    selection: Selection
     parent_id: str | None = None
     plan: SplitPlan | None = None
     slice_of: ListScan | None = None
@@ -111,10 +111,8 @@ class ListScan:
                     raise
 
     def _read(self) -> Iterator[Page]:
-        if self.selection is None:
-            return self.client.pages(self.resource, parent_id=self.parent_id)
         (query,) = self.selection.queries()
-        return self.client.pages(self.resource, query)
+        return self.client.pages(self.resource, query, parent_id=self.parent_id)
 
     def items(self, page: Page) -> list[Item]:
         """Items of a page, with the parent's id in each."""
@@ -122,7 +120,7 @@ class ListScan:
 
     def wants(self, item: Item) -> bool:
         """Whether an item goes into the table: a little more is asked for than is wanted."""
-        return self.selection is None or item in self.selection
+        return item in self.selection
 
     def split(self, first: Page, threads: int, seconds: float) -> list[ListScan]:
         """
@@ -132,8 +130,8 @@ class ListScan:
         :param threads: how many scans can run concurrently.
         :param seconds: how long the first page took.
         """
-        window = None if self.selection is None else self.selection.window
-        if self.selection is None or window is None or threads == 1:
+        window = self.selection.window
+        if window is None or threads == 1:
             return []
         times = self.resource.times
         if first.after is None or first.total is None or times is None or times.days:

@@ -50,6 +50,7 @@ def reconcile_metric(
     period: Window,
     *,
     tolerance: Decimal,
+    custom_parameters: Mapping[str, Any] | str | None = None,
     on_difference: Callable[[int, int, Decimal, Decimal], None],
 ) -> MetricSummary:
     """
@@ -57,6 +58,7 @@ def reconcile_metric(
 
     :param rows: aliases and the warehouse's values.
     :param tolerance: by how much the two may differ.
+    :param custom_parameters: values of the metric's parameters, where not the defaults.
     :param on_difference: called where they differ, with the number of the difference, that of the row, the
         warehouse's value and the metric's.
     :raises SequenceConfigurationError: if a value has too many digits to be compared exactly.
@@ -64,7 +66,7 @@ def reconcile_metric(
     summary = MetricSummary()
     for alias, expected in rows:
         summary.aliases += 1
-        counted = Decimal(client.calculate_metric(metric_id, alias, period)["value"])
+        counted = Decimal(client.calculate_metric(metric_id, alias, period, custom_parameters)["value"])
         try:
             difference = add_exactly(expected, counted.copy_negate())
             summary.warehouse = add_exactly(summary.warehouse, expected)

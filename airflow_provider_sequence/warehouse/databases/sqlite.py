@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from sqlalchemy import Text
 from sqlalchemy.dialects.sqlite import insert
 
 from airflow_provider_sequence.unreadable import UnreadableValue
@@ -37,6 +38,8 @@ def _read_text(connection: sqlite3.Connection) -> None:
 
 SQLITE = DatabaseDialect(
     connection_types=("sqlite",),
+    # Its numbers are floats.
+    number=Text(),
     # Python's driver begins no transaction before DDL, and asks for the write lock late.
     begin="BEGIN IMMEDIATE",
     name_parts=2,

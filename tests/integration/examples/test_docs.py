@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence import exceptions
-from airflow_provider_sequence.api.resources import RESOURCES
 from airflow_provider_sequence.exceptions import SequenceError
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
+from dev.resources_page import COMMAND, PAGE, resources_page
 from tests.integration.examples.test_dags import CHECKOUT, EXAMPLES
 from tests.integration.support.airflow import manual_dag
 
@@ -93,25 +93,8 @@ def test_every_guide_is_in_the_readme_and_in_the_contents():
     assert names == set(re.findall(r"^([\w-]+)$", (DOCS / "index.md").read_text(), re.MULTILINE))
 
 
-def test_every_resource_is_listed_with_its_path_window_and_filters():
-    listed = {
-        cells[0].strip("`"): (cells[1].strip("`"), cells[2], set(re.findall(r"`(\w+)`", cells[3])))
-        for line in (DOCS / "pull.md").read_text().partition("## Resources")[2].splitlines()
-        if line.startswith("| `")
-        for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
-    }
-    assert listed == {
-        resource.name: (
-            resource.path,
-            f"of `{resource.parent.name}`"
-            if resource.parent is not None
-            else f"`{resource.time_field}`"
-            if resource.times
-            else "",
-            {one.name for one in resource.filters} if resource.parent is None else {resource.parent.name},
-        )
-        for resource in RESOURCES.values()
-    }
+def test_the_page_of_resources_shows_them():
+    assert PAGE.read_text() == resources_page(), f"the page is out of date; run `{COMMAND}`"
 
 
 #: Rows of DIALECTS under other names than the databases'.

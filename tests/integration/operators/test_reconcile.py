@@ -624,4 +624,4 @@ class TestMetric:
         with pytest.raises(Exception) as caught:  # noqa: PT011
             compare_metric("018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27", values(acme="1"))
 
-        assert "404" in error_text(caught.value)
+        assert "400" in error_text(caught.value)

@@ -262,7 +262,7 @@ def test_alias_that_was_created_after_the_check(
 
     assert result.state == "success", result.errors
     assert result.xcoms["task"][outcome] == 1
-    assert posts(sandbox, "customer-aliases")[0]["status"] == 409
+    assert posts(sandbox, "customer-aliases")[0]["status"] == 400
 
 
 @pytest.mark.parametrize(("max_rejected", "state"), [(0, "failed"), ("4", "success"), (0.9, "success")])
@@ -290,7 +290,7 @@ def test_rejected_rows_do_not_stop_the_others(
     summary = result.xcoms["task"]
     assert (summary["created"], summary["rejected"]) == (1, 4)
     reasons = {row["row"]: row["reason"] for row in summary["rejected_rows"]}
-    assert {row: word in reasons[row] for row, word in enumerate(["another", "404", "customer_id", "value"], 1)} == {
+    assert {row: word in reasons[row] for row, word in enumerate(["another", "400", "customer_id", "value"], 1)} == {
         1: True, 2: True, 3: True, 4: True
     }  # fmt: skip
 
