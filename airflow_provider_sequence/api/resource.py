@@ -366,9 +366,7 @@ class FieldIn:
 
     def __contains__(self, item: Item) -> bool:
         if not self.lists:
-            return any(
-                lossless_json.decode_text(item.get(field, b"null")) in self.values for field in self.fields
-            )
+            return any(_plain(item.get(field, b"null")) in self.values for field in self.fields)
         held = [lossless_json.decode_what_can_be(item.get(field, b"null")) for field in self.fields]
         each = [one for value in held for one in (value if isinstance(value, list) else [value])]
         return any(isinstance(value, (str, int)) and str(value) in self.values for value in each)
@@ -427,6 +425,12 @@ def _materialize(value: Any) -> Any:
     """List of several values, which are read more than once, and may come once or slowly; any other value as it is."""
     several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
     return list(value) if several else value
+
+
+def _plain(raw: msgspec.Raw | bytes) -> str | None:
+    """A text, or a whole number as it is written."""
+    text = bytes(raw)
+    return text.decode() if text.isdigit() else lossless_json.decode_text(raw)
 
 
 def _midnight(time: dt.datetime) -> dt.datetime:
