@@ -245,7 +245,9 @@ def test_custom_parameters_are_sent_with_each_alias(metrics, client, given, sent
     assert [dict(parse_qsl(one["query"]))["customParameters"] for one in requests] == [sent, sent]
 
 
-@pytest.mark.parametrize("given", [{}, "", 5, {"x": object()}, {"x": "\ud800"}], ids=repr)
+@pytest.mark.parametrize(
+    "given", [{}, "", 5, {"x": object()}, {"x": "\ud800"}], ids=lambda value: type(value).__name__
+)
 def test_custom_parameters_that_are_none_are_refused(given):
     with pytest.raises(SequenceConfigurationError, match="custom_parameters"):
         custom_parameters_text(given)
