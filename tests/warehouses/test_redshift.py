@@ -109,14 +109,14 @@ def test_staging_location_that_is_none(location, words, redshift):
 @pytest.mark.parametrize(
     ("sql", "words", "permanent"),
     [
-        ("SELECT nope FROM words", r'ProgrammingError: column "nope" does not exist (42703)', True),
+        ("SELECT nope FROM words", r'ProgrammingError (42703): column "nope" does not exist', True),
         (
             "SELECT word::int FROM words",
-            "ProgrammingError: invalid input syntax for type integer: … (22P02)",
+            "ProgrammingError (22P02): invalid input syntax for type integer: …",
             True,
         ),
         # Redshift's of two tasks that write at once.
-        ("SELECT conflict()", "ProgrammingError: 1023 (XX000)", False),
+        ("SELECT conflict()", "ProgrammingError (XX000): 1023", False),
     ],
 )
 def test_error_shows_its_message_and_no_data(redshift, sql, words, permanent):

@@ -23,7 +23,7 @@ def diagnose(error: Any) -> tuple[str, str]:
     """Tell an error's message and SQLSTATE: the driver gives all that the server said, rows included."""
     name, said = type(error).__name__, error.args[0] if error.args else ""
     return (
-        (f"{name}: {said['M']} ({said['C']})", said["C"])
+        (f"{name} ({said['C']}): {said['M']}", said["C"])
         if isinstance(said, dict)
         else (f"{name}: {error}", "")
     )

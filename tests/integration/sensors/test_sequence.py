@@ -110,7 +110,7 @@ def usage(sandbox, metrics):
 def without_retries(monkeypatch):
     """Requests that are given up after their first try."""
     for room in ("sensors", "triggers"):
-        monkeypatch.setattr(f"airflow_provider_sequence.{room}.sequence.POKE_DEADLINE", 1e-9)
+        monkeypatch.setattr(f"airflow_provider_sequence.{room}.sequence.POKE_DEADLINE", 1e-3)
 
 
 def requests(sandbox: Any) -> list[dict[str, Any]]:

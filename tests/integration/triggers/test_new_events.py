@@ -561,7 +561,7 @@ class Store:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short waits, and requests that are given up after their first try."""
     monkeypatch.setattr(triggers, "SETTLED_AFTER", 0.05)
-    monkeypatch.setattr(triggers, "POKE_DEADLINE", 1e-9)
+    monkeypatch.setattr(triggers, "POKE_DEADLINE", 1e-3)
 
 
 def trigger(store: Any, **options: Any) -> SequenceNewEventsTrigger:
