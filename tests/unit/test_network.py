@@ -144,7 +144,7 @@ def test_logs_of_a_proxy_and_of_broken_headers_hold_no_values(
     body = b'{"items": []}'
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nContent-Type: application/json\r\nX-Edge says al1as\r\n\r\n"
     loopback.responses = [Drip(head + body, 0)]
-    client = connect(f"http://{host}/api", credentials=("key", "s3cr3t"))
+    client = connect(f"http://{host}/api", credentials=("key", "s3cr3t"), allow_http=True)
     list(client.items(USAGE_EVENTS, {"customer_alias": "al1as"}))
     said = caplog.text + "".join(capfd.readouterr())
     assert "Failed to parse headers" in said

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import uuid
 from collections.abc import Sequence
 from typing import IO
 
@@ -18,18 +21,18 @@ def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None
     """
     Load a file of :func:`to_plain_csv` over the table's own stage, which goes with the table.
 
-    The file has no name here, and that of its descriptor in the stage. Snowflake reads a file that it can't find as an empty
-    one, unless FILES names it.
+    The file has no name here, but a link to it has: one of its own, since Snowflake loads no file of a name twice. It
+    reads a file that it can't find as an empty one, unless FILES names it.
     """
     quote = connection.dialect.identifier_preparer
     name = quote.format_table(table)
     stage = f"@{name.removesuffix(table.name)}%{table.name}"
-    number = file.fileno()
+    link = f"sequence_{uuid.uuid4().hex}.csv"
+    with tempfile.TemporaryDirectory(prefix="sequence_") as folder:
+        os.symlink(f"/dev/fd/{file.fileno()}", f"{folder}/{link}")
+        connection.exec_driver_sql(f"PUT 'file://{folder}/{link}' {stage} SOURCE_COMPRESSION = NONE")
     connection.exec_driver_sql(
-        f"PUT 'file:///dev/fd/{number}' {stage} SOURCE_COMPRESSION = NONE OVERWRITE = TRUE"
-    )
-    connection.exec_driver_sql(
-        f"COPY INTO {name} FROM {stage} FILES = ('{number}.gz') PURGE = TRUE FILE_FORMAT ="
+        f"COPY INTO {name} FROM {stage} FILES = ('{link}.gz') PURGE = TRUE FILE_FORMAT ="
         " (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '\"' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ())"
     )
 

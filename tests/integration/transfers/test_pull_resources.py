@@ -334,9 +334,9 @@ def test_id_of_the_parent_is_filled_in_where_the_api_leaves_it_out(loopback, war
 
     def answer(request: Any) -> Reply:
         items = {
-            "/api/credit-notes": [{"id": "n/1"}, {"id": "n 2"}],
-            "/api/credit-notes/n%2F1/line-items": [{"id": "a"}, {"id": "b", "creditNoteId": None}],
-            "/api/credit-notes/n%202/line-items": [{"id": "c", "creditNoteId": "n 2"}],
+            "/api/credit-notes": [{"id": "n.1"}, {"id": "n:2"}],
+            "/api/credit-notes/n.1/line-items": [{"id": "a"}, {"id": "b", "creditNoteId": None}],
+            "/api/credit-notes/n%3A2/line-items": [{"id": "c", "creditNoteId": "n:2"}],
         }[request.path]
         return Reply(200, {"items": items, "pagination": {"totalResultSize": len(items)}})
 
@@ -347,9 +347,9 @@ def test_id_of_the_parent_is_filled_in_where_the_api_leaves_it_out(loopback, war
         summary = pull(client, get_resource("credit_note_line_items"), warehouse.engine, "lines")
     assert summary.loaded == summary.reported_total == 3
     assert {key: row["credit_note_id"] for key, row in rows(warehouse, "lines").items()} == {
-        "a": "n/1",
-        "b": "n/1",
-        "c": "n 2",
+        "a": "n.1",
+        "b": "n.1",
+        "c": "n:2",
     }
 
 
