@@ -27,7 +27,7 @@ def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None
     quote = connection.dialect.identifier_preparer
     name = quote.format_table(table)
     stage = f"@{name.removesuffix(table.name)}%{table.name}"
-    link = f"sequence_{uuid.uuid4().hex}.csv"
+    link = f"sequence_{uuid.uuid4().hex}"
     with tempfile.TemporaryDirectory(prefix="sequence_") as folder:
         os.symlink(f"/dev/fd/{file.fileno()}", f"{folder}/{link}")
         connection.exec_driver_sql(f"PUT 'file://{folder}/{link}' {stage} SOURCE_COMPRESSION = NONE")

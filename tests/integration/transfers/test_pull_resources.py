@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_sequence.api.resources import RESOURCES, get_resource
 from airflow_provider_sequence.hooks.sequence import SequenceHook
+from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.sandbox.resources import BY_PATH
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from tests.integration.support.airflow import interval_dag
@@ -190,7 +191,7 @@ def test_dates_and_exact_numbers(loopback, warehouse, airflow_db):
 
     loopback.responses = [answer]
     with client_of(loopback) as client:
-        pull_list(client, get_resource("credits"), warehouse.engine, "credits")
+        pull_list(client, get_resource("credits"), create_sql_engine("warehouse"), "credits")
     found = {
         key: (row["effective_date"], row["amount"], exact(row["_extra"] or "{}"))
         for key, row in rows(warehouse, "credits").items()
@@ -344,7 +345,9 @@ def test_id_of_the_parent_is_filled_in_where_the_api_leaves_it_out(loopback, war
     with client_of(loopback) as client:
         from airflow_provider_sequence.pipelines.pull.pipeline import pull
 
-        summary = pull(client, get_resource("credit_note_line_items"), warehouse.engine, "lines")
+        summary = pull(
+            client, get_resource("credit_note_line_items"), create_sql_engine("warehouse"), "lines"
+        )
     assert summary.loaded == summary.reported_total == 3
     assert {key: row["credit_note_id"] for key, row in rows(warehouse, "lines").items()} == {
         "a": "n.1",
@@ -374,7 +377,7 @@ def test_one_incomplete_list_below_an_id_fails_the_pull(short, loopback, warehou
         client_of(loopback) as client,
         pytest.raises(IncompletePullError),
     ):
-        pull(client, get_resource("invoice_line_items"), warehouse.engine, "lines")
+        pull(client, get_resource("invoice_line_items"), create_sql_engine("warehouse"), "lines")
     assert set(rows(warehouse, "lines")) == {"old"}
 
 
@@ -398,14 +401,20 @@ def test_only_incomplete_lists_are_read_again(arrives, loopback, warehouse, airf
     with client_of(loopback) as client:
         if not arrives:
             with pytest.raises(IncompletePullError):
-                pull(client, get_resource("usage_events"), warehouse.engine, "events", filters=filters)
+                pull(
+                    client,
+                    get_resource("usage_events"),
+                    create_sql_engine("warehouse"),
+                    "events",
+                    filters=filters,
+                )
             assert warehouse.tables() == set()
             return
         seen: list[Any] = []
         summary = pull(
             client,
             get_resource("usage_events"),
-            warehouse.engine,
+            create_sql_engine("warehouse"),
             "events",
             filters=filters,
             on_progress=lambda *numbers: seen.append(numbers),

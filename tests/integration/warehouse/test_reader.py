@@ -24,7 +24,7 @@ from airflow_provider_sequence.exceptions import (
     WarehouseError,
     WorkerDiskError,
 )
-from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.hooks.sql_engine import _require_driver, create_sql_engine
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows
 from airflow_provider_sequence.temp_storage import RowSpool
 from airflow_provider_sequence.unreadable import UnreadableValue
@@ -32,7 +32,6 @@ from airflow_provider_sequence.warehouse.reader import read_rows
 from airflow_provider_sequence.warehouse.running_query import RunningQuery
 from tests.integration.support.databases import (
     every_driver,
-    on,
     on_both_postgres_drivers,
     sqlite_and_postgres,
 )
@@ -426,15 +425,10 @@ def test_cursor_of_the_connections_extra_changes_no_row(warehouse, monkeypatch, 
     assert read(create_sql_engine("other"), "SELECT 1 AS a, 2 AS b") == (("a", "b"), [(1, 2)])
 
 
-@on("postgres")
-def test_scheme_of_another_driver_is_refused(warehouse, monkeypatch):
-    connection = json.loads(os.environ["AIRFLOW_CONN_WAREHOUSE"])
-    extra = {"sqlalchemy_scheme": "postgresql+psycopg2"}
-    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection | {"extra": extra}))
-    with pytest.raises(
-        SequenceConfigurationError, match="has the driver psycopg, and SQLAlchemy would speak with psycopg2"
-    ):
-        read(create_sql_engine("other"), "SELECT 1")
+def test_connection_of_another_driver_is_refused(engine):
+    """As the extra sqlalchemy_scheme may have it."""
+    with pytest.raises(SequenceConfigurationError, match=r"has the driver decimal, .* with sqlite3"):
+        _require_driver("warehouse", engine, Decimal(1))
 
 
 @on_both_postgres_drivers
