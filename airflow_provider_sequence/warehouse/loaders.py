@@ -79,6 +79,23 @@ def to_csv(rows: Sequence[Row], *, quote: bytes = rb"\"", backslash: bytes = rb"
     return csv
 
 
+def to_plain_csv(rows: Sequence[Row], null: str = "") -> bytes:
+    """
+    Write rows as CSV of RFC 4180: quotes are doubled, and nothing else is special.
+
+    :param null: what stands for NULL, without quotes.
+    """
+    raw = msgspec.Raw(null.encode())
+    named = [[raw if value is None else value for value in row] for row in rows]
+    return to_csv(named, quote=b'""', backslash=b"\\")
+
+
+def column_list(connection: Connection, table: Table) -> str:
+    """Names of a table's columns, for a statement that fills them."""
+    quote = connection.dialect.identifier_preparer
+    return ", ".join(quote.format_column(column) for column in table.columns)
+
+
 _json = msgspec.json.Encoder()
 _SPELLED = {rb"\b": b"\b", rb"\f": b"\f", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t"}
 _CONTROL = re.compile(rb"\\u00([0-9a-f]{2})")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
-from airflow_provider_sequence.warehouse.loaders import Loader, Row, by_statement, driver_cursor
+from airflow_provider_sequence.warehouse.loaders import Loader, Row, by_statement, column_list, driver_cursor
 from airflow_provider_sequence.warehouse.staging_location import STAGING
 
 
@@ -42,7 +42,6 @@ def read_from_volume(connection: Connection, table: Table, file: IO[bytes]) -> N
     volume: str = connection.get_execution_options()[STAGING]
     path = f"'{volume.rstrip('/')}/sequence_{uuid.uuid4().hex}.json'"
     quote = connection.dialect.identifier_preparer
-    columns = ", ".join(quote.format_column(column) for column in table.columns)
     # Values are read as the text that they are in the file: the types of a reader know fewer digits.
     values = ", ".join(
         f"CAST(c{place} AS {column.type.compile(connection.dialect)})"
@@ -54,7 +53,7 @@ def read_from_volume(connection: Connection, table: Table, file: IO[bytes]) -> N
         cursor.execute(f"PUT '__input_stream__' INTO {path} OVERWRITE", input_stream=file)
         try:
             cursor.execute(
-                f"INSERT INTO {quote.format_table(table)} ({columns}) SELECT {values} FROM"  # noqa: S608
+                f"INSERT INTO {quote.format_table(table)} ({column_list(connection, table)}) SELECT {values} FROM"  # noqa: S608
                 f" read_files({path}, format => 'json', schema => '{schema}', mode => 'FAILFAST')"
             )
         finally:

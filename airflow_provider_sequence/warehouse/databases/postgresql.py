@@ -18,7 +18,7 @@ from sqlalchemy.types import UserDefinedType
 from airflow_provider_sequence.unreadable import UnreadableValue
 from airflow_provider_sequence.warehouse.converters import Converter, json_text
 from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
-from airflow_provider_sequence.warehouse.loaders import Loader, Row, driver_cursor, to_csv
+from airflow_provider_sequence.warehouse.loaders import Loader, Row, column_list, driver_cursor, to_csv
 
 _NO_TIME = UnreadableValue(
     "is a date or time that Python can't hold: infinity, BC, after the year 9999, or 24:00; cast it to text, or leave "
@@ -212,8 +212,7 @@ def copy_psycopg2(connection: Connection, table: Table, rows: Iterable[Row]) -> 
 
 def _copy_statement(connection: Connection, table: Table) -> str:
     quote = connection.dialect.identifier_preparer
-    columns = ", ".join(quote.format_column(column) for column in table.columns)
-    return f"COPY {quote.format_table(table)} ({columns}) FROM STDIN"
+    return f"COPY {quote.format_table(table)} ({column_list(connection, table)}) FROM STDIN"
 
 
 class _Jsonb(UserDefinedType[str]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from functools import partial
 from typing import IO, Any
 
 import msgspec
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.warehouse.columns import query_columns
 from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
-from airflow_provider_sequence.warehouse.loaders import Loader, Row, by_statement, to_csv
+from airflow_provider_sequence.warehouse.loaders import Loader, by_statement, column_list, to_plain_csv
 from airflow_provider_sequence.warehouse.staging_location import STAGING, Bucket
 
 #: Number of the type SUPER, and of the format in which the server sends text.
@@ -39,28 +39,20 @@ def _raw_json(data: bytes, offset: int, length: int) -> msgspec.Raw:
 
 
 def copy_from_bucket(connection: Connection, table: Table, file: IO[bytes]) -> None:
-    """Load a file of :func:`to_csv_with_nulls` into Redshift."""
+    """Load a file of CSV with :data:`_NULL` into Redshift."""
     bucket: Bucket = connection.get_execution_options()[STAGING]
     quote = connection.dialect.identifier_preparer
-    columns = ", ".join(quote.format_column(column) for column in table.columns)
     role = "default" if bucket.role is None else f"'{bucket.role}'"
     with bucket.hold(file) as url:
         connection.exec_driver_sql(
-            f"COPY {quote.format_table(table)} ({columns}) FROM '{url}' IAM_ROLE {role}"
+            f"COPY {quote.format_table(table)} ({column_list(connection, table)}) FROM '{url}' IAM_ROLE {role}"
             f" FORMAT CSV NULL AS '{_NULL}' TIMEFORMAT 'auto'",
             execution_options={"no_parameters": True},
         )
 
 
-def to_csv_with_nulls(rows: Sequence[Row]) -> bytes:
-    """Write rows as CSV whose quotes are doubled, with a word for NULL that no text can be."""
-    # An empty text and NULL would be the same to Redshift, and its own word for NULL may be a text.
-    named = [[_RAW_NULL if value is None else value for value in row] for row in rows]
-    return to_csv(named, quote=b'""', backslash=b"\\")
-
-
+#: A word for NULL that no text can be: an empty text and NULL would be the same to Redshift, and its own word may be a text.
 _NULL = uuid.uuid4().hex
-_RAW_NULL = msgspec.Raw(_NULL.encode())
 _COLUMNS = text("""
     SELECT column_name FROM information_schema.columns
     WHERE table_name = lower(:name) AND table_schema = COALESCE(lower(:before), current_schema())
@@ -84,5 +76,5 @@ REDSHIFT = DatabaseDialect(
     before_reading=read_exactly,
     loaders=by_statement(32_000, "psycopg2", "redshift_connector"),
     staging="s3://",
-    staging_loader=Loader(copy_from_bucket, to_file=to_csv_with_nulls),
+    staging_loader=Loader(copy_from_bucket, to_file=partial(to_plain_csv, null=_NULL)),
 )

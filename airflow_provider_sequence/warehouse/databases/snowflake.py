@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Sequence
 from typing import IO
 
-import msgspec
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.warehouse.converters import compact_json, each_column
 from airflow_provider_sequence.warehouse.dialect import DatabaseDialect, say
-from airflow_provider_sequence.warehouse.loaders import Loader, Row, to_csv
+from airflow_provider_sequence.warehouse.loaders import Loader, to_plain_csv
 
 
 def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None:
     """
-    Load a file of :func:`to_plain_csv` over the table's own stage, which goes with the table.
+    Load a file of :func:`~airflow_provider_sequence.warehouse.loaders.to_plain_csv` over the table's own stage, which goes with the table.
 
     The file has no name here, but a link to it has: one of its own, since Snowflake loads no file of a name twice. It
     reads a file that it can't find as an empty one, unless FILES names it.
@@ -37,16 +35,6 @@ def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None
     )
 
 
-def to_plain_csv(rows: Sequence[Row]) -> bytes:
-    """Write rows as CSV of RFC 4180: quotes are doubled, nothing else is special, and NULL is an empty field."""
-    return to_csv(
-        [[_EMPTY if value is None else value for value in row] for row in rows],
-        quote=b'""',
-        backslash=b"\\",
-    )
-
-
-_EMPTY = msgspec.Raw(b"")
 #: The driver's codes of VARIANT, OBJECT, ARRAY and MAP.
 _JSON_TYPES = frozenset({5, 9, 10, 17})
 
@@ -59,9 +47,7 @@ SNOWFLAKE = DatabaseDialect(
     savepoints=False,
     merge=True,
     stage_upserts=True,
-    converters=each_column(
-        lambda column: compact_json if column[1] in {5, 9, 10, 17} else None  # VARIANT, OBJECT, ARRAY, MAP
-    ),
+    converters=each_column(lambda column: compact_json if column[1] in _JSON_TYPES else None),
     diagnose=lambda error: (say(error), error.sqlstate or ""),
     loaders={"snowflake": Loader(put_snowflake, to_file=to_plain_csv)},
 )
