@@ -357,9 +357,7 @@ class World:
         after = None
         while True:
             page = json.loads(
-                self.call(
-                    "GET", path, params={"limit": 100, **query} | ({"after": after} if after else {})
-                ).text,
+                self.call("GET", path, params=query | ({"after": after} if after else {})).text,
                 parse_float=Decimal,
             )
             items += page["items"]
