@@ -118,7 +118,7 @@ test-sandbox: .cache/schema/.ready
 
 # The connection's form in a real browser. It needs a Chromium: apt-get install chromium.
 test-form: $(VENV)/.ready
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirements dev/playwright.txt
 	@$(BIN)/python -m pytest tests/live/form $(ARGS)
 
 # Mutation testing: which small faults in the package the tests do not find. make mutation ARGS="--per-module 4"
