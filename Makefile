@@ -105,9 +105,20 @@ $(WAREHOUSES)/%-emulator/.ready: $(VENV)/.ready
 	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --exclude-newer $(PACKAGES_AS_OF) --group $(notdir $(@D))
 	@touch $@
 
+# The sandbox, asked two minutes of what schemathesis makes up from the description of the API.
+.PHONY: test-sandbox
+test-sandbox: .cache/schema/.ready
+	@$(BIN)/python -m tests.contract.fuzz $(CURDIR)/.cache/schema/bin/schemathesis $(ARGS)
+
+.cache/schema/.ready: $(VENV)/.ready
+	@echo "Setting up $(@D) (less than a minute, once) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --exclude-newer $(PACKAGES_AS_OF) --group schema
+	@touch $@
+
 # The connection's form in a real browser. It needs a Chromium: apt-get install chromium.
 test-form: $(VENV)/.ready
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirements dev/playwright.txt
 	@$(BIN)/python -m pytest tests/live/form $(ARGS)
 
 # Mutation testing: which small faults in the package the tests do not find. make mutation ARGS="--per-module 4"

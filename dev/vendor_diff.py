@@ -106,7 +106,8 @@ def _fields(description: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[s
 
 
 def _parameter(description: Mapping[str, Any], parameter: Mapping[str, Any]) -> str:
-    kind = _type(_resolved(description, parameter.get("schema")))
+    schema = _resolved(description, parameter.get("schema"))
+    kind = _type(schema)
     says = parameter.get("description", "").lower()
     most = _MOST.search(says)
     if "percent" in says or "encoded" in says:
@@ -115,6 +116,8 @@ def _parameter(description: Mapping[str, Any], parameter: Mapping[str, Any]) -> 
         kind = "comma list"
     if most and kind == "comma list":
         kind += f" of {most[1] or most[2]}"
+    if kind == "text" and "enum" in schema:
+        kind += " of " + "|".join(schema["enum"])
     return kind + ("!" if parameter.get("required") else "")
 
 

@@ -81,7 +81,7 @@ def alias_fields(body: bytes, settings: SandboxSettings) -> dict[str, str]:
     for name, required in (("customerId", True), ("value", True), ("label", False)):
         if name in sent:
             try:
-                found[name] = events.text(sent[name], settings)
+                found[name] = events.text(sent[name], settings) if required or sent[name] != b'""' else ""
             except ValueError as error:
                 raise HTTPError(400, f"{name} {error}") from None
         elif required:

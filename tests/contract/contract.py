@@ -221,9 +221,10 @@ def _json_types(kind: str) -> str | list[str]:
 
 def _parameter(kind: str) -> dict[str, Any]:
     name, _, most = kind.rstrip("!").partition(" of ")
-    plain = {"flag": "boolean", "integer": "integer"}.get(name, "string")
+    plain = {"flag": "boolean", "integer": "integer", "number": "number"}.get(name, "string")
     listed = {"list": {"list": "repeated"}, "comma list": {"list": "comma"}}.get(name, {})
-    return {"type": plain, **listed, **({"max_items": int(most)} if most else {})}
+    limit = {"max_items": int(most)} if most.isdigit() else {"enum": most.split("|")} if most else {}
+    return {"type": plain, **listed, **limit}
 
 
 @cache

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 from tests.contract.formats import FORMATS, shown
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 # What may stand in a value of a comma-separated list besides escapes: nothing that a second decoding would change.
 _ENCODED_VALUE = re.compile(r"(?:[A-Za-z0-9\-._~!*'()]|%[0-9A-Fa-f]{2})+")
@@ -89,6 +90,9 @@ def _value_problems(rule: Mapping[str, Any], text: str) -> Iterator[str]:
         yield "expected a value, got none"
     elif rule["type"] == "integer":
         yield from _integer_problems(rule, text)
+    elif rule["type"] == "number":
+        if not _NUMBER.fullmatch(text):
+            yield f"expected a number, got {shown(text)}"
     elif rule["type"] == "boolean":
         if text not in {"true", "false"}:
             yield f"expected true or false, got {shown(text)}"

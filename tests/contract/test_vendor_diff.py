@@ -37,8 +37,11 @@ def parameter(name: str, kind: str) -> dict[str, Any]:
         "name": name,
         "in": "query",
         "required": kind.endswith("!"),
-        "description": says + (f", max {most} values" if most else ""),
-        "schema": {"type": TYPES.get(plain, "string" if says else plain)},
+        "description": says + (f", max {most} values" if most.isdigit() else ""),
+        "schema": {
+            "type": TYPES.get(plain, "string" if says else plain),
+            **({"enum": most.split("|")} if "|" in most else {}),
+        },
     }
 
 
@@ -94,13 +97,25 @@ def test_each_difference_is_a_line(description, tmp_path, capsys):
         "Comma-separated, max 50"
     )
     seats["responses"]["404"] = {}
+    next(one for one in seats["parameters"] if one["name"] == "customerAlias")["required"] = True
+    quotes["properties"]["quoteNumber"]["type"] = "integer"
+    quotes["required"].remove("status")
+    customers = paths["/customers"]["get"]["parameters"]
+    next(one for one in customers if one["name"] == "billingStatus")["schema"]["enum"] += ["PAUSED"]
+    alias = paths["/customer-aliases"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    alias["required"].append("label")
     status, lines = told(description, tmp_path, capsys)
     assert (status, sorted(lines)) == (
         1,
         [
+            "changed: GET /customers query billingStatus: text of ACTIVE|INACTIVE is now text of ACTIVE|INACTIVE|PAUSED",
             "changed: GET /quotes fields archivedAt: text is now text?",
+            "changed: GET /quotes fields quoteNumber: text! is now integer!",
+            "changed: GET /quotes fields status: text! is now text",
+            "changed: GET /seat-events query customerAlias: text is now text!",
             "changed: GET /seat-events query seatType: comma list of 25 is now comma list of 50",
             "changed: GET /seat-events statuses: [200, 400, 401, 500] is now [200, 400, 401, 404, 500]",
+            "changed: POST /customer-aliases body label: text is now text!",
             "gone: GET /quotes fields title",
             "gone: GET /seat-events query sortBy",
             "gone: GET /users",
@@ -108,6 +123,56 @@ def test_each_difference_is_a_line(description, tmp_path, capsys):
             "new: GET /refunds",
         ],
     )
+
+
+def in_parts(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same object, made of two."""
+    names = sorted(schema["properties"])
+    halves = names[: len(names) // 2], names[len(names) // 2 :]
+    return {
+        "allOf": [
+            {
+                "type": "object",
+                "required": [name for name in half if name in schema["required"]],
+                "properties": {name: schema["properties"][name] for name in half},
+            }
+            for half in halves
+        ]
+    }
+
+
+def alternatives(way: str) -> Any:
+    """What two alternatives have in common is what there was; each has a field of its own as well."""
+
+    def shape(schema: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "required": schema["required"],
+            way: [
+                {**schema, "properties": {**schema["properties"], own: {"type": "string"}}}
+                for own in ("ofTheOne", "ofTheOther")
+            ],
+        }
+
+    return shape
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        in_parts,
+        alternatives("oneOf"),
+        alternatives("anyOf"),
+        lambda schema: {"allOf": [alternatives("oneOf")(in_parts(schema)["allOf"][0]), in_parts(schema)["allOf"][1]]},
+    ],
+    ids=["allOf", "oneOf", "anyOf", "oneOf in allOf"],
+)  # fmt: skip
+def test_shape_of_a_schema_makes_no_difference(shape, description, tmp_path, capsys):
+    schemas = description["components"]["schemas"]
+    for name, schema in list(schemas.items()):
+        if len(schema.get("properties", {})) > 1:
+            schemas[f"inner {name}"] = shape(schema)
+            schemas[name] = {"$ref": "#/components/schemas/" + f"inner {name}".replace("/", "~1")}
+    assert told(description, tmp_path, capsys) == (0, ["nothing is new, gone or changed"])
 
 
 def test_without_a_file_it_says_what_to_give(capsys):

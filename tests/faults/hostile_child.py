@@ -16,10 +16,12 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_sequence.api.http import transport
+from airflow_provider_sequence.exceptions import SequenceError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.sensors import sequence as sensors
 from airflow_provider_sequence.triggers import sequence as triggers
@@ -58,18 +60,37 @@ def trigger(is_metric: bool) -> Any:
             **common, resource="usage_events", min_count=0, window_start=WINDOW[0], window_end=WINDOW[1]
         )
 
-    async def beside_a_clock() -> tuple[Any, float]:
-        await triggers.get_async_connection(CONNECTION)  # which imports and starts what is not ours
-        task = asyncio.create_task(anext(made.run()))
-        longest, last = 0.0, time.monotonic()
-        while not task.done():
-            await asyncio.sleep(0.001)
-            now = time.monotonic()
-            longest, last = max(longest, now - last), now
-        return task.result().payload, longest
+    event, stall = asyncio.run(beside_a_clock(lambda: anext(made.run())))
+    return {"payload": event.payload, "stall": stall}
 
-    payload, stall = asyncio.run(beside_a_clock())
-    return {"payload": payload, "stall": stall}
+
+def watcher(is_metric: bool) -> Any:
+    """One poll of the trigger of an AssetWatcher, which would try again for ever."""
+    made = triggers.SequenceNewEventsTrigger(sequence_conn_id=CONNECTION, poll_interval=0.01)
+
+    async def poll() -> dict[str, Any]:
+        try:
+            return await made._poll({"seen": []})
+        except SequenceError as error:
+            return {"message": str(error)}
+
+    state, stall = asyncio.run(beside_a_clock(poll))
+    return {"state": len(json.dumps(state)), "payload": {"message": state.get("message", "")}, "stall": stall}
+
+
+async def beside_a_clock(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What work gives, and the longest time that nothing else ran meanwhile."""
+    await triggers.get_async_connection(CONNECTION)  # which imports and starts what is not ours
+    task = asyncio.ensure_future(work())
+    longest, last = 0.0, time.monotonic()
+    while not task.done():
+        await asyncio.sleep(0.001)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    return task.result(), longest
+
+
+WORK = {"client": client, "sensor": sensor, "trigger": trigger, "watcher": watcher}
 
 
 def main() -> None:
@@ -89,7 +110,7 @@ def main() -> None:
         if os.fork() == 0:
             signal.alarm(MAX_SECONDS)  # it ends also a process that is busy in C
             os.environ["AIRFLOW_CONN_SEQUENCE"] = job["connection"]
-            result = run({"client": client, "sensor": sensor, "trigger": trigger}[job["where"]], job)
+            result = run(WORK[job["where"]], job)
             print(json.dumps(result), file=answers, flush=True)
             os._exit(0)
         if os.wait()[1]:

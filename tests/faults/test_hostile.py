@@ -16,6 +16,8 @@ from tests.faults.runner import ROOT
 
 #: What an answer may cost at most: seconds of a processor, megabytes, and seconds that nothing else runs in a triggerer.
 MAX_SECONDS, MAX_MEGABYTES, MAX_STALL = 3, 48, 0.05
+#: What a watcher keeps between two polls, in characters: a thousand short hashes, and times.
+MAX_STATE = 100_000
 
 pytestmark = pytest.mark.quick
 
@@ -64,9 +66,9 @@ def child(hostile_server: HostileServer) -> Iterator[Callable[[str, Hostile], di
 def test_answer_costs_no_more_than_it_is_worth(
     hostile: Hostile, child: Callable[[str, Hostile], dict[str, Any]]
 ):
-    for where in ("client", "sensor", "trigger"):
+    for where in ("client", "sensor", "trigger", *(() if hostile.is_metric else ("watcher",))):
         runs = [child(where, hostile)]
-        while where == "trigger" and runs[-1]["value"]["stall"] > MAX_STALL and len(runs) < 3:
+        while where in {"trigger", "watcher"} and runs[-1]["value"]["stall"] > MAX_STALL and len(runs) < 3:
             runs.append(child(where, hostile))  # others wanted the processor
         run = runs[-1]
         cost = f"{run['seconds']:.2f} s, {run['megabytes']:.0f} MB"
@@ -81,7 +83,8 @@ def test_answer_costs_no_more_than_it_is_worth(
             assert run["classes"] == [] or "SequenceError" in run["classes"], run
             check_shown(run["message"])
         else:
-            assert run["value"]["stall"] < MAX_STALL
+            assert run["value"]["stall"] < MAX_STALL, where
+            assert run["value"].get("state", 0) < MAX_STATE
             check_shown(run["value"]["payload"].get("message", ""))
 
 

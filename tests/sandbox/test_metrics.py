@@ -212,6 +212,8 @@ def test_customers_and_their_aliases(api: Api) -> None:
     assert api.page("/customers?alias=ACME")["items"] == []
     assert api.page("/customers?alias=acme,globex")["items"] == []
     assert len(api.page("/customers?alias=acme&alias=globex")["items"]) == 2
+    unlabelled = {"customerId": "c1", "value": "acme-eu", "label": ""}
+    assert api.post("/customer-aliases", unlabelled).json()["label"] == ""
     assert api.get("/customers/none/aliases").status_code == 404
     for reading, taken, missing in (("documented", 400, 400), ("customary", 409, 404)):
         api.set(missing_status=reading)
