@@ -28,9 +28,15 @@ number, events by id, and fields and settings by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class SequenceError(Exception):
     """Base of the errors that this provider raises."""
+
+    #: What the task that failed had done so far, as it would have returned it; None if it had not begun.
+    result: Mapping[str, Any] | None = None
 
 
 class SequenceConfigurationError(SequenceError, ValueError):
