@@ -136,6 +136,8 @@ class InvalidEventError(SequenceError, ValueError):
 
     #: The event's id, where the row got as far as having one.
     event_id: str | None = None
+    #: JSON of the row's other fields that are right, where it got that far.
+    facts: bytes | None = None
 
     def __init__(self, field: str, reason: str) -> None:
         self.field = field

@@ -210,7 +210,8 @@ class SequenceVoidUsageEventsOperator(PushOperator):
     Of the parameters of
     :class:`~airflow_provider_sequence.transfers.sql_to_sequence.SqlToSequenceUsageEventsOperator` it takes ``sql``,
     ``sql_conn_id``, ``parameters``, ``sequence_conn_id``, ``columns``, ``event_key``, ``timezone``, ``max_rejected``,
-    ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id``, ``dry_run`` and ``min_rows``; the result is the same.
+    ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id``, ``runs_table``, ``keep_delivered_for``,
+    ``dry_run`` and ``min_rows``; the result is the same.
 
     :param event_type: the event type to write; what a voided event says is of no account. (templated)
     """

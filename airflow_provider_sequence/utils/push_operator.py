@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
 
+#: How long the log keeps what was delivered, at the least.
+LEAST_KEPT = dt.timedelta(days=1)
+
+
 class PushOperator(SequenceTaskMixin, BaseOperator):
     """
     Base of the operators that push a query's rows as events.
@@ -67,6 +71,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         "delivery_log_table",
         "delivery_log_conn_id",
         "runs_table",
+        "keep_delivered_for",
         "retry_rejected",
         "max_future",
         "late_after",
@@ -105,6 +110,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         delivery_log_table: str | None = None,
         delivery_log_conn_id: str | None = None,
         runs_table: str | None = None,
+        keep_delivered_for: Any = None,
         retry_rejected: bool | str = False,
         max_future: Any = dt.timedelta(minutes=5),
         late_after: Any = None,
@@ -126,6 +132,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         self.delivery_log_table = delivery_log_table
         self.delivery_log_conn_id = delivery_log_conn_id
         self.runs_table = runs_table
+        self.keep_delivered_for = keep_delivered_for
         self.retry_rejected = retry_rejected
         self.max_future = max_future
         self.late_after = late_after
@@ -151,6 +158,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
             policy = self._timestamp_policy(interval)
             is_dry_run = parse_bool("dry_run", self.is_dry_run)
             retry_rejected = self._retries_rejected()
+            keep = self._keeps_delivered()
             min_rows = None if self.min_rows is None else parse_int("min_rows", self.min_rows, min_value=0)
             engine = create_sql_engine(self.sql_conn_id)
             if not dialect_of(engine).tried:
@@ -221,6 +229,11 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                         why_empty = None if retried.rows else why_empty
                 self._require_rows(summary.rows, min_rows, why_empty)
                 limit.enforce(summary, log.query_for_rejected() if log is not None else "")
+                if keep is not None and log is not None:
+                    pruned = log.prune_delivered(keep)
+                    self.log.info(
+                        "%d delivered entries are deleted from the log: older than %s", pruned, keep
+                    )
         facts = {
             "resource": self.resource.name,
             "rows": summary.rows,
@@ -269,6 +282,21 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                 "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
             )
         return retry_rejected
+
+    def _keeps_delivered(self) -> dt.timedelta | None:
+        if self.keep_delivered_for is None:
+            return None
+        keep = parse_duration("keep_delivered_for", self.keep_delivered_for)
+        if keep < LEAST_KEPT:
+            raise SequenceConfigurationError(
+                f"keep_delivered_for={self.keep_delivered_for!r} is less than a day: what is deleted from the log is sent "
+                "again when the query gives it again"
+            )
+        if not self.delivery_log_table:
+            raise SequenceConfigurationError(
+                "keep_delivered_for needs a delivery_log_table: it is where entries are deleted"
+            )
+        return keep
 
     def _require_rows(self, rows: int, min_rows: int | None, why_empty: str | None) -> None:
         """Fail where the query gave too few rows, or none in a run that has no interval to select by."""
