@@ -90,12 +90,12 @@ def test_a_row_that_nobody_closed_is_closed_by_others(engine, warehouse, next_tr
 
 
 @sqlite_and_postgres
-def test_what_fails_at_the_end_is_a_warning(engine, warehouse, caplog):
+def test_what_fails_at_the_end_is_a_warning(engine, warehouse, caplog, capfd):
     row = open_row(engine)
     warehouse.execute("DROP TABLE sequence_runs")
     with caplog.at_level(logging.WARNING):
         row.close(RunOutcome.SUCCESS)
-    assert "The table of runs sequence_runs can't be written: " in caplog.text
+    assert "The table of runs sequence_runs can't be written: " in "".join(capfd.readouterr()) + caplog.text
 
 
 @every_database
