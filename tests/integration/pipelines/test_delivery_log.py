@@ -218,6 +218,7 @@ def test_index_that_this_user_may_not_create_is_a_warning(engine, warehouse, cap
     warehouse.execute("DROP INDEX deliveries_by_time")
     warehouse.execute("DROP ROLE IF EXISTS pusher")
     warehouse.execute("CREATE ROLE pusher")
+    warehouse.execute("GRANT USAGE ON SCHEMA public TO pusher")
     warehouse.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON deliveries TO pusher")
     try:
         with connect(engine) as connection:
