@@ -28,9 +28,15 @@ number, events by id, and fields and settings by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class SequenceError(Exception):
     """Base of the errors that this provider raises."""
+
+    #: What the task that failed had done so far, as it would have returned it; None if it had not begun.
+    result: Mapping[str, Any] | None = None
 
 
 class SequenceConfigurationError(SequenceError, ValueError):
@@ -130,6 +136,8 @@ class InvalidEventError(SequenceError, ValueError):
 
     #: The event's id, where the row got as far as having one.
     event_id: str | None = None
+    #: JSON of the row's other fields that are right, where it got that far.
+    facts: bytes | None = None
 
     def __init__(self, field: str, reason: str) -> None:
         self.field = field

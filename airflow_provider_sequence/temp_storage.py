@@ -38,6 +38,8 @@ class RowSpool:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  closed by close()
         #: Bytes that the rows take, compressed.
         self.bytes = 0
+        #: How many there are.
+        self.rows = 0
 
     def add(self, rows: Sequence[Any]) -> int:
         """Add rows; return about how many bytes they take in memory."""
@@ -50,6 +52,7 @@ class RowSpool:
             self._file.write(len(block).to_bytes(8, "big"))
             self._file.write(block)
         self.bytes += 8 + len(block)
+        self.rows += len(rows)
         return len(pickled)
 
     def read(self, start: int = 0) -> Iterator[Any]:

@@ -486,6 +486,11 @@ class SequenceClient:
             yield from page.items
 
     @property
+    def base_url(self) -> str:
+        """Address of the API."""
+        return self._transport.base_url
+
+    @property
     def requests_sent(self) -> int:
         """Requests sent so far, each attempt counted."""
         return self._transport.requests_sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -147,11 +148,11 @@ class EventMapper:
             body = self._body(event_id, row)
             return build_event(self._kind, body, lossless_json.encode(body))
         except InvalidEventError as e:
-            e.event_id = event_id
+            e.event_id, e.facts = event_id, self._facts(row)
             raise
         except RecursionError:
             error = InvalidEventError("eventProperties", "is nested too deeply")
-            error.event_id = event_id
+            error.event_id, error.facts = event_id, self._facts(row)
             raise error from None
 
     def _require_short(self, event_id: str) -> None:
@@ -182,6 +183,14 @@ class EventMapper:
         if properties:
             body["eventProperties"] = properties
         return body
+
+    def _facts(self, row: Sequence[Any]) -> bytes:
+        """JSON of the fields that are right in a row that becomes no event."""
+        facts = {}
+        for name, check, index, _ in self._fields:
+            with suppress(InvalidEventError):
+                facts[name] = check(row[index], name, self._zone)
+        return lossless_json.encode(facts)
 
     def _index_columns(self, names: Sequence[str]) -> dict[str, int]:
         index = {name: i for i, name in enumerate(names)}

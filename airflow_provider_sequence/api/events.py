@@ -34,6 +34,19 @@ class Event(msgspec.Struct, frozen=True):
     ordering_key: str
 
 
+class EventFacts(msgspec.Struct, frozen=True):
+    """What an event says of customer, type and time, by the API's names; what a row does not have is None."""
+
+    customerAlias: str | None = None
+    eventType: str | None = None
+    seatType: str | None = None
+    eventTimestamp: str | None = None
+
+
+#: Read it of an event's JSON.
+read_facts: Callable[[bytes], EventFacts] = msgspec.json.Decoder(EventFacts).decode
+
+
 @dataclass(frozen=True, slots=True)
 class EventField:
     """

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pendulum
 
-from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME
+from airflow_provider_sequence.api.timestamps import MAX_TIME, MIN_TIME, utc_text
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 
 #: What is asked for beyond each end of a window: assumptions window-bounds and filter-precision.
@@ -152,3 +152,8 @@ def _parse_bound(name: str, value: object, prefix: str) -> dt.datetime:
     if isinstance(parsed, dt.date):
         return dt.datetime(parsed.year, parsed.month, parsed.day, tzinfo=dt.UTC)
     raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}. {what_to_set(prefix)}")
+
+
+def window_texts(window: Window | None) -> tuple[str | None, str | None]:
+    """Bounds of a window in ISO 8601, as results have them; None twice for a whole list."""
+    return (None, None) if window is None else (utc_text(window.start), utc_text(window.end))

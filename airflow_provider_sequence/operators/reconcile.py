@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
-from airflow_provider_sequence.api.lossless_json import format_decimal
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import USAGE_METRICS, get_resource
 from airflow_provider_sequence.exceptions import DifferencesError, SequenceConfigurationError
@@ -20,16 +19,21 @@ from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.push.delivery_state import DeliveryState, ResendState, RunState
 from airflow_provider_sequence.pipelines.push.outcomes import Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
-from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, RejectionLimit
+from airflow_provider_sequence.pipelines.push.summary import RejectionLimit
 from airflow_provider_sequence.pipelines.reconcile.comparison import Reconciliation
 from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
-from airflow_provider_sequence.pipelines.reconcile.usage_metric import metric_rows, reconcile_metric
+from airflow_provider_sequence.pipelines.reconcile.usage_metric import (
+    MetricSummary,
+    metric_rows,
+    reconcile_metric,
+)
 from airflow_provider_sequence.utils.delivery_log import open_delivery_log
 from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
 from airflow_provider_sequence.utils.params import parse_bool, parse_decimal, parse_int
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import parse_window, window_of_run
+from airflow_provider_sequence.utils.task_run import Route, task_run
 from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 from airflow_provider_sequence.warehouse.staging import keys_of_window
@@ -39,13 +43,17 @@ if TYPE_CHECKING:
 
 
 class _ReconcileOperator(SequenceTaskMixin, BaseOperator):
-    """Base of both: what they tell OpenLineage when they are over."""
+    """Base of both: what they compare, and what they tell OpenLineage when they are over."""
 
     sql: str
+    sql_conn_id: str
 
     # For OpenLineage, which asks when the task is over.
     _lineage: TransferLineage | None = None
     _tables: Mapping[str, Any] = MappingProxyType({})
+
+    def _route(self, operation: str, what: str) -> Route:
+        return Route(operation, what, f"in {self.sql_conn_id} and {{sequence}}")
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
         """Return for OpenLineage what was compared, and where differences and events went."""
@@ -80,11 +88,13 @@ class SequenceReconcileOperator(_ReconcileOperator):
     :param delivery_log_table: the push's log: it knows what was voided, and is kept right where events are sent again.
         (templated)
     :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
+    :param runs_table: ``table`` or ``schema.table`` that gets a row for each try, in the database of the delivery log or
+        else of ``sql_conn_id``; made when missing. With a delivery log, ``sequence_runs`` beside it by default. (templated)
     :param max_differences: how many events may be missing, different or unexpected in the end: a number (``10``) or a
         part of the expected ones (``0.001``). (templated)
     :param concurrency: how many requests may be in flight at a time, where events are sent again. (templated)
     :return: ``{"rows", "expected", "found", "missing", "different", "unexpected", "voided", "late", "outside",
-        "invalid", "resent", "requests", "seconds"}``.
+        "invalid", "resent", "requests", "seconds", "first_differences"}``, the last with id and kind of the first ten.
     """
 
     template_fields: Sequence[str] = (
@@ -104,6 +114,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
         "resend",
         "delivery_log_table",
         "delivery_log_conn_id",
+        "runs_table",
         "max_differences",
         "concurrency",
     )
@@ -130,6 +141,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
         resend: bool | str = False,
         delivery_log_table: str | None = None,
         delivery_log_conn_id: str | None = None,
+        runs_table: str | None = None,
         max_differences: float | str = 0,
         concurrency: int | str = 8,
         **kwargs: Any,
@@ -151,6 +163,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
         self.resend = resend
         self.delivery_log_table = delivery_log_table
         self.delivery_log_conn_id = delivery_log_conn_id
+        self.runs_table = runs_table
         self.max_differences = max_differences
         self.concurrency = concurrency
 
@@ -174,6 +187,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
             self._tables = {"staging_table": self.staging_table, "written": self.differences_table}
             with (
                 self.hook.client as client,
+                task_run(self, context, client, self._route("reconcile", resource.name), window) as run,
                 open_delivery_log(
                     self,
                     context,
@@ -183,6 +197,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
                 ) as log,
                 Reconciliation(client, resource, window) as reconciliation,
             ):
+                run.result = reconciliation.summary.as_dict
                 with read_rows(engine, self.sql, self.parameters, self.running_query) as query:
                     to_event = EventMapper(
                         resource.event,
@@ -219,20 +234,22 @@ class SequenceReconcileOperator(_ReconcileOperator):
                             differences=reconciliation.differences(),
                         )
                 summary = reconciliation.summary
-            self.log.info("%s of [%s, %s)\n%s", resource.name, window.start, window.end, summary.as_table())
-            if summary.outside:
-                self.log.warning(
-                    "%d rows of the query lie outside the window, and were not compared: its WHERE and timezone=%r may not "
-                    "fit together",
-                    summary.outside,
-                    self.timezone,
+                self.log.info(
+                    "%s of [%s, %s)\n%s", resource.name, window.start, window.end, summary.as_table()
                 )
-            allowed = limit.allowed(summary.expected)
-            if summary.unresolved > allowed:
-                raise DifferencesError(
-                    f"{summary.unresolved} events differ between the query and Sequence, {allowed:g} may "
-                    f"(max_differences): {dict(summary.differences)}. {self._where_to_look()}"
-                )
+                if summary.outside:
+                    self.log.warning(
+                        "%d rows of the query lie outside the window, and were not compared: its WHERE and timezone=%r may not "
+                        "fit together",
+                        summary.outside,
+                        self.timezone,
+                    )
+                allowed = limit.allowed(summary.expected)
+                if summary.unresolved > allowed:
+                    raise DifferencesError(
+                        f"{summary.unresolved} events differ between the query and Sequence, {allowed:g} may "
+                        f"(max_differences): {dict(summary.differences or {})}. {self._where_to_look()}"
+                    )
         return summary.as_dict()
 
     def _resend(
@@ -271,8 +288,10 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
         right whichever way Sequence reads the period. (templated)
     :param tolerance: by how much the value of an alias may differ, in the metric's unit. (templated)
     :param custom_parameters: values of the metric's parameters by their names, where not the defaults. (templated)
-    :return: ``{"aliases", "different", "warehouse", "sequence", "requests"}``: how many aliases were compared, how many
-        of them differ by more than the tolerance, and the two sums, as text with every digit.
+    :param runs_table: ``table`` or ``schema.table`` that gets a row for each try; made when missing. (templated)
+    :return: ``{"aliases", "different", "warehouse", "sequence", "requests", "different_rows"}``: how many aliases were
+        compared, how many of them differ by more than the tolerance, and the two sums, as text with every digit; of the
+        first rows that differ the number and the two values.
     """
 
     template_fields: Sequence[str] = (
@@ -285,6 +304,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
         "period_end",
         "tolerance",
         "custom_parameters",
+        "runs_table",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json"}
@@ -302,6 +322,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
         period_end: Any = None,
         tolerance: float | Decimal | str = 0,
         custom_parameters: Mapping[str, Any] | str | None = None,
+        runs_table: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -314,6 +335,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
         self.period_end = period_end
         self.tolerance = tolerance
         self.custom_parameters = custom_parameters
+        self.runs_table = runs_table
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare alias by alias; return the summary."""
@@ -323,34 +345,32 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
             period = parse_window(context, self.period_start, self.period_end, prefix="period")
             engine = create_sql_engine(self.sql_conn_id)
             self._lineage = TransferLineage.capture(self, USAGE_METRICS.name, engine)
+            summary = MetricSummary()
             with (
                 self.hook.client as client,
+                task_run(self, context, client, self._route("metric", USAGE_METRICS.name), period) as run,
                 read_rows(engine, self.sql, self.parameters, self.running_query) as query,
             ):
+                run.result = summary.as_dict
                 rows = metric_rows(named_rows(query, ("customer_alias", "value")), parse_decimal)
-                summary = reconcile_metric(
+                reconcile_metric(
                     rows,
                     client,
                     self.metric_id,
                     period,
+                    summary,
                     tolerance=tolerance,
                     custom_parameters=self.custom_parameters,
-                    on_difference=self._log_difference,
                 )
-            result = summary.as_dict()
-            self.log.info("%s", result)
-            if summary.different:
-                raise DifferencesError(
-                    f"{summary.different} of {summary.aliases} aliases differ by more than {tolerance}: the warehouse "
-                    f"has {result['warehouse']} in all, the metric counts {result['sequence']}"
-                )
+                result = summary.as_dict()
+                self.log.info("%s", result)
+                for row in summary.different_rows:
+                    self.log.warning(
+                        "Row %(row)d: the warehouse has %(warehouse)s, the metric counts %(sequence)s", row
+                    )
+                if summary.different:
+                    raise DifferencesError(
+                        f"{summary.different} of {summary.aliases} aliases differ by more than {tolerance}: the "
+                        f"warehouse has {result['warehouse']} in all, the metric counts {result['sequence']}"
+                    )
         return result
-
-    def _log_difference(self, number: int, row: int, expected: Decimal, counted: Decimal) -> None:
-        if number <= MAX_ROWS_SHOWN:
-            self.log.warning(
-                "Row %d: the warehouse has %s, the metric counts %s",
-                row,
-                format_decimal(expected),
-                format_decimal(counted),
-            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
@@ -27,6 +28,7 @@ from airflow_provider_sequence.utils.operator import SequenceTaskMixin
 from airflow_provider_sequence.utils.params import parse_int
 from airflow_provider_sequence.utils.push_operator import PushOperator
 from airflow_provider_sequence.utils.retries import fail_without_retry
+from airflow_provider_sequence.utils.task_run import Route, task_run
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 
 if TYPE_CHECKING:
@@ -208,7 +210,8 @@ class SequenceVoidUsageEventsOperator(PushOperator):
     Of the parameters of
     :class:`~airflow_provider_sequence.transfers.sql_to_sequence.SqlToSequenceUsageEventsOperator` it takes ``sql``,
     ``sql_conn_id``, ``parameters``, ``sequence_conn_id``, ``columns``, ``event_key``, ``timezone``, ``max_rejected``,
-    ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id``, ``dry_run`` and ``min_rows``; the result is the same.
+    ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id``, ``runs_table``, ``keep_delivered_for``,
+    ``dry_run`` and ``min_rows``; the result is the same.
 
     :param event_type: the event type to write; what a voided event says is of no account. (templated)
     """
@@ -280,21 +283,26 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
             self._lineage = TransferLineage.capture(self, _ALIASES, engine)
             with (
                 self.hook.client as client,
+                task_run(self, context, client, self._route(), None, writes=False) as run,
                 emit_metrics(client, _ALIASES) as self._counters,
                 read_rows(engine, self.sql, self.parameters, self.running_query) as query,
             ):
                 summary = self._counters.summary
+                run.result = partial(_as_dict, summary)
                 create_aliases(named_rows(query, ("customer_id", "value"), ("label",)), client, summary)
-        summary.seconds = time.monotonic() - started
-        result = _as_dict(summary)
-        self.log.info(
-            "%(rows)d rows: %(created)d aliases created, %(unchanged)d unchanged, %(rejected)d rejected",
-            result,
-        )
-        for outcome in summary.first_rejected:
-            self.log.warning("Row %d rejected: %s", outcome.row, outcome.reason)
-        limit.enforce(summary)
+                summary.seconds = time.monotonic() - started
+                result = _as_dict(summary)
+                self.log.info(
+                    "%(rows)d rows: %(created)d aliases created, %(unchanged)d unchanged, %(rejected)d rejected",
+                    result,
+                )
+                for outcome in summary.first_rejected:
+                    self.log.warning("Row %d rejected: %s", outcome.row, outcome.reason)
+                limit.enforce(summary)
         return result
+
+    def _route(self) -> Route:
+        return Route("aliases", _ALIASES, f"from {self.sql_conn_id} to {{sequence}}")
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
         """Return for OpenLineage which tables the rows came from, and how many aliases were created."""

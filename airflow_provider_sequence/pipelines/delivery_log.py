@@ -11,11 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from sqlalchemy import (
-    Column,
     Integer,
-    MetaData,
     String,
-    Table,
     Text,
     and_,
     any_,
@@ -30,23 +27,30 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
+from airflow_provider_sequence.api.events import EventFacts
+from airflow_provider_sequence.api.timestamps import parse_timestamp
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.pipelines.delivery_log_table import (
+    ADDED_LATER,
+    DELIVERED,
+    FACTS,
+    IN_DOUBT,
+    REJECTED,
+    VOIDED,
+    make_table,
+)
 from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.warehouse.ddl import (
     add_columns,
     create_if_missing,
+    create_indexes,
     existing_columns,
     table_name_in,
 )
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import reconnect_once, require_transactions, transaction
-from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 from airflow_provider_sequence.warehouse.upsert import Upserter, Values
 
-DELIVERED, REJECTED, IN_DOUBT, VOIDED = "delivered", "rejected", "in_doubt", "voided"
-
-#: Columns that logs of earlier releases lack, and are given.
-_ADDED_LATER = frozenset({"previous_hash", "voided_hash"})
 #: What stands for the body of an event that was voided without the log having known it.
 _ANY = "*"
 # No parameters: MySQL's drivers make one statement of many, if only the values that it inserts are such.
@@ -125,29 +129,7 @@ class DeliveryLog:
         #: How long an id may be that the log can keep, and what that is counted in; None without a limit.
         self.longest_id = dialect_of(connection).longest_key
         schema, name = table_name_in(connection, table)
-        self._table = Table(
-            name,
-            MetaData(),
-            Column("account", String(64), primary_key=True),
-            Column("resource", String(64), primary_key=True),
-            Column("customer_event_id", KEY_TEXT, primary_key=True),
-            Column("status", String(16), nullable=False),
-            # Before body_hash: MySQL sets columns in this order, and what is set first sees the old body_hash.
-            Column("previous_hash", String(64)),
-            Column("voided_hash", String(64)),
-            Column("body_hash", String(64)),
-            Column("sequence_id", LONG_TEXT),
-            Column("http_status", Integer),
-            Column("reason", LONG_TEXT),
-            Column("rejected_body", LONG_TEXT),
-            Column("attempts", Integer, nullable=False),
-            Column("first_at", UtcTimestamp(), nullable=False),
-            Column("last_at", UtcTimestamp(), nullable=False),
-            Column("dag_id", LONG_TEXT),
-            Column("task_id", LONG_TEXT),
-            Column("run_id", LONG_TEXT),
-            schema=schema,
-        )
+        self._table = make_table(name, schema, partial_indexes=dialect_of(connection).partial_indexes)
         self._constant = {"account": account, "resource": resource, **task}
         self._voiding = voiding
         self._opened_at = dt.datetime.now(dt.UTC)
@@ -158,13 +140,15 @@ class DeliveryLog:
             there = existing_columns(connection, schema, name)
         self._is_there = there is not None
         missing = {column.name for column in self._table.columns} - (there or set())
-        if self._is_there and missing - _ADDED_LATER:
+        if self._is_there and missing - ADDED_LATER:
             raise SequenceConfigurationError(
                 f"the table {table} is there, but is no delivery log of this release: it has no column "
                 f"{', '.join(sorted(missing))}. Name another table; one that is missing is made"
             )
         if missing and not read_only:
             add_columns(connection, self._table, sorted(missing))
+        if not read_only:
+            create_indexes(connection, self._table)
         self._look_up = self._write_look_up(has_voided=not (read_only and "voided_hash" in missing))
         names = [column.name for column in self._table.columns if column.name != "previous_hash"]
         self._delivered = Upserter(
@@ -180,7 +164,7 @@ class DeliveryLog:
             self._table,
             names,
             keep={"first_at", "attempts", "body_hash", "voided_hash", "sequence_id"},
-            change=lambda _: {"attempts": self._table.c.attempts + _ONE},
+            change=self._when_rejected,
         )
 
     def _when_delivered(self, new: Values) -> dict[str, ColumnElement[Any]]:
@@ -191,7 +175,15 @@ class DeliveryLog:
             "previous_hash": func.coalesce(other, c.previous_hash),
             # What is delivered otherwise than to void is voided no more.
             "voided_hash": func.coalesce(other, c.voided_hash, _ANY_BODY) if self._voiding else null(),
+            # What voids an event says nothing of it.
+            **({name: func.coalesce(c[name], new[name]) for name in FACTS} if self._voiding else {}),
         }
+
+    def _when_rejected(self, new: Values) -> dict[str, ColumnElement[Any]]:
+        c = self._table.c
+        # A row that became no event may lack what is known of an earlier one.
+        known = {name: func.coalesce(new[name], c[name]) for name in FACTS}
+        return {"attempts": c.attempts + _ONE, **known}
 
     def _write_look_up(self, *, has_voided: bool) -> Select[Any]:
         c = self._table.c
@@ -256,6 +248,37 @@ class DeliveryLog:
     def _read(self, query: Select[Any]) -> Sequence[Any]:
         with self._connection.begin():
             return self._connection.execute(query).all()
+
+    def prune_delivered(self, age: dt.timedelta) -> int:
+        """
+        Delete the entries of this account and resource that are delivered, and were last sent longer ago than that.
+
+        :return: how many there were.
+        """
+        pruned, after = 0, ""
+        while ids := self._delete_page(self._opened_at - age, after):
+            pruned, after = pruned + len(ids), ids[-1]
+        return pruned
+
+    @_idempotent
+    def _delete_page(self, before: dt.datetime, after: str) -> list[str]:
+        c, dialect = self._table.c, dialect_of(self._connection)
+        page = (
+            select(c.customer_event_id)
+            .where(self._mine(), c.status == DELIVERED, c.last_at < before, c.customer_event_id > after)
+            .order_by(c.customer_event_id)
+            .limit(_PAGE)
+        )
+        if dialect.insert is not None and not dialect.stage_upserts:
+            # Where rows are locked: what another task is about to store stays, and nobody waits for anybody.
+            page = page.with_for_update(skip_locked=True)
+        with transaction(self._connection):
+            ids = [row.customer_event_id for row in self._connection.execute(page).all()]
+            if ids:
+                self._connection.execute(
+                    self._table.delete().where(self._mine(), c.customer_event_id.in_(ids))
+                )
+        return ids
 
     def query_for_rejected(self) -> str:
         """SQL that lists what this run rejected, for people to run."""
@@ -334,6 +357,16 @@ class DeliveryLog:
             "attempts": 1,
             "first_at": now,
             "last_at": now,
+            **self._facts(outcome.facts),
+        }
+
+    def _facts(self, facts: EventFacts | None) -> dict[str, Any]:
+        facts = facts or EventFacts()
+        time = facts.eventTimestamp
+        return {
+            "customer_alias": None if self._voiding else facts.customerAlias,
+            "event_type": None if self._voiding else facts.eventType or facts.seatType,
+            "event_timestamp": None if time is None else parse_timestamp(time),
         }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.resources import get_resource
+from airflow_provider_sequence.api.windows import window_texts
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
@@ -18,6 +20,7 @@ from airflow_provider_sequence.utils.params import parse_filters, parse_int, req
 from airflow_provider_sequence.utils.progress import Progress, log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import window_of_run
+from airflow_provider_sequence.utils.task_run import Route, task_run
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -56,6 +59,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         Redshift ``s3://connection@bucket/prefix?iam_role=role``, for Databricks ``/Volumes/catalog/schema/volume``.
         (templated)
     :param min_rows: how many items have to be loaded at least; with fewer the task fails in the end. (templated)
+    :param runs_table: ``table`` or ``schema.table`` that gets a row for each try; made when missing. (templated)
     :return: ``{"reported_total", "read", "loaded", "window_start", "window_end", "requests", "seconds"}``: how many items
         Sequence reported, how many were read, how many of them belong to the window and were put into the table; the
         window, or None twice for a whole list.
@@ -74,6 +78,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         "concurrency",
         "staging_location",
         "min_rows",
+        "runs_table",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
     ui_color = "#e4e0f7"
@@ -97,6 +102,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         concurrency: int | str = 1,
         staging_location: str | None = None,
         min_rows: int | str = 0,
+        runs_table: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -112,11 +118,12 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
         self.concurrency = concurrency
         self.staging_location = staging_location
         self.min_rows = min_rows
+        self.runs_table = runs_table
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the window; return the summary."""
         # Not before: it takes time in each parsing of a DAG file.
-        from airflow_provider_sequence.pipelines.pull.pipeline import pull
+        from airflow_provider_sequence.pipelines.pull.pipeline import PullSummary, pull
 
         with fail_without_retry():
             self.check_rendered()
@@ -127,25 +134,41 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
             engine = create_sql_engine(self.sql_conn_id, self.staging_location)
             self._lineage = TransferLineage.capture(self, resource.name, engine)
             progress = Progress()
+            started = time.monotonic()
+
+            def summary_so_far() -> PullSummary:
+                seconds = time.monotonic() - started
+                return self._summary or PullSummary(
+                    progress.total, progress.rows, 0, *window_texts(window), client.requests_sent, seconds
+                )
+
+            text = f"from {{sequence}} into {self.sql_conn_id}.{self.table}"
             with (
                 self.hook.client as client,
+                task_run(self, context, client, Route("pull", resource.name, text), window) as run,
                 emit_metrics(client, resource.name),
                 log_progress(self.log, resource.name, client, "requests", lambda: progress),
             ):
-                self._summary = summary = pull(
-                    client,
-                    resource,
-                    engine,
-                    self.table,
-                    window=window,
-                    filters=filters,
-                    concurrency=parse_int("concurrency", self.concurrency),
-                    on_progress=progress.update,
+                run.result = lambda: summary_so_far().as_dict()
+                try:
+                    self._summary = summary = pull(
+                        client,
+                        resource,
+                        engine,
+                        self.table,
+                        window=window,
+                        filters=filters,
+                        concurrency=parse_int("concurrency", self.concurrency),
+                        on_progress=progress.update,
+                    )
+                finally:
+                    # Also of a pull that fails: how far it came.
+                    self.log.info("%s into %s\n%s", resource.name, self.table, summary_so_far().as_table())
+                require_rows(
+                    summary.loaded,
+                    min_rows,
+                    f"Sequence gave {resource.name}, and {self.table} has what it gave",
                 )
-        self.log.info("%s into %s\n%s", resource.name, self.table, summary.as_table())
-        require_rows(
-            summary.loaded, min_rows, f"Sequence gave {resource.name}, and {self.table} has what it gave"
-        )
         facts = {
             "resource": resource.name,
             "reported_total": summary.reported_total,

@@ -37,6 +37,10 @@ class SqlToSequenceUsageEventsOperator(PushOperator):
         only what is new or changed, and a retry goes on where the last try stopped; made when missing. Without it,
         every row is sent. (templated)
     :param delivery_log_conn_id: connection to its database; ``sql_conn_id`` by default. (templated)
+    :param runs_table: ``table`` or ``schema.table`` that gets a row for each try, in the database of the delivery log or
+        else of ``sql_conn_id``; made when missing. With a delivery log, ``sequence_runs`` beside it by default. (templated)
+    :param keep_delivered_for: how long the delivery log keeps what was delivered, a day at the least: a timedelta,
+        seconds, or text such as ``P400D``; for ever by default. (templated)
     :param retry_rejected: whether to send also what earlier runs left behind as rejected, from the bodies in the log.
         (templated)
     :param max_future: how far ahead of now an event's time may lie: a timedelta, seconds, or text such as ``PT5M``; one
@@ -48,7 +52,8 @@ class SqlToSequenceUsageEventsOperator(PushOperator):
     :param min_rows: how many rows the query has to give at least, 0 by default; with fewer the task fails in the end. A
         query without any row also fails in a run whose data interval is missing or of length zero, unless this is set to
         0. (templated)
-    :return: rows by what became of them, ``{"rows", "delivered", "unchanged", "rejected"}``; among the delivered ones,
+    :return: rows by what became of them, ``{"rows", "delivered", "unchanged", "rejected", "not_tried"}``, the last where
+        the push ended before; ``window_start`` and ``window_end`` of what the run is about, if anything; among the delivered ones,
         how many were ``corrected`` (they replace what an earlier run had delivered for the id) and ``late``; how many
         were ``conflicting`` (an earlier row of the query has the same id and says something else; the last one
         counts), and ``voided`` (unchanged, because the event was voided); ``{"requests", "throttled", "seconds"}``;

@@ -20,6 +20,8 @@ class SequenceTaskMixin:
 
     sequence_conn_id: str
     template_fields: Any
+    #: Whether the task was told to end.
+    told_to_end = False
 
     # What the DAG names, before it is rendered.
     _named: Mapping[str, Any]
@@ -64,5 +66,6 @@ class SequenceTaskMixin:
 
     def on_kill(self) -> None:
         """End every wait and the query, and send nothing more; requests in flight are waited for by ``execute``."""
+        self.told_to_end = True
         self.hook.end()
         self.running_query.cancel()

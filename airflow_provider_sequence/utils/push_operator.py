@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import EventKind, event_of_body, is_void
 from airflow_provider_sequence.api.resource import Resource
-from airflow_provider_sequence.api.windows import USE_INTERVALS, Window
+from airflow_provider_sequence.api.windows import USE_INTERVALS, Window, window_texts
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
@@ -39,11 +39,16 @@ from airflow_provider_sequence.utils.params import parse_bool, parse_duration, p
 from airflow_provider_sequence.utils.progress import log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import interval_of_run
+from airflow_provider_sequence.utils.task_run import Route, task_run
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.reader import read_rows
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
+
+
+#: How long the log keeps what was delivered, at the least.
+LEAST_KEPT = dt.timedelta(days=1)
 
 
 class PushOperator(SequenceTaskMixin, BaseOperator):
@@ -65,6 +70,8 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         "concurrency",
         "delivery_log_table",
         "delivery_log_conn_id",
+        "runs_table",
+        "keep_delivered_for",
         "retry_rejected",
         "max_future",
         "late_after",
@@ -102,6 +109,8 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         concurrency: int | str = 32,
         delivery_log_table: str | None = None,
         delivery_log_conn_id: str | None = None,
+        runs_table: str | None = None,
+        keep_delivered_for: Any = None,
         retry_rejected: bool | str = False,
         max_future: Any = dt.timedelta(minutes=5),
         late_after: Any = None,
@@ -122,6 +131,8 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         self.concurrency = concurrency
         self.delivery_log_table = delivery_log_table
         self.delivery_log_conn_id = delivery_log_conn_id
+        self.runs_table = runs_table
+        self.keep_delivered_for = keep_delivered_for
         self.retry_rejected = retry_rejected
         self.max_future = max_future
         self.late_after = late_after
@@ -147,6 +158,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
             policy = self._timestamp_policy(interval)
             is_dry_run = parse_bool("dry_run", self.is_dry_run)
             retry_rejected = self._retries_rejected()
+            keep = self._keeps_delivered()
             min_rows = None if self.min_rows is None else parse_int("min_rows", self.min_rows, min_value=0)
             engine = create_sql_engine(self.sql_conn_id)
             if not dialect_of(engine).tried:
@@ -156,6 +168,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                 )
             with (
                 self.hook.client as client,
+                task_run(self, context, client, self._route(), interval, writes=not is_dry_run) as run,
                 open_delivery_log(
                     self,
                     context,
@@ -184,12 +197,15 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     )
                 rows = map_rows(query.batches, to_event)
                 push_rows = partial(self._push, threads=threads, policy=policy)
+                total = query.count
                 if is_dry_run:
                     self.log.info("Dry run: nothing is sent, and nothing is written")
-                    summary = push_rows(rows, DryRunSender(), DryRunState(log), TaskCounters())
+                    counters = TaskCounters()
+                    run.result = partial(self._result, counters, interval, dry_run=True)
+                    summary = push_rows(rows, DryRunSender(), DryRunState(log), counters, total=total)
                     self._warn_of_rows_outside(policy)
                     self._require_rows(summary.rows, min_rows, why_empty)
-                    return {**summary.as_dict(), "dry_run": True}
+                    return self._result(counters, interval, dry_run=True)
                 policy.clock = client.now
                 self._lineage = TransferLineage.capture(self, self.resource.name, engine)
                 state = RunState() if log is None else LoggedState(log)
@@ -203,17 +219,21 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                         self._counters.progress,
                     ),
                 ):
-                    summary = push_rows(rows, client, state, self._counters)
-                    result = summary.as_dict()
+                    run.result = partial(self._result, self._counters, interval)
+                    summary = push_rows(rows, client, state, self._counters, total=total)
                     self._warn_of_rows_outside(policy)
                     if retry_rejected and log is not None:
                         self.log.info("Events that earlier runs left as rejected:")
                         self._counters.retried = TaskCounters()
                         retried = push_rows(self._rejected(log), client, state, self._counters.retried)
-                        result["retried"] = {"rows": retried.rows, **retried.by_status()}
                         why_empty = None if retried.rows else why_empty
-            self._require_rows(summary.rows, min_rows, why_empty)
-            limit.enforce(summary, log.query_for_rejected() if log is not None else "")
+                self._require_rows(summary.rows, min_rows, why_empty)
+                limit.enforce(summary, log.query_for_rejected() if log is not None else "")
+                if keep is not None and log is not None:
+                    pruned = log.prune_delivered(keep)
+                    self.log.info(
+                        "%d delivered entries are deleted from the log: older than %s", pruned, keep
+                    )
         facts = {
             "resource": self.resource.name,
             "rows": summary.rows,
@@ -221,7 +241,29 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
             "watermark": summary.watermark,
         }
         set_outlet_extra(context, self.outlets, facts)
-        return result
+        return self._result(self._counters, interval)
+
+    def _route(self) -> Route:
+        operation, verb = ("void", "to void ") if self.voids else ("push", "")
+        return Route(
+            operation,
+            self.resource.name,
+            f"{verb}from {self.sql_conn_id} to {{sequence}}",
+            self.resource.create_budget,
+        )
+
+    @staticmethod
+    def _result(counters: TaskCounters, interval: Window | None, *, dry_run: bool = False) -> dict[str, Any]:
+        """Return the XCom value so far."""
+        retried = counters.retried and counters.retried.summary
+        start, end = window_texts(interval)
+        return {
+            **counters.summary.as_dict(),
+            "window_start": start,
+            "window_end": end,
+            **({"retried": {"rows": retried.rows, **retried.by_status()}} if retried else {}),
+            **({"dry_run": True} if dry_run else {}),
+        }
 
     def _timestamp_policy(self, interval: Window | None) -> TimestampPolicy:
         if self.late not in {"report", "reject"}:
@@ -240,6 +282,21 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                 "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
             )
         return retry_rejected
+
+    def _keeps_delivered(self) -> dt.timedelta | None:
+        if self.keep_delivered_for is None:
+            return None
+        keep = parse_duration("keep_delivered_for", self.keep_delivered_for)
+        if keep < LEAST_KEPT:
+            raise SequenceConfigurationError(
+                f"keep_delivered_for={self.keep_delivered_for!r} is less than a day: what is deleted from the log is sent "
+                "again when the query gives it again"
+            )
+        if not self.delivery_log_table:
+            raise SequenceConfigurationError(
+                "keep_delivered_for needs a delivery_log_table: it is where entries are deleted"
+            )
+        return keep
 
     def _require_rows(self, rows: int, min_rows: int | None, why_empty: str | None) -> None:
         """Fail where the query gave too few rows, or none in a run that has no interval to select by."""
@@ -270,12 +327,15 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         client: Sender,
         state: DeliveryState,
         counters: TaskCounters,
+        *,
+        total: int = 0,
         **options: Any,
     ) -> PushSummary:
         try:
             return push(rows, client, self.resource, state=state, on_progress=counters.update, **options)
         finally:
-            # Also of a run that fails: how far it came.
+            # Also of a run that fails: how far it came, of how many rows.
+            counters.summary.rows = max(counters.summary.rows, total)
             self._log_summary(counters.summary)
 
     def _rejected(self, log: DeliveryLog) -> Iterator[MappedRow]:

@@ -15,13 +15,14 @@ def fail_without_retry() -> Iterator[None]:
     """
     Fail the task without Airflow's retries where only a change of the DAG, the connection or the account can help.
 
-    :raises airflow.sdk.exceptions.AirflowFailException: in place of a non-retryable error.
+    :raises airflow.sdk.exceptions.AirflowFailException: in place of a non-retryable error, which is its ``__cause__``; it
+        has the error's ``result``.
     """
     try:
         yield
-    except NON_RETRYABLE as e:
-        raise AirflowFailException(str(e)) from e
-    except WarehouseError as e:
-        if e.permanent:
-            raise AirflowFailException(str(e)) from e
-        raise
+    except (*NON_RETRYABLE, WarehouseError) as e:
+        if isinstance(e, WarehouseError) and not e.permanent:
+            raise
+        failure = AirflowFailException(str(e))
+        failure.result = e.result  # type: ignore[attr-defined]
+        raise failure from e

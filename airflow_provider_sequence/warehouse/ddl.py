@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
+from hashlib import blake2b
 
 from sqlalchemy import Table, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable
+from sqlalchemy.schema import AddConstraint, CreateColumn, CreateIndex, CreateTable
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import quoted_name
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import transaction
+
+log = logging.getLogger(__name__)
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}")
 #: Hyphens are usual in the projects of BigQuery.
@@ -201,3 +205,41 @@ def add_columns(connection: Connection, table: Table, names: Sequence[str]) -> N
                 there = existing_columns(connection, table.schema, table.name) or set()
             if name not in there:
                 raise
+
+
+#: Bytes of a table's name that an index's name repeats; PostgreSQL cuts names after 63.
+_LONGEST_PART = 40
+
+
+def index_name(table: Table, suffix: str) -> str:
+    """Name of an index: the table's and a suffix, since the names of indexes are a schema's."""
+    name = table.name
+    if len(name) > _LONGEST_PART:
+        name = f"{name[:_LONGEST_PART]}_{blake2b(name.encode(), digest_size=4).hexdigest()}"
+    return f"{name}_{suffix}"
+
+
+def create_indexes(connection: Connection, table: Table) -> None:
+    """
+    Create the indexes that a table lacks, each in a transaction of its own, where the database has indexes.
+
+    They make reading faster, and nothing depends on them: where this user may not create one, it is a warning.
+    """
+    if not dialect_of(connection).indexes:
+        return
+    there = _index_names(connection, table)
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        if index.name in there:
+            continue
+        try:
+            with transaction(connection):
+                connection.execute(CreateIndex(index))
+        except DBAPIError:
+            if index.name not in _index_names(connection, table):
+                statement = " ".join(str(CreateIndex(index).compile(dialect=connection.dialect)).split())
+                log.warning("An index can't be created; queries will be slower without it: %s", statement)
+
+
+def _index_names(connection: Connection, table: Table) -> set[str | None]:
+    with connection.begin():
+        return {index["name"] for index in inspect(connection).get_indexes(table.name, schema=table.schema)}

@@ -54,6 +54,8 @@ class DatabaseDialect:
     :param merge: whether there is a ``MERGE`` from a query.
     :param stage_upserts: whether an upsert of values goes through a temporary table, because a statement for each row
         costs a hundred times what the row does.
+    :param indexes: whether tables have indexes beside their key.
+    :param partial_indexes: whether an index can be of some rows only.
     :param key_after_load: whether a new table gets its key after its rows, which takes less time and space.
     :param checks_unique_key: whether an upsert into a table without a unique key fails by itself.
     :param array_parameters: whether a statement takes an array as one parameter.
@@ -107,6 +109,8 @@ class DatabaseDialect:
     insert: Callable[[Table], Any] | None = None
     merge: bool = False
     stage_upserts: bool = False
+    indexes: bool = False
+    partial_indexes: bool = False
     key_after_load: bool = False
     checks_unique_key: bool = True
     array_parameters: bool = False

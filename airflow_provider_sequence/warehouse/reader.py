@@ -38,11 +38,13 @@ class QueryRows:
     :param columns: the columns' names.
     :param batches: lists of rows, in the query's order, each row a sequence of values in the columns' order.
     :param disk_bytes: what they take of the worker's disk.
+    :param count: how many there are.
     """
 
     columns: tuple[str, ...]
     batches: Iterator[list[Row]]
     disk_bytes: int
+    count: int
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def read_rows(
             except BaseException:
                 running.cancel()
                 raise
-        yield QueryRows(columns, spool.read(), spool.bytes)
+        yield QueryRows(columns, spool.read(), spool.bytes, spool.rows)
 
 
 def _read_all(

@@ -18,6 +18,7 @@ from sqlalchemy import (
     true,
     values,
 )
+from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
@@ -30,6 +31,7 @@ from airflow_provider_sequence.warehouse.dialect import DatabaseDialect
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import transaction
 from airflow_provider_sequence.warehouse.temp_tables import create_temp_table
+from airflow_provider_sequence.warehouse.types import UtcTimestamp
 
 #: Characters of text in the rows of one MERGE of values; Snowflake takes statements of a megabyte.
 _MERGE_TEXT = 250_000
@@ -96,7 +98,7 @@ class Upserter:
         ])
         query = select(
             *(
-                new.c[name] if name in varying else literal(first[name], c[name].type).label(name)
+                _typed(new.c[name]) if name in varying else literal(first[name], c[name].type).label(name)
                 for name in self._names
             )
         )
@@ -129,6 +131,11 @@ class Upserter:
     def _staged(self) -> Table:
         columns = [Column(name, self._target.c[name].type) for name in self._names]
         return create_temp_table(self._connection, columns, self._target.schema)
+
+
+def _typed(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    # In VALUES, a driver may write an instant as text.
+    return cast_to(value, value.type).label(value.name) if isinstance(value.type, UtcTimestamp) else value
 
 
 def _parameter(column: str) -> str:

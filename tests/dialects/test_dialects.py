@@ -39,7 +39,7 @@ ROW = ("1", "e", NOON, 1, True, "{}")
 LOG_COLUMNS = {
     *("account", "resource", "customer_event_id", "status", "previous_hash", "voided_hash", "body_hash"),
     *("sequence_id", "http_status", "reason", "rejected_body", "attempts", "first_at", "last_at"),
-    *("dag_id", "task_id", "run_id"),
+    *("dag_id", "task_id", "run_id", "customer_alias", "event_type", "event_timestamp"),
 }
 
 WITH_MERGE = {"snowflake", "bigquery", "databricks"}
@@ -51,6 +51,7 @@ HAVE_TEMPORARY = URLS.keys() - NO_TRANSACTIONS
 def _no_existing_tables(monkeypatch):
     for module in (ddl, staging):
         monkeypatch.setattr(module, "existing_columns", lambda *_: None)
+    monkeypatch.setattr(ddl, "_index_names", lambda *_: set())
 
 
 def record_pull(dialect: str, number: int = 3) -> Recorder:
@@ -101,6 +102,7 @@ def record_delivery_log(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voidin
     log.mark_in_doubt(["e"])
     log.record_voided_hash("e", "h")
     log.store([Outcome(1, Status.DELIVERED, "e", "h"), Outcome(2, Status.REJECTED, "f", "h", body=b"{}")])
+    log.prune_delivered(dt.timedelta(days=1))
     return recorder
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_sequence.api.events import EventFacts
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
 from airflow_provider_sequence.exceptions import (
     RejectedRowsError,
@@ -116,6 +117,7 @@ class TestOutcomes:
             body_hash=hash_body(map_usage_row(usage_row("e", 1)).body),
             sequence_id=stored["id"],
             http_status=outcome.http_status,
+            facts=EventFacts("acme", "sent", None, "2024-01-01T00:00:00Z"),
         )
         assert stored["body"].encode() == map_usage_row(usage_row("e", 1)).body
         assert (summary.rows, summary.requests, summary.throttled) == (1, 1, 0)

@@ -20,8 +20,7 @@ from sqlalchemy.engine import Engine
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.pagination import MAX_READS, Page, read_whole
 from airflow_provider_sequence.api.resource import Query, Resource, Selection
-from airflow_provider_sequence.api.timestamps import utc_text
-from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.api.windows import Window, window_texts
 from airflow_provider_sequence.exceptions import IncompletePullError
 from airflow_provider_sequence.pipelines.pull.readers import ReaderPool
 from airflow_provider_sequence.pipelines.pull.rows import ItemMapper, staging_columns
@@ -116,8 +115,7 @@ def pull(
             state.reported_total,
             read,
             loaded,
-            None if window is None else utc_text(window.start),
-            None if window is None else utc_text(window.end),
+            *window_texts(window),
             client.requests_sent - requests_before,
             time.monotonic() - started,
         )

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from airflow_provider_sequence.api.events import EventFacts
 from airflow_provider_sequence.api.shown_text import one_line
 
 
@@ -42,6 +43,7 @@ class Outcome(msgspec.Struct, frozen=True):
     :param http_status: the response's status, where there was a response.
     :param reason: why it was rejected.
     :param body: the event's JSON, where Sequence rejected it.
+    :param facts: what the event says, or what is right in a row that became no event.
     :param flags: further properties.
     """
 
@@ -53,6 +55,7 @@ class Outcome(msgspec.Struct, frozen=True):
     http_status: int | None = None
     reason: str | None = None
     body: bytes | None = None
+    facts: EventFacts | None = None
     flags: tuple[RowFlag, ...] = ()
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_sequence.api.events import Event
+from airflow_provider_sequence.api.events import Event, read_facts
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery, hash_body
@@ -210,7 +210,13 @@ class _Dispatcher:
     ) -> SendTask | Outcome:
         """Decide whether a row is sent; the outcome of one that need not or must not be."""
         if isinstance(event, InvalidEventError):
-            return Outcome(row, Status.REJECTED, event.event_id, reason=str(event))
+            return Outcome(
+                row,
+                Status.REJECTED,
+                event.event_id,
+                reason=str(event),
+                facts=read_facts(event.facts or b"{}"),
+            )
         hashed = hash_body(event.body)
         before = known.get(event.id)
         if pending := self._pending.get(event.id):
@@ -231,7 +237,14 @@ class _Dispatcher:
             late = self._policy.is_late(event)
         except InvalidEventError as e:
             return Outcome(
-                row, Status.REJECTED, event.id, hashed, reason=str(e), body=event.body, flags=flags
+                row,
+                Status.REJECTED,
+                event.id,
+                hashed,
+                reason=str(e),
+                body=event.body,
+                facts=read_facts(event.body),
+                flags=flags,
             )
         if current is not None and not conflicting:
             flags += (RowFlag.CORRECTED,)
@@ -260,6 +273,7 @@ class _Dispatcher:
                     event_id,
                     entry.body_hash,
                     pending.sequence_id,
+                    facts=read_facts(entry.event.body),
                     flags=entry.flags,
                 )
             self._complete(entry)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from airflow_provider_sequence.api.events import Event
+from airflow_provider_sequence.api.events import Event, read_facts
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.exceptions import (
     SequenceApiError,
@@ -126,7 +126,15 @@ class SenderPool:
             except SequenceApiError:
                 raise e from None
             return self._rejected(task, e)
-        return Outcome(task.row, Status.DELIVERED, event.id, task.body_hash, sequence_id, flags=task.flags)
+        return Outcome(
+            task.row,
+            Status.DELIVERED,
+            event.id,
+            task.body_hash,
+            sequence_id,
+            facts=read_facts(event.body),
+            flags=task.flags,
+        )
 
     @staticmethod
     def _rejected(task: SendTask, error: SequenceApiError) -> Outcome:
@@ -138,5 +146,6 @@ class SenderPool:
             http_status=error.status,
             reason=error.reason,
             body=task.event.body,
+            facts=read_facts(task.event.body),
             flags=task.flags,
         )

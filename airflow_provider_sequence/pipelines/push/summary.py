@@ -51,6 +51,11 @@ class PushSummary:
         if RowFlag.CONFLICTING in outcome.flags and len(self.first_conflicting) < MAX_ROWS_SHOWN:
             self.first_conflicting.append(outcome)
 
+    @property
+    def not_tried(self) -> int:
+        """Rows whose outcome is not known: the push ended before."""
+        return self.rows - self.counts.total()
+
     def by_status(self) -> dict[str, int]:
         """Rows by the names of their status."""
         return {status.value: self.counts[status] for status in Status}
@@ -60,6 +65,7 @@ class PushSummary:
         lines: dict[str, float] = {
             "rows in the query": self.rows,
             **self.by_status(),
+            **({"not tried": self.not_tried} if self.not_tried else {}),
             **{flag.value: count for flag, count in self.flags.items()},
             "requests": self.requests,
             "seconds": round(self.seconds, 1),
@@ -71,6 +77,7 @@ class PushSummary:
         return {
             "rows": self.rows,
             **self.by_status(),
+            "not_tried": self.not_tried,
             **{flag.value: self.flags[flag] for flag in RowFlag},
             "requests": self.requests,
             "throttled": self.throttled,

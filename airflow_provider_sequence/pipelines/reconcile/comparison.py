@@ -16,11 +16,13 @@ from airflow_provider_sequence.api.events import VOID_ALIAS, Event, EventKind, e
 from airflow_provider_sequence.api.lossless_json import decode, decode_text, decode_what_can_be
 from airflow_provider_sequence.api.pagination import Item, read_whole
 from airflow_provider_sequence.api.resource import Resource, text_field
+from airflow_provider_sequence.api.shown_text import one_line
 from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery
 from airflow_provider_sequence.pipelines.push.sort import MappedRow
+from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN
 from airflow_provider_sequence.pipelines.reconcile.fingerprint import fingerprint
 from airflow_provider_sequence.temp_storage import open_temp_db
 
@@ -65,8 +67,10 @@ class ReconcileSummary:
 
     :param rows: rows the query gave.
     :param expected: different events among them that lie in the window.
-    :param found: different events that Sequence has in the window, without those that were voided.
-    :param differences: events by how they differ.
+    :param found: different events that Sequence has in the window, without those that were voided; None before it was
+        asked.
+    :param differences: events by how they differ; None before they were compared.
+    :param first_differences: the first events that are missing, different or unexpected.
     :param late: events of Sequence that the staging table lacks: they arrived after it was loaded. None if there is no
         such table.
     :param outside: rows whose events lie outside the window.
@@ -78,8 +82,9 @@ class ReconcileSummary:
 
     rows: int = 0
     expected: int = 0
-    found: int = 0
-    differences: Counter[Difference] = field(default_factory=Counter)
+    found: int | None = None
+    differences: Counter[Difference] | None = None
+    first_differences: list[EventDifference] = field(default_factory=list)
     late: int | None = None
     outside: int = 0
     invalid: int = 0
@@ -90,21 +95,30 @@ class ReconcileSummary:
     @property
     def unresolved(self) -> int:
         """Events that are not as they should be; voided ones are, since somebody voided them."""
-        return sum(self.differences[each] for each in Difference if each is not Difference.VOIDED)
+        counted = self.differences or Counter()
+        return sum(counted[each] for each in Difference if each is not Difference.VOIDED)
 
     def as_table(self) -> str:
         """Return the table for the task's log."""
         return "\n".join(
-            f"  {name:<12} {value:>12,}" for name, value in self.as_dict().items() if value is not None
+            f"  {name:<12} {value:>12,}" for name, value in self._counts().items() if value is not None
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the XCom value."""
+        first = [
+            {"customer_event_id": one_line(each.event_id), "difference": each.difference.value}
+            for each in self.first_differences
+        ]
+        return {**self._counts(), "first_differences": first}
+
+    def _counts(self) -> dict[str, Any]:
+        counted = self.differences
         return {
             "rows": self.rows,
             "expected": self.expected,
             "found": self.found,
-            **{each.value: self.differences[each] for each in Difference},
+            **{each.value: None if counted is None else counted[each] for each in Difference},
             "late": self.late,
             "outside": self.outside,
             "invalid": self.invalid,
@@ -195,7 +209,12 @@ class Reconciliation:
         self._drop_superseded()
         summary = self.summary
         summary.found = self._count("found WHERE NOT voided")
-        summary.differences = Counter(each.difference for each in self.differences())
+        summary.differences, summary.first_differences = Counter(), []
+        for each in self.differences():
+            summary.differences[each.difference] += 1
+            is_shown = each.difference is not Difference.VOIDED
+            if is_shown and len(summary.first_differences) < MAX_ROWS_SHOWN:
+                summary.first_differences.append(each)
         if summary.late is not None:
             summary.late = self._count("found WHERE sequence_id NOT IN (SELECT sequence_id FROM staged)")
         summary.requests = self._client.requests_sent - self._requests

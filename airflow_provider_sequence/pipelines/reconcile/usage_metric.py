@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from airflow_provider_sequence.api.lossless_json import format_decimal
 from airflow_provider_sequence.api.usage_metrics import TooManyDigitsError, add_exactly
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN
 
 
 @dataclass
@@ -24,6 +25,7 @@ class MetricSummary:
     :param warehouse: sum of the warehouse's values.
     :param sequence: sum of the metric's values.
     :param requests: requests sent, each attempt counted.
+    :param different_rows: the first that differ: number, the warehouse's value and the metric's.
     """
 
     aliases: int = 0
@@ -31,6 +33,7 @@ class MetricSummary:
     warehouse: Decimal = Decimal(0)
     sequence: Decimal = Decimal(0)
     requests: int = 0
+    different_rows: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the XCom value; sums as text with every digit."""
@@ -40,6 +43,7 @@ class MetricSummary:
             "warehouse": format_decimal(self.warehouse),
             "sequence": format_decimal(self.sequence),
             "requests": self.requests,
+            "different_rows": list(self.different_rows),
         }
 
 
@@ -48,22 +52,20 @@ def reconcile_metric(
     client: SequenceClient,
     metric_id: str,
     period: Window,
+    summary: MetricSummary,
     *,
     tolerance: Decimal,
     custom_parameters: Mapping[str, Any] | str | None = None,
-    on_difference: Callable[[int, int, Decimal, Decimal], None],
-) -> MetricSummary:
+) -> None:
     """
     Compare what the warehouse has of each alias with what a metric counts for it.
 
     :param rows: aliases and the warehouse's values.
+    :param summary: where the comparison is counted.
     :param tolerance: by how much the two may differ.
     :param custom_parameters: values of the metric's parameters, where not the defaults.
-    :param on_difference: called where they differ, with the number of the difference, that of the row, the
-        warehouse's value and the metric's.
     :raises SequenceConfigurationError: if a value has too many digits to be compared exactly.
     """
-    summary = MetricSummary()
     for alias, expected in rows:
         summary.aliases += 1
         counted = Decimal(client.calculate_metric(metric_id, alias, period, custom_parameters)["value"])
@@ -77,9 +79,13 @@ def reconcile_metric(
             ) from None
         if difference.copy_abs() > tolerance:
             summary.different += 1
-            on_difference(summary.different, summary.aliases, expected, counted)
-    summary.requests = client.requests_sent
-    return summary
+            if len(summary.different_rows) < MAX_ROWS_SHOWN:
+                summary.different_rows.append({
+                    "row": summary.aliases,
+                    "warehouse": format_decimal(expected),
+                    "sequence": format_decimal(counted),
+                })
+        summary.requests = client.requests_sent
 
 
 def metric_rows(

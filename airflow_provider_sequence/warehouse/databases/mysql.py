@@ -64,6 +64,7 @@ def _row(collation: str, *connection_types: str) -> DatabaseDialect:
         timestamp=mysql.DATETIME(fsp=6),
         savepoints=False,
         insert=mysql.insert,
+        indexes=True,
         checks_unique_key=False,
         streams=("mysqlconnector",),
         keeps_percents=("mysqlconnector",),

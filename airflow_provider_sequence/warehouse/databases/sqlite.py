@@ -45,6 +45,8 @@ SQLITE = DatabaseDialect(
     name_parts=2,
     on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
     insert=insert,
+    indexes=True,
+    partial_indexes=True,
     before_reading=_read_text,
     cancel=lambda connection: connection.interrupt(),
     permanent=_is_permanent,

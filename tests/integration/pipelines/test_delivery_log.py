@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from collections.abc import Iterator
@@ -10,19 +11,21 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
-from airflow_provider_sequence.api.events import USAGE_EVENT
+from airflow_provider_sequence.api.events import USAGE_EVENT, EventFacts
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
+from airflow_provider_sequence.pipelines.delivery_log_table import ADDED_LATER
 from airflow_provider_sequence.pipelines.push.delivery_state import LoggedState
 from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.warehouse.engine import connect
-from tests.integration.support.databases import every_database, sqlite_and_postgres
+from tests.integration.support.databases import every_database, on_postgres, sqlite_and_postgres
 
 TASK = {"dag_id": "billing", "task_id": "push", "run_id": "manual__1"}
 COLUMNS = ["customer_event_id", "customer_alias", "event_type", "event_timestamp", "units"]
@@ -126,6 +129,131 @@ def test_entry_says_which_task_stored_it(open_delivery_log, warehouse):
 
     (entry,) = warehouse.rows("SELECT * FROM deliveries")
     assert set(TASK.values()) <= set(entry)
+
+
+FACTS = EventFacts("acme", "call", None, DAY)
+FACTS_QUERY = (
+    "SELECT customer_event_id, customer_alias, event_type, event_timestamp IS NOT NULL FROM deliveries"
+)
+
+
+@every_database
+def test_entry_says_whose_event_it_is_of_what_and_when(open_delivery_log, warehouse):
+    seat = EventFacts("umbra", None, "editor", DAY)
+    invalid = Outcome(3, Status.REJECTED, "c", reason="no", facts=EventFacts("initech"))
+    open_delivery_log().store([
+        replace(delivered("a"), facts=FACTS),
+        replace(rejected("b"), facts=seat),
+        invalid,
+        rejected("d"),
+    ])
+    assert sorted(warehouse.rows(FACTS_QUERY)) == [
+        ("a", "acme", "call", True),
+        ("b", "umbra", "editor", True),
+        ("c", "initech", None, False),
+        ("d", None, None, False),
+    ]
+
+
+@every_database
+def test_what_is_known_of_an_event_outlasts_a_rejection_and_a_voiding(engine, warehouse):
+    other = EventFacts("VOID", "VOID", None, None)
+    for voiding, outcome in [
+        (False, replace(delivered("a"), facts=FACTS)),
+        (False, rejected("a", None)),
+        (True, replace(delivered("a", "h3"), facts=other)),
+    ]:
+        with connect(engine) as connection:
+            DeliveryLog(
+                connection, "deliveries", account="acc", resource="usage_events", task=TASK, voiding=voiding
+            ).store([outcome])
+        assert warehouse.rows(FACTS_QUERY) == [("a", "acme", "call", True)]
+
+
+@every_database
+@pytest.mark.parametrize(
+    "lacking", [("customer_alias", "event_type", "event_timestamp"), tuple(sorted(ADDED_LATER))]
+)
+def test_log_of_an_earlier_release_is_given_what_it_lacks(open_delivery_log, engine, warehouse, lacking):
+    open_delivery_log().store([delivered("a"), rejected("b")])
+    with engine.connect() as connection:
+        indexes = sa.inspect(connection).get_indexes("deliveries")
+    for index in indexes:
+        warehouse.execute(
+            f"DROP INDEX {index['name']}{' ON deliveries' if 'mysql' in engine.dialect.name else ''}"
+        )
+    for column in lacking:
+        warehouse.execute(f"ALTER TABLE deliveries DROP COLUMN {column}")
+    with connect(engine) as connection:  # read only, it is left as it is
+        log = DeliveryLog(
+            connection, "deliveries", account="acc", resource="usage_events", task=TASK, read_only=True
+        )
+        assert known_hashes(log, ["a", "b"]) == {"a": "h1"}
+    log = open_delivery_log()
+    assert known_hashes(log, ["a", "b"]) == {"a": "h1"}
+    assert sorted(warehouse.rows(FACTS_QUERY)) == [("a", None, None, False), ("b", None, None, False)]
+    log.store([replace(delivered("b"), facts=FACTS)])
+    assert ("b", "acme", "call", True) in warehouse.rows(FACTS_QUERY)
+    with engine.connect() as connection:
+        assert {index["name"] for index in sa.inspect(connection).get_indexes("deliveries")} == {
+            index["name"] for index in indexes
+        }
+
+
+@sqlite_and_postgres
+def test_indexes_for_those_who_look(open_delivery_log, engine, warehouse):
+    open_delivery_log()
+    indexes = sa.inspect(warehouse.engine).get_indexes("deliveries")
+    time, rejections = "event_timestamp", "last_at"
+    assert {tuple(index["column_names"][2:]) for index in indexes} in [
+        {(time,), (rejections,)},
+        {(time,), ("status", rejections)},
+    ]
+
+
+@on_postgres
+def test_index_that_this_user_may_not_create_is_a_warning(engine, warehouse, caplog, capfd):
+    with connect(engine) as connection:
+        DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
+    warehouse.execute("DROP INDEX deliveries_by_time")
+    warehouse.execute("DROP ROLE IF EXISTS pusher")
+    warehouse.execute("CREATE ROLE pusher")
+    warehouse.execute("GRANT USAGE ON SCHEMA public TO pusher")
+    warehouse.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON deliveries TO pusher")
+    try:
+        with connect(engine) as connection:
+            connection.exec_driver_sql("SET ROLE pusher")
+            connection.commit()
+            log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
+            log.store([delivered("a")])
+    finally:
+        warehouse.execute("DROP OWNED BY pusher")
+        warehouse.execute("DROP ROLE pusher")
+    said = "".join(capfd.readouterr()) + caplog.text
+    assert "queries will be slower without it: CREATE INDEX deliveries_by_time" in said
+    assert warehouse.rows("SELECT count(*) FROM deliveries") == [(1,)]
+
+
+@every_database
+def test_old_delivered_entries_are_pruned_and_no_others(open_delivery_log, engine, warehouse):
+    log = open_delivery_log()
+    log.store([delivered(f"old-{number:04}") for number in range(1200)])
+    log.store([rejected("refused"), delivered("doubtful"), delivered("new")])
+    log.mark_in_doubt(["doubtful"])
+    with connect(engine) as connection:
+        of = {"account": "acc", "resource": "usage_events", "task": TASK}
+        DeliveryLog(connection, "deliveries", voiding=True, **of).store([delivered("voided")])
+    open_delivery_log(account="other").store([delivered("old-of-others")])
+    with engine.begin() as connection:
+        table = log._table
+        then = dt.datetime.now(dt.UTC) - dt.timedelta(days=40)
+        connection.execute(table.update().where(table.c.customer_event_id != "new").values(last_at=then))
+
+    assert log.prune_delivered(dt.timedelta(days=41)) == 0
+    assert log.prune_delivered(dt.timedelta(days=39)) == 1200
+    assert {event_id for (event_id,) in warehouse.rows("SELECT customer_event_id FROM deliveries")} == {
+        *("refused", "doubtful", "new", "voided", "old-of-others")
+    }
 
 
 @every_database
