@@ -120,10 +120,7 @@ class SequenceHook(BaseHook):
         try:
             self.client.verify_credentials()
         except SequenceAuthenticationError as e:
-            return (
-                False,
-                f"Sequence refused the credentials. Check client id (login) and secret (password). {e}",
-            )
+            return False, f"Sequence refused the credentials. {e}"
         except (SequenceError, AirflowException) as e:
             return False, str(e)
         except Exception as e:  # noqa: BLE001  the form shows it; its text may hold what ours don't
@@ -299,6 +296,7 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     """
     host, port, login = connection.host or PRODUCTION_URL, connection.port, connection.login or ""
     secret, extra_text = Secret(connection.password or ""), connection.extra or "{}"
+    name = f"the connection {connection.conn_id}" if connection.conn_id else ""
     # Its own text shows the password, and what is wrong may be reported with the local variables of this frame.
     del connection
     try:
@@ -314,6 +312,7 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
         login,
         secret,
         user_agent=f"apache-airflow/{airflow_version}",
+        name=name,
         **{**settings, **options},
     )
 

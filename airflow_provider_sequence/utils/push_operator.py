@@ -14,7 +14,7 @@ from airflow_provider_sequence.api.events import EventKind, event_of_body, is_vo
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.windows import USE_INTERVALS, Window
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
-from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
@@ -44,6 +44,12 @@ from airflow_provider_sequence.warehouse.reader import read_rows
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
+
+
+#: What another try does without a delivery log.
+_SENDS_ALL_AGAIN = (
+    "sends all rows again; each event replaces its earlier copy. With delivery_log_table it goes on from here"
+)
 
 
 class PushOperator(SequenceTaskMixin, BaseOperator):
@@ -274,6 +280,9 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
     ) -> PushSummary:
         try:
             return push(rows, client, self.resource, state=state, on_progress=counters.update, **options)
+        except SequenceUnavailableError as e:
+            again = "goes on from here" if self.delivery_log_table else _SENDS_ALL_AGAIN
+            raise e.with_message(f"{e.message}\nThe next try {again}") from None
         finally:
             # Also of a run that fails: how far it came.
             self._log_summary(counters.summary)

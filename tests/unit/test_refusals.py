@@ -237,7 +237,9 @@ def test_ids_that_are_given_on_are_one_line(loopback, connect):
     loopback.responses = [Reply(500, {"error": {"type": FORGED, "message": FORGED}})]
     with pytest.raises(SequenceUnavailableError) as caught:
         connect(loopback, deadline=0.001).create(USAGE_EVENTS, usage_event(event_id=FORGED))
-    assert is_one_line(str(caught.value))
+    said, ours = str(caught.value).split("\n")
+    assert is_one_line(said)
+    assert ours.startswith("Sequence at ")
 
 
 @pytest.mark.parametrize("id_", ["..", ".", "../customers", "%2e%2e", "1?limit=0"])
