@@ -421,7 +421,7 @@ class SequenceClient:
         if others and aggregation not in ADDITIVE:
             raise SequenceConfigurationError(
                 f"metric {metric_id} aggregates by {aggregation}: what it counts for several aliases does not add "
-                "up to what it counts for all of them. Ask for one alias at a time"
+                "up to what it counts for all of them\nAsk for one alias at a time"
             )
         answers += [self._calculate(metric_id, alias, period, given) for alias in others]
         try:
@@ -449,7 +449,7 @@ class SequenceClient:
                 if e.status != 404:
                     raise
                 raise SequenceConfigurationError(
-                    f"Sequence has no metric {metric_id}, or the connection's host is not the base URL of the API"
+                    f"Sequence has no metric {metric_id},\nor the connection's host is not the base URL of the API"
                 ) from e
         raise refused or AssertionError("a period has at least one form")
 

@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
-from airflow_provider_sequence.api.lossless_json import format_decimal
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import USAGE_METRICS, get_resource
 from airflow_provider_sequence.exceptions import DifferencesError, SequenceConfigurationError
@@ -20,7 +19,7 @@ from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.push.delivery_state import DeliveryState, ResendState, RunState
 from airflow_provider_sequence.pipelines.push.outcomes import Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
-from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN, RejectionLimit
+from airflow_provider_sequence.pipelines.push.summary import RejectionLimit
 from airflow_provider_sequence.pipelines.reconcile.comparison import Reconciliation
 from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
 from airflow_provider_sequence.pipelines.reconcile.usage_metric import metric_rows, reconcile_metric
@@ -167,7 +166,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
             window = window_of_run(resource, context, self.window_start, self.window_end)
             if resource.event is None or window is None:
                 raise SequenceConfigurationError(
-                    f"{resource.name} are no events; usage_events and seat_events can be reconciled"
+                    f"{resource.name} are no events\nusage_events and seat_events can be reconciled"
                 )
             engine = create_sql_engine(self.sql_conn_id)
             self._lineage = TransferLineage.capture(self, resource.name, engine)
@@ -208,9 +207,10 @@ class SequenceReconcileOperator(_ReconcileOperator):
                     state = RunState() if log is None else ResendState(log)
                     self._resend(reconciliation, client, resource, state)
                     self._tables = {**self._tables, "resent": reconciliation.summary.resent}
+                query_for_all = ""
                 if self.differences_table:
                     with connect(engine) as connection:
-                        store_differences(
+                        query_for_all = store_differences(
                             connection,
                             self.differences_table,
                             account=client.account,
@@ -229,10 +229,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
                 )
             allowed = limit.allowed(summary.expected)
             if summary.unresolved > allowed:
-                raise DifferencesError(
-                    f"{summary.unresolved} events differ between the query and Sequence, {allowed:g} may "
-                    f"(max_differences): {dict(summary.differences)}. {self._where_to_look()}"
-                )
+                raise DifferencesError(summary.describe(allowed, query_for_all))
         return summary.as_dict()
 
     def _resend(
@@ -248,13 +245,8 @@ class SequenceReconcileOperator(_ReconcileOperator):
         )
         reconciliation.summary.resent = pushed.counts[Status.DELIVERED]
         for outcome in pushed.first_rejected:
-            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.shown_id, outcome.reason)
+            self.log.warning("Rejected %s: %s", outcome.shown_row, outcome.reason)
         reconciliation.compare()
-
-    def _where_to_look(self) -> str:
-        if self.differences_table:
-            return f"They are in {self.differences_table}, one row each"
-        return "Set differences_table to have them one by one"
 
 
 class SequenceReconcileMetricOperator(_ReconcileOperator):
@@ -335,22 +327,9 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
                     period,
                     tolerance=tolerance,
                     custom_parameters=self.custom_parameters,
-                    on_difference=self._log_difference,
                 )
             result = summary.as_dict()
-            self.log.info("%s", result)
+            self.log.info("The metric of [%s, %s)\n%s", period.start, period.end, summary.as_table())
             if summary.different:
-                raise DifferencesError(
-                    f"{summary.different} of {summary.aliases} aliases differ by more than {tolerance}: the warehouse "
-                    f"has {result['warehouse']} in all, the metric counts {result['sequence']}"
-                )
+                raise DifferencesError(summary.describe(tolerance))
         return result
-
-    def _log_difference(self, number: int, row: int, expected: Decimal, counted: Decimal) -> None:
-        if number <= MAX_ROWS_SHOWN:
-            self.log.warning(
-                "Row %d: the warehouse has %s, the metric counts %s",
-                row,
-                format_decimal(expected),
-                format_decimal(counted),
-            )

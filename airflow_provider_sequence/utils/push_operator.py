@@ -243,7 +243,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         retry_rejected = parse_bool("retry_rejected", self.retry_rejected)
         if retry_rejected and not self.delivery_log_table:
             raise SequenceConfigurationError(
-                "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
+                "retry_rejected needs a delivery_log_table:\nit is where rejected events are kept"
             )
         return retry_rejected
 
@@ -252,7 +252,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         require_rows(rows, min_rows or 0, "They are those of the query; what it gave is delivered")
         if rows == 0 and min_rows is None and why_empty:
             raise SequenceConfigurationError(
-                f"the query gave no row, and {why_empty}; a query that selects by it never gives one. {USE_INTERVALS}. "
+                f"the query gave no row, and {why_empty};\na query that selects by it never gives one\n{USE_INTERVALS}\n"
                 "If it is right that there is no row, set min_rows=0"
             )
 
@@ -285,7 +285,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
             raise e.with_message(f"{e.message}\nThe next try {again}") from None
         finally:
             # Also of a run that fails: how far it came.
-            self._log_summary(counters.summary)
+            self._log_summary(counters.summary, is_dry_run=isinstance(client, DryRunSender))
 
     def _rejected(self, log: DeliveryLog) -> Iterator[MappedRow]:
         """Events that earlier runs left as rejected, from the bodies in the log."""
@@ -294,15 +294,14 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         bodies = (body for body in bodies if is_void(body) == self.voids)
         return enumerate((event_of_body(self.kind, body) for body in bodies), 1)
 
-    def _log_summary(self, summary: PushSummary) -> None:
-        self.log.info("%s\n%s", self.resource.name, summary.as_table())
+    def _log_summary(self, summary: PushSummary, *, is_dry_run: bool) -> None:
+        self.log.info("%s\n%s", self.resource.name, summary.as_table(is_dry_run=is_dry_run))
         for outcome in summary.first_rejected:
-            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.shown_id, outcome.reason)
+            self.log.warning("Rejected %s: %s", outcome.shown_row, outcome.reason)
         for outcome in summary.first_conflicting:
             self.log.warning(
-                "Row %d (%s) has another body than an earlier row with the same id; the last one counts",
-                outcome.row,
-                outcome.event_id,
+                "Another body than an earlier row with the same id: %s; the last one counts",
+                outcome.shown_row,
             )
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:

@@ -143,7 +143,7 @@ class Transport:
         self.base_url = _checked_base_url(base_url, allow_http)
         if not client_id or not client_secret:
             raise SequenceConfigurationError(
-                "the client id (login) or the client secret (password) is empty; an API client made in "
+                "the client id (login) or the client secret (password) is empty\nAn API client made in "
                 "Sequence's dashboard gives both"
             )
         if ":" in client_id:
@@ -408,15 +408,15 @@ def _checked_base_url(url: str, allow_http: bool) -> str:
         is_address = False
     if not is_address:
         raise SequenceConfigurationError(
-            "the host is no address of the form https://eu.sequencehq.com/api; leave it empty for production"
+            "the host is no address of the form https://eu.sequencehq.com/api\nLeave it empty for production"
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SequenceConfigurationError(
-            "the host is a base URL only: no credentials, no query; login and password hold the credentials"
+            "the host is a base URL only: no credentials, no query\nLogin and password hold the credentials"
         )
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
         raise SequenceConfigurationError(
-            "the host is a plain http address of another machine: the secret would be readable on the way there. Write "
+            "the host is a plain http address of another machine:\nthe secret would be readable on the way there\nWrite "
             "https, or set allow_http in the connection's extra"
         )
     return url.strip().rstrip("/")

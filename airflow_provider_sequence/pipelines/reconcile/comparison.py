@@ -16,11 +16,13 @@ from airflow_provider_sequence.api.events import VOID_ALIAS, Event, EventKind, e
 from airflow_provider_sequence.api.lossless_json import decode, decode_text, decode_what_can_be
 from airflow_provider_sequence.api.pagination import Item, read_whole
 from airflow_provider_sequence.api.resource import Resource, text_field
+from airflow_provider_sequence.api.shown_text import one_line
 from airflow_provider_sequence.api.timestamps import parse_timestamp, utc_text
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.pipelines.delivery_log import KnownDelivery
 from airflow_provider_sequence.pipelines.push.sort import MappedRow
+from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN
 from airflow_provider_sequence.pipelines.reconcile.fingerprint import fingerprint
 from airflow_provider_sequence.temp_storage import open_temp_db
 
@@ -41,6 +43,10 @@ class Difference(StrEnum):
     UNEXPECTED = "unexpected"
     #: The query gives it, and it was voided in Sequence.
     VOIDED = "voided"
+
+
+#: What is not as it should be; a voided event is, since somebody voided it.
+_UNRESOLVED = (Difference.MISSING, Difference.DIFFERENT, Difference.UNEXPECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class ReconcileSummary:
     :param expected: different events among them that lie in the window.
     :param found: different events that Sequence has in the window, without those that were voided.
     :param differences: events by how they differ.
+    :param first: the first events that differ, without those that were voided.
     :param late: events of Sequence that the staging table lacks: they arrived after it was loaded. None if there is no
         such table.
     :param outside: rows whose events lie outside the window.
@@ -80,6 +87,7 @@ class ReconcileSummary:
     expected: int = 0
     found: int = 0
     differences: Counter[Difference] = field(default_factory=Counter)
+    first: list[EventDifference] = field(default_factory=list)
     late: int | None = None
     outside: int = 0
     invalid: int = 0
@@ -90,7 +98,22 @@ class ReconcileSummary:
     @property
     def unresolved(self) -> int:
         """Events that are not as they should be; voided ones are, since somebody voided them."""
-        return sum(self.differences[each] for each in Difference if each is not Difference.VOIDED)
+        return sum(self.differences[each] for each in _UNRESOLVED)
+
+    def describe(self, allowed: float, query: str) -> str:
+        """
+        Say what differs, for an error.
+
+        :param allowed: how many events may.
+        :param query: SQL that lists all of them; empty if they are in no table.
+        """
+        counts = ", ".join(f"{each.value} {self.differences[each]:,}" for each in _UNRESOLVED)
+        first = "\n".join(f"  {one_line(each.event_id)}: {each.difference.value}" for each in self.first)
+        everywhere = f"All of them:\n  {query}" if query else "Set differences_table to have all of them"
+        return (
+            f"{self.unresolved:,} events differ between the query and Sequence, {allowed:g} may (max_differences)\n"
+            f"{counts}. The first:\n{first}\n{everywhere}"
+        )
 
     def as_table(self) -> str:
         """Return the table for the task's log."""
@@ -196,6 +219,8 @@ class Reconciliation:
         summary = self.summary
         summary.found = self._count("found WHERE NOT voided")
         summary.differences = Counter(each.difference for each in self.differences())
+        unresolved = (each for each in self.differences() if each.difference in _UNRESOLVED)
+        summary.first = list(islice(unresolved, MAX_ROWS_SHOWN))
         if summary.late is not None:
             summary.late = self._count("found WHERE sequence_id NOT IN (SELECT sequence_id FROM staged)")
         summary.requests = self._client.requests_sent - self._requests

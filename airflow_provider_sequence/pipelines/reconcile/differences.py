@@ -13,6 +13,7 @@ from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
 from airflow_provider_sequence.warehouse.ddl import create_if_missing, existing_columns, table_name_in
+from airflow_provider_sequence.warehouse.dialects import bind_timestamp, dialect_of
 from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
@@ -27,11 +28,12 @@ def store_differences(
     resource: str,
     window: Window,
     differences: Iterable[EventDifference],
-) -> None:
+) -> str:
     """
     Replace a window's differences, in one transaction.
 
     :param table: ``table`` or ``schema.table``; it is made when missing.
+    :return: SQL that lists them, for people to run.
     :raises SequenceConfigurationError: if the table is there, and is none of differences; or if the database has no
         transactions.
     """
@@ -63,7 +65,7 @@ def store_differences(
         there = existing_columns(connection, schema, name) or set()
         if missing := [column.name for column in target.columns if column.name not in there]:
             raise SequenceConfigurationError(
-                f"the table {table} is there, but has no column {', '.join(missing)}. Name another table: one that "
+                f"the table {table} is there, but has no column {', '.join(missing)}\nName another table: one that "
                 "is missing is made"
             )
         connection.execute(target.delete().where(*(target.c[name] == value for name, value in scope.items())))
@@ -81,3 +83,9 @@ def store_differences(
                     for each in batch
                 ],
             )
+    values = {
+        name: bind_timestamp(v, dialect_of(connection)) if isinstance(v, dt.datetime) else v
+        for name, v in scope.items()
+    }
+    where = " AND ".join(f"{name} = '{value}'" for name, value in values.items())
+    return f"SELECT customer_event_id, difference, sequence_id FROM {table} WHERE {where}"  # noqa: S608  for people to read

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from airflow_provider_sequence.api.lossless_json import format_decimal
 from airflow_provider_sequence.api.usage_metrics import TooManyDigitsError, add_exactly
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.pipelines.push.summary import MAX_ROWS_SHOWN
 
 
 @dataclass
@@ -24,6 +25,7 @@ class MetricSummary:
     :param warehouse: sum of the warehouse's values.
     :param sequence: sum of the metric's values.
     :param requests: requests sent, each attempt counted.
+    :param first: of the first that differ, the row's number, the warehouse's value and the metric's.
     """
 
     aliases: int = 0
@@ -31,6 +33,21 @@ class MetricSummary:
     warehouse: Decimal = Decimal(0)
     sequence: Decimal = Decimal(0)
     requests: int = 0
+    first: list[tuple[int, Decimal, Decimal]] = field(default_factory=list)
+
+    def describe(self, tolerance: Decimal) -> str:
+        """Say what differs, for an error; aliases are customers' data, so rows go by their numbers in the query."""
+        lines = [("row of the query", "the warehouse has", "the metric counts")]
+        lines += [(str(row), format_decimal(a), format_decimal(b)) for row, a, b in self.first]
+        table = "\n".join(f"  {row:<16} {expected:>18} {counted:>18}" for row, expected, counted in lines)
+        return (
+            f"{self.different:,} of {self.aliases:,} aliases differ by more than {tolerance}\n{table}\n"
+            f"In all: the warehouse has {format_decimal(self.warehouse)}, the metric counts {format_decimal(self.sequence)}"
+        )
+
+    def as_table(self) -> str:
+        """Return the table for the task's log."""
+        return "\n".join(f"  {name:<12} {value:>12}" for name, value in self.as_dict().items())
 
     def as_dict(self) -> dict[str, Any]:
         """Return the XCom value; sums as text with every digit."""
@@ -51,7 +68,6 @@ def reconcile_metric(
     *,
     tolerance: Decimal,
     custom_parameters: Mapping[str, Any] | str | None = None,
-    on_difference: Callable[[int, int, Decimal, Decimal], None],
 ) -> MetricSummary:
     """
     Compare what the warehouse has of each alias with what a metric counts for it.
@@ -59,8 +75,6 @@ def reconcile_metric(
     :param rows: aliases and the warehouse's values.
     :param tolerance: by how much the two may differ.
     :param custom_parameters: values of the metric's parameters, where not the defaults.
-    :param on_difference: called where they differ, with the number of the difference, that of the row, the
-        warehouse's value and the metric's.
     :raises SequenceConfigurationError: if a value has too many digits to be compared exactly.
     """
     summary = MetricSummary()
@@ -73,11 +87,12 @@ def reconcile_metric(
             summary.sequence = add_exactly(summary.sequence, counted)
         except TooManyDigitsError:
             raise SequenceConfigurationError(
-                f"row {summary.aliases}: the values have too many digits to be compared; round them in the query"
+                f"row {summary.aliases}: the values have too many digits to be compared\nRound them in the query"
             ) from None
         if difference.copy_abs() > tolerance:
             summary.different += 1
-            on_difference(summary.different, summary.aliases, expected, counted)
+            if len(summary.first) < MAX_ROWS_SHOWN:
+                summary.first.append((summary.aliases, expected, counted))
     summary.requests = client.requests_sent
     return summary
 
