@@ -109,7 +109,11 @@ class ReconcileSummary:
         """
         counts = ", ".join(f"{each.value} {self.differences[each]:,}" for each in _UNRESOLVED)
         first = "\n".join(f"  {one_line(each.event_id)}: {each.difference.value}" for each in self.first)
-        everywhere = f"All of them:\n  {query}" if query else "Set differences_table to have all of them"
+        everywhere = (
+            f"All of them, newest window first:\n  {query}"
+            if query
+            else "Set differences_table to have all of them"
+        )
         return (
             f"{self.unresolved:,} events differ between the query and Sequence, {allowed:g} may (max_differences)\n"
             f"{counts}. The first:\n{first}\n{everywhere}"

@@ -13,7 +13,6 @@ from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
 from airflow_provider_sequence.warehouse.ddl import create_if_missing, existing_columns, table_name_in
-from airflow_provider_sequence.warehouse.dialects import bind_timestamp, dialect_of
 from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
@@ -33,7 +32,7 @@ def store_differences(
     Replace a window's differences, in one transaction.
 
     :param table: ``table`` or ``schema.table``; it is made when missing.
-    :return: SQL that lists them, for people to run.
+    :return: SQL that lists them, and those of other windows, for people to run.
     :raises SequenceConfigurationError: if the table is there, and is none of differences; or if the database has no
         transactions.
     """
@@ -83,9 +82,8 @@ def store_differences(
                     for each in batch
                 ],
             )
-    values = {
-        name: bind_timestamp(v, dialect_of(connection)) if isinstance(v, dt.datetime) else v
-        for name, v in scope.items()
-    }
-    where = " AND ".join(f"{name} = '{value}'" for name, value in values.items())
-    return f"SELECT customer_event_id, difference, sequence_id FROM {table} WHERE {where}"  # noqa: S608  for people to read
+    # Without the window: each database writes a time in its own way.
+    return (
+        f"SELECT window_start, customer_event_id, difference, sequence_id FROM {table} "  # noqa: S608  for people to read
+        f"WHERE account = '{account}' AND resource = '{resource}' ORDER BY window_start DESC"
+    )

@@ -414,7 +414,8 @@ def test_deferral_that_times_out(kind, soft_fail, sandbox, sequence_conn):
         task.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
 
     assert isinstance(caught.value, AirflowSkipException) == soft_fail
-    assert str(caught.value).startswith(f"After {task.timeout:,g} s: ")
+    if not soft_fail:  # newer lines of Airflow skip with words of their own
+        assert str(caught.value).startswith(f"After {task.timeout:,g} s: ")
 
 
 @every_kind
