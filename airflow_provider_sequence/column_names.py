@@ -21,6 +21,6 @@ def find_column(name: str, columns: Iterable[str]) -> str | None:
         return name
     if len(found) > 1:
         raise SequenceConfigurationError(
-            f"{name} may be {' or '.join(found)}, which the query gives both; name one as the query does"
+            f"{name} may be {' or '.join(found)}, which the query gives both\nName one as the query does"
         )
     return found[0] if found else None

@@ -22,6 +22,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_split_window]
     SequenceToSqlOperator.partial(
@@ -29,6 +30,7 @@ with DAG(
         resource="usage_events",
         sql_conn_id="warehouse",
         table="sequence_usage_events",
+        map_index_template="{{ task.window_start[:10] }}",
         max_active_tis_per_dagrun=4,  # they share the account's rate limit
     ).expand_kwargs(split_window(every=dt.timedelta(days=1)))
     # [END howto_sequence_split_window]

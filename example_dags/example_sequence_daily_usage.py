@@ -3,6 +3,11 @@ Push a day's usage to Sequence, wait until Sequence lists it, pull the same day 
 
 The connections are ``sequence_default`` and ``warehouse``. Each run works on its own data interval, so a backfill of any
 days, in any order, gives the same table.
+
+It reads the table ``usage`` (``usage_id``, ``customer``, ``kind``, ``used_at``, ``quantity``, ``region``, ``note``) of the
+connection ``warehouse``. The examples sequence_hourly_usage and sequence_month_on_many_workers push the same rows with the
+same delivery log: run one of the three only. The hourly one sends other columns, so that each would send the other's events
+again.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ with DAG(
     catchup=True,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_push]
     push = SqlToSequenceUsageEventsOperator(

@@ -5,7 +5,8 @@ Each run also selects the day before its own hour. Events that were delivered al
 request.
 
 The DAG reads the table ``usage`` (``usage_id``, ``customer``, ``kind``, ``used_at``, ``quantity``) of the connection
-``warehouse``, and writes to the connection ``sequence_default``.
+``warehouse``, and writes to the connection ``sequence_default``. The examples sequence_daily_usage and
+sequence_month_on_many_workers push the same rows with the same delivery log: run one of the three only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_lookback]
     push = SqlToSequenceUsageEventsOperator(

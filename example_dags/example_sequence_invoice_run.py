@@ -25,6 +25,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_metric]
     used = SQLExecuteQueryOperator(

@@ -3,7 +3,8 @@ Push a month's usage and pull it back, in tasks that any number of workers can r
 
 The push is mapped over shares of the ids, the pull over the days of the month. The last task compares all events with
 Sequence. The DAG reads the table ``usage`` (``usage_id``, ``customer``, ``kind``, ``used_at``, ``quantity``, ``region``,
-``note``) of the connection ``warehouse``, in PostgreSQL, and writes to the connection ``sequence_default``.
+``note``) of the connection ``warehouse``, in PostgreSQL, and writes to the connection ``sequence_default``. The examples sequence_daily_usage and
+sequence_hourly_usage push the same rows with the same delivery log: run one of the three only.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_shares]
     push = SqlToSequenceUsageEventsOperator.partial(
@@ -41,6 +43,7 @@ with DAG(
         sql=USAGE + "AND substr(md5(coalesce(usage_id, '')), 1, 1) = %(digit)s",
         delivery_log_table="sequence_delivery_log",
         max_rejected=0.01,
+        map_index_template="{{ task.parameters['digit'] }}",
         max_active_tis_per_dagrun=8,  # across all workers
     ).expand(parameters=[{"digit": digit} for digit in "0123456789abcdef"])
 
@@ -49,6 +52,7 @@ with DAG(
         resource="usage_events",
         sql_conn_id="warehouse",
         table="sequence_usage_events",
+        map_index_template="{{ task.window_start[:10] }}",
         max_active_tis_per_dagrun=8,
     ).expand_kwargs(split_window(every=dt.timedelta(days=1)))
 

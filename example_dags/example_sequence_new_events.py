@@ -32,6 +32,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # The pull has no bounds of its own: it takes its window from the events that started the run.
     SequenceToSqlOperator(

@@ -22,6 +22,7 @@ with DAG(
     # One day after another: Sequence's documents don't say what happens if totals arrive out of order.
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_seats]
     SqlToSequenceSeatEventsOperator(

@@ -21,6 +21,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_staging]
     # Events of the run's day.

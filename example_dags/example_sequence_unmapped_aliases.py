@@ -23,6 +23,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["sequence"],
+    doc_md=__doc__,
 ) as dag:
     # [START howto_sequence_unmapped_aliases]
     # Succeeds if every event has a customer. It fails after its timeout, and where it can't tell.

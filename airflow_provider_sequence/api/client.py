@@ -98,6 +98,7 @@ class SequenceClient:
     :param clock: the ``clock`` of an earlier client, so that a wrong one is warned of once.
     :param allow_http: whether the base URL may be a plain ``http`` one of another machine: the credentials can be read on
         the way there.
+    :param name: what people call these settings, such as ``the connection sequence_default``; errors and logs name it.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -116,10 +117,11 @@ class SequenceClient:
         connections: int = 64,
         clock: ServerClock | None = None,
         allow_http: bool = False,
+        name: str = "",
     ) -> None:
         # First of all: what is wrong with another setting may be reported with the local variables of this frame.
         client_secret = client_secret if isinstance(client_secret, Secret) else Secret(client_secret)
-        for name, value, most in (
+        for setting, value, most in (
             ("requests_per_minute", requests_per_minute, math.inf),
             ("usage_events_per_minute", usage_events_per_minute, math.inf),
             ("timeout", timeout, threading.TIMEOUT_MAX),
@@ -127,7 +129,7 @@ class SequenceClient:
         ):
             if not _LEAST <= value <= most:
                 raise SequenceConfigurationError(
-                    f"{name} must be greater than 0 and a time one can wait, not {value}"
+                    f"{setting} must be greater than 0 and a time one can wait, not {value}"
                 )
         if not re.fullmatch(r"[\w.-]+", api_version, re.ASCII):
             raise SequenceConfigurationError("api_version is no version of the API, such as 2024-07-30")
@@ -150,6 +152,7 @@ class SequenceClient:
             connections=connections,
             clock=clock,
             allow_http=allow_http,
+            name=name,
         )
         #: What time it is at Sequence.
         self.clock = self._transport.clock
@@ -418,7 +421,7 @@ class SequenceClient:
         if others and aggregation not in ADDITIVE:
             raise SequenceConfigurationError(
                 f"metric {metric_id} aggregates by {aggregation}: what it counts for several aliases does not add "
-                "up to what it counts for all of them. Ask for one alias at a time"
+                "up to what it counts for all of them\nAsk for one alias at a time"
             )
         answers += [self._calculate(metric_id, alias, period, given) for alias in others]
         try:
@@ -446,7 +449,7 @@ class SequenceClient:
                 if e.status != 404:
                     raise
                 raise SequenceConfigurationError(
-                    f"Sequence has no metric {metric_id}, or the connection's host is not the base URL of the API"
+                    f"Sequence has no metric {metric_id},\nor the connection's host is not the base URL of the API"
                 ) from e
         raise refused or AssertionError("a period has at least one form")
 
@@ -499,6 +502,10 @@ class SequenceClient:
     def requests_throttled(self) -> int:
         """Requests that got a 429."""
         return self._transport.requests_throttled
+
+    def describe_outage(self) -> str:
+        """What requests are failing now, since when, and until when they are retried; empty if none is."""
+        return self._transport.describe_outage()
 
     @property
     def closed(self) -> bool:

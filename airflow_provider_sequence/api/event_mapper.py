@@ -62,7 +62,7 @@ class EventMapper:
         self._columns = dict(columns or {})
         if unknown := set(self._columns) - set(kind.columns()):
             raise SequenceConfigurationError(
-                f"columns= knows no {_names(sorted(unknown))}; it knows {_names(kind.columns())}"
+                f"columns= knows no {_names(sorted(unknown))}\nIt knows {_names(kind.columns())}"
             )
         self._index = self._index_columns(column_names)
         used = set()
@@ -76,14 +76,14 @@ class EventMapper:
         id_index = take(CUSTOMER_EVENT_ID)
         if id_index is None and not key:
             raise SequenceConfigurationError(
-                f"the query has no column {CUSTOMER_EVENT_ID} (it gives {_names(self._index)}), and no event_key is "
-                "set. An event sent without an id can't be told from its own retry, so the customer would be "
-                "billed twice. Select a "
-                f"{CUSTOMER_EVENT_ID}, name it with columns=, or set event_key to the columns that identify a row."
+                f"the query has no column {CUSTOMER_EVENT_ID}, and no event_key is set\nIt gives {_names(self._index)}\n"
+                "An event without an id can't be told from its own retry: the customer would be billed twice\n"
+                f"Select a {CUSTOMER_EVENT_ID}, name it with columns=, or set event_key to the columns that "
+                "identify a row"
             )
         if id_index is not None and key:
             raise SequenceConfigurationError(
-                f"both a {CUSTOMER_EVENT_ID} column and event_key are given; an event has one id. Leave one out."
+                f"both a {CUSTOMER_EVENT_ID} column and event_key are given; an event has one id\nLeave one out"
             )
         if missing := [name for name in key if find_column(name, self._index) is None]:
             raise SequenceConfigurationError(f"event_key names {_names(missing)}, {self._not_in_query()}")
@@ -98,8 +98,8 @@ class EventMapper:
         ]
         if missing:
             raise SequenceConfigurationError(
-                f"a row of {kind.name} needs {_names(missing)}, {self._not_in_query()} Rename it in the query or "
-                "name it with columns={…}."
+                f"a row of {kind.name} needs {_names(missing)}, {self._not_in_query()}\nRename it in the query or "
+                "name it with columns={…}"
             )
         self._properties_index = take(PROPERTIES) if kind.has_properties else None
         self._properties = (
@@ -199,7 +199,7 @@ class EventMapper:
         if len(index) < len(names):
             twice = sorted({name for name in names if list(names).count(name) > 1})
             raise SequenceConfigurationError(
-                f"the query gives {_names(twice)} more than once; name each column once"
+                f"the query gives {_names(twice)} more than once\nName each column once"
             )
         return index
 
@@ -222,7 +222,7 @@ class EventMapper:
             raise SequenceConfigurationError(f"{field.column}= {e.reason}") from None
 
     def _not_in_query(self) -> str:
-        return f"which the query does not give. It gives {_names(self._index)}."
+        return f"which the query does not give\nIt gives {_names(self._index)}"
 
 
 def make_event(kind: EventKind, fields: Mapping[str, Any], *, timezone: dt.tzinfo | str = dt.UTC) -> Event:

@@ -179,7 +179,7 @@ class Resource:
             return self
         if name not in self.time_names:
             raise SequenceConfigurationError(
-                f"{self.name} can't be asked by {name!r}; time_field is {' or '.join(self.time_names) or 'left out'}"
+                f"{self.name} can't be asked by {name!r}\ntime_field is {' or '.join(self.time_names) or 'left out'}"
             )
         if self.parent is not None:
             return replace(self, parent=self.parent.by_time(name))
@@ -228,7 +228,7 @@ class Resource:
         for name, one in known.items():
             if whole and one.skips_items:
                 raise SequenceConfigurationError(
-                    f"{self.name} can't be read whole with {name}, which leaves items out. Leave it out, or list "
+                    f"{self.name} can't be read whole with {name}, which leaves items out\nLeave it out, or list "
                     "the items with the hook"
                 )
             if one.max_values is None and not one.match_fields:
@@ -264,8 +264,8 @@ class Resource:
         if bounds is not None:
             if self.times is None:
                 raise SequenceConfigurationError(
-                    f"{self.name} can't be asked for a window: the API has no filter on time for it. "
-                    "Leave window_start and window_end out."
+                    f"{self.name} can't be asked for a window: the API has no filter on time for it\n"
+                    "Leave window_start and window_end out"
                 )
             query += self.times.encode(bounds)
         return query
@@ -274,7 +274,7 @@ class Resource:
         known = {one.name: one for one in self.filters}
         if unknown := sorted(set(names) - set(known)):
             raise SequenceConfigurationError(
-                f"{self.name} has no filter {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
+                f"{self.name} has no filter {', '.join(unknown)}\nIt has {', '.join(known) or 'none'}"
             )
         return {name: known[name] for name in names}
 

@@ -60,5 +60,5 @@ def parse_timezone(zone: dt.tzinfo | str) -> dt.tzinfo:
         return dt.UTC if zone.upper() == "UTC" else ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
         raise SequenceConfigurationError(
-            f"timezone={zone!r} is no time zone; give an IANA name such as 'UTC' or 'Europe/Berlin'"
+            f"timezone={zone!r} is no time zone\nGive an IANA name such as 'UTC' or 'Europe/Berlin'"
         ) from None

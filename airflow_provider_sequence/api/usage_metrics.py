@@ -62,7 +62,7 @@ def aliases_to_ask(customer_aliases: str | Iterable[str]) -> list[str]:
             raise SequenceConfigurationError(f"number {number} of customer_aliases is no text, or is empty")
         if "," in alias:
             raise SequenceConfigurationError(
-                f"number {number} of customer_aliases has a comma: the API might take it for two aliases"
+                f"number {number} of customer_aliases has a comma:\nthe API might take it for two aliases"
             )
         try:
             lossless_json.check_text(alias, f"number {number} of customer_aliases")
@@ -81,7 +81,7 @@ def custom_parameters_text(given: Mapping[str, Any] | str | None) -> str | None:
         return None
     if not isinstance(given, (str, Mapping)) or not given:
         raise SequenceConfigurationError(
-            "custom_parameters is neither a mapping of names to values nor text, or is empty; leave it out for the "
+            "custom_parameters is neither a mapping of names to values nor text, or is empty\nLeave it out for the "
             "metric's defaults"
         )
     try:

@@ -23,9 +23,9 @@ Bounds = tuple[dt.datetime, dt.datetime]
 
 #: What to do about a run that has no time to work on.
 USE_INTERVALS = (
-    'On Airflow 3, runs of schedule="@daily" and of any other cron expression have a data interval of length zero, and '
-    'runs that are started manually or by assets may have none. Use schedule=CronDataIntervalTimetable("@daily", '
-    'timezone="UTC") or another timetable with data intervals'
+    'On Airflow 3, runs of schedule="@daily" and of any other cron expression have a data interval\n'
+    "of length zero, and runs that are started manually or by assets may have none\n"
+    'Use schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),\nor another timetable with data intervals'
 )
 
 
@@ -33,8 +33,8 @@ def what_to_set(prefix: str) -> str:
     """What to do about a window that is missing or empty; its parameters' names begin with the prefix."""
     start, end = f"{prefix}_start", f"{prefix}_end"
     return (
-        f"{USE_INTERVALS}. Set {start} and {end} where that does not fit, for example "
-        f'{start}="{{{{ params.{start} }}}}" and {end}="{{{{ params.{end} }}}}".'
+        f"{USE_INTERVALS}\nSet {start} and {end} where that does not fit, for example\n"
+        f'{start}="{{{{ params.{start} }}}}" and {end}="{{{{ params.{end} }}}}"'
     )
 
 
@@ -102,7 +102,7 @@ class Window:
         """Cut into neighbouring windows of a length; the last one may be shorter."""
         if length <= dt.timedelta(0):
             raise SequenceConfigurationError(
-                f"every={length} is no length of a slice; give one that is longer than 0"
+                f"every={length} is no length of a slice\nGive one that is longer than 0"
             )
         count = -((self.start - self.end) // length)
         cuts = [*(self.start + length * n for n in range(count)), self.end]
@@ -135,12 +135,12 @@ def _seconds_after(time: dt.datetime) -> dt.datetime:
 
 def _empty(prefix: str, start: dt.datetime, end: dt.datetime) -> str:
     kind = "empty" if start == end else "backwards"
-    return f"the {prefix} [{start.isoformat()}, {end.isoformat()}) is {kind}. {what_to_set(prefix)}"
+    return f"the {prefix} [{start.isoformat()}, {end.isoformat()}) is {kind}\n{what_to_set(prefix)}"
 
 
 def _parse_bound(name: str, value: object, prefix: str) -> dt.datetime:
     if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
-        raise SequenceConfigurationError(f"{name} is not set. {what_to_set(prefix)}")
+        raise SequenceConfigurationError(f"{name} is not set\n{what_to_set(prefix)}")
     parsed: object = value
     if isinstance(value, str):
         try:
@@ -151,7 +151,7 @@ def _parse_bound(name: str, value: object, prefix: str) -> dt.datetime:
         return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=dt.UTC)
     if isinstance(parsed, dt.date):
         return dt.datetime(parsed.year, parsed.month, parsed.day, tzinfo=dt.UTC)
-    raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}. {what_to_set(prefix)}")
+    raise SequenceConfigurationError(f"{name} is not a time in ISO 8601: {value!r}\n{what_to_set(prefix)}")
 
 
 def window_texts(window: Window | None) -> tuple[str | None, str | None]:

@@ -10,7 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Connection
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowNotFoundException,
+    BaseHook,
+    Connection,
+)
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias, holders
@@ -94,12 +99,22 @@ class SequenceHook(BaseHook):
         The connection's client; the same one at each call, until it is closed.
 
         :raises SequenceClientClosedError: after :meth:`end`.
+        :raises SequenceConfigurationError: if there is no such connection, or a field of it is wrong.
         """
         if self._ended:
             raise SequenceClientClosedError("the task is being stopped")
         if self._client is None or self._client.closed:
-            self._client = make_client(self.get_connection(self.sequence_conn_id), **self._client_options)
+            self._client = make_client(self._connection(), **self._client_options)
         return self._client
+
+    def _connection(self) -> Connection:
+        try:
+            return self.get_connection(self.sequence_conn_id)
+        except AirflowNotFoundException:
+            raise SequenceConfigurationError(
+                f"there is no connection {self.sequence_conn_id}\n"
+                "Make one of the type Sequence, or name another with sequence_conn_id"
+            ) from None
 
     def close(self) -> None:
         """Close the client, if there is one; this ends its waits for a slot or a retry."""
@@ -120,10 +135,7 @@ class SequenceHook(BaseHook):
         try:
             self.client.verify_credentials()
         except SequenceAuthenticationError as e:
-            return (
-                False,
-                f"Sequence refused the credentials. Check client id (login) and secret (password). {e}",
-            )
+            return False, f"Sequence refused the credentials. {e}"
         except (SequenceError, AirflowException) as e:
             return False, str(e)
         except Exception as e:  # noqa: BLE001  the form shows it; its text may hold what ours don't
@@ -299,6 +311,7 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     """
     host, port, login = connection.host or PRODUCTION_URL, connection.port, connection.login or ""
     secret, extra_text = Secret(connection.password or ""), connection.extra or "{}"
+    name = f"the connection {connection.conn_id}" if connection.conn_id else ""
     # Its own text shows the password, and what is wrong may be reported with the local variables of this frame.
     del connection
     try:
@@ -314,6 +327,7 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
         login,
         secret,
         user_agent=f"apache-airflow/{airflow_version}",
+        name=name,
         **{**settings, **options},
     )
 
@@ -333,7 +347,7 @@ def _base_url(host: str, port: Any) -> str:
         return parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
     if named != port:
         raise SequenceConfigurationError(
-            f"the host names port {named}, and the connection's port is {port}; leave one out"
+            f"the host names port {named}, and the connection's port is {port}\nLeave one out"
         )
     return host
 

@@ -56,12 +56,12 @@ def create_sql_engine(sql_conn_id: str, staging_location: str | None = None) -> 
         engine: Engine = create_engine(row.url, **options) if row.url else hook.get_sqlalchemy_engine(options)
     except (ArgumentError, NoSuchModuleError) as e:
         raise SequenceConfigurationError(
-            f"SQLAlchemy can't use the connection {sql_conn_id} ({type(hook).__name__}): {type(e).__name__}. "
+            f"SQLAlchemy can't use the connection {sql_conn_id} ({type(hook).__name__}): {type(e).__name__}\n"
             f"Install {_package(row, 'its SQLAlchemy dialect')}"
         ) from None
     except ModuleNotFoundError as e:
         raise SequenceConfigurationError(
-            f"the connection {sql_conn_id} is of type {connection.conn_type}, which needs the module {e.name}. "
+            f"the connection {sql_conn_id} is of type {connection.conn_type}, which needs the module {e.name}\n"
             f"Install {_package(row, 'it')}"
         ) from None
     except (AttributeError, ImportError) as e:
@@ -85,7 +85,7 @@ def _require_driver(sql_conn_id: str, engine: Engine, connection: Any) -> None:
     )
     if speaks != given:
         raise SequenceConfigurationError(
-            f"the connection {sql_conn_id} has the driver {given}, and SQLAlchemy would speak with {speaks}. "
+            f"the connection {sql_conn_id} has the driver {given}, and SQLAlchemy would speak with {speaks}\n"
             "Change sqlalchemy_scheme in its extra"
         )
 
@@ -108,12 +108,12 @@ def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:
             hook = getattr(importlib.import_module(module), name)(sql_conn_id, **arguments)
     except (AirflowException, ImportError):
         raise SequenceConfigurationError(
-            f"the connection {sql_conn_id} is of type {connection.conn_type}, whose provider is not installed. "
+            f"the connection {sql_conn_id} is of type {connection.conn_type}, whose provider is not installed\n"
             f"Install {_package(row, 'it')}"
         ) from None
     if not isinstance(hook, DbApiHook):
         right = _MISTAKEN_TYPES.get(connection.conn_type)
-        advice = f". A connection of the type {right} is" if right else ""
+        advice = f"\nA connection of the type {right} is" if right else ""
         raise SequenceConfigurationError(
             f"the connection {sql_conn_id} is not one to a SQL database: its hook is {type(hook).__name__}{advice}"
         )

@@ -28,7 +28,7 @@ def open_staging(location: str, dialect: DatabaseDialect) -> Bucket | str:
         raise SequenceConfigurationError(f"staging_location is for {able}; this database needs none")
     if not re.fullmatch(rf"{dialect.staging}[^'\\\s]+", location):
         raise SequenceConfigurationError(
-            f"staging_location must begin with {dialect.staging} for this database, and have no quotes or spaces"
+            f"staging_location must begin with {dialect.staging} for this database,\nand have no quotes or spaces"
         )
     return S3Bucket(location) if location.startswith("s3://") else location
 
@@ -49,7 +49,7 @@ class S3Bucket:
         query = parse_qs(parts.query.replace("+", "%2B"))
         if unknown := query.keys() - {"iam_role"}:
             raise SequenceConfigurationError(
-                f"staging_location has {', '.join(sorted(unknown))} after its question mark; it may have iam_role only"
+                f"staging_location has {', '.join(sorted(unknown))} after its question mark\nIt may have iam_role only"
             )
         self._client = hooks.S3Hook(aws_conn_id=connection or "aws_default").get_conn()
         #: Role in which Redshift reads the files; None for its default one.

@@ -180,7 +180,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
             window = window_of_run(resource, context, self.window_start, self.window_end)
             if resource.event is None or window is None:
                 raise SequenceConfigurationError(
-                    f"{resource.name} are no events; usage_events and seat_events can be reconciled"
+                    f"{resource.name} are no events\nusage_events and seat_events can be reconciled"
                 )
             engine = create_sql_engine(self.sql_conn_id)
             self._lineage = TransferLineage.capture(self, resource.name, engine)
@@ -223,9 +223,10 @@ class SequenceReconcileOperator(_ReconcileOperator):
                     state = RunState() if log is None else ResendState(log)
                     self._resend(reconciliation, client, resource, state)
                     self._tables = {**self._tables, "resent": reconciliation.summary.resent}
+                query_for_all = ""
                 if self.differences_table:
                     with connect(engine) as connection:
-                        store_differences(
+                        query_for_all = store_differences(
                             connection,
                             self.differences_table,
                             account=client.account,
@@ -246,10 +247,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
                     )
                 allowed = limit.allowed(summary.expected)
                 if summary.unresolved > allowed:
-                    raise DifferencesError(
-                        f"{summary.unresolved} events differ between the query and Sequence, {allowed:g} may "
-                        f"(max_differences): {dict(summary.differences or {})}. {self._where_to_look()}"
-                    )
+                    raise DifferencesError(summary.describe(allowed, query_for_all))
         return summary.as_dict()
 
     def _resend(
@@ -265,13 +263,8 @@ class SequenceReconcileOperator(_ReconcileOperator):
         )
         reconciliation.summary.resent = pushed.counts[Status.DELIVERED]
         for outcome in pushed.first_rejected:
-            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.shown_id, outcome.reason)
+            self.log.warning("Rejected %s: %s", outcome.shown_row, outcome.reason)
         reconciliation.compare()
-
-    def _where_to_look(self) -> str:
-        if self.differences_table:
-            return f"They are in {self.differences_table}, one row each"
-        return "Set differences_table to have them one by one"
 
 
 class SequenceReconcileMetricOperator(_ReconcileOperator):
@@ -363,14 +356,7 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
                     custom_parameters=self.custom_parameters,
                 )
                 result = summary.as_dict()
-                self.log.info("%s", result)
-                for row in summary.different_rows:
-                    self.log.warning(
-                        "Row %(row)d: the warehouse has %(warehouse)s, the metric counts %(sequence)s", row
-                    )
+                self.log.info("The metric of [%s, %s)\n%s", period.start, period.end, summary.as_table())
                 if summary.different:
-                    raise DifferencesError(
-                        f"{summary.different} of {summary.aliases} aliases differ by more than {tolerance}: the "
-                        f"warehouse has {result['warehouse']} in all, the metric counts {result['sequence']}"
-                    )
+                    raise DifferencesError(summary.describe(tolerance))
         return result

@@ -297,8 +297,8 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
                     result,
                 )
                 for outcome in summary.first_rejected:
-                    self.log.warning("Row %d rejected: %s", outcome.row, outcome.reason)
-                limit.enforce(summary)
+                    self.log.warning("Rejected %s: %s", outcome.shown_row, outcome.reason)
+                limit.enforce(summary, done="created")
         return result
 
     def _route(self) -> Route:

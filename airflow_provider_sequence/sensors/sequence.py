@@ -156,13 +156,24 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
         return result
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume the task; on a timeout, skip where ``soft_fail`` says so, which Airflow 3.0 does not."""
+        """
+        Resume the task; on a timeout, say what there is now.
+
+        :raises AirflowSkipException: on a timeout, where ``soft_fail`` says so, which Airflow 3.0 does not see to.
+        """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSensorTimeout as e:
-            if self.soft_fail:
-                raise AirflowSkipException(str(e)) from e
-            raise
+        except AirflowSensorTimeout:
+            message = f"After {self.timeout:,g} s: {self._state(context)}"
+        kind = AirflowSkipException if self.soft_fail else AirflowSensorTimeout
+        raise kind(message)
+
+    def _state(self, context: Context) -> str:
+        """What a last poke finds, in words."""
+        try:
+            return self._condition(context).poke(self.hook.client).message
+        except SequenceError as e:
+            return str(e)
 
     def _raise_or_skip(self, error: Exception) -> NoReturn:
         """Raise an error of a deferred wait as the base class does one of :meth:`poke`: some are skips."""

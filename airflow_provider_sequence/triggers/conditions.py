@@ -70,7 +70,7 @@ class MinEventCount:
             count = len({text_field(item, "customerEventId") for item in items})
         elif count > MAX_DISTINCT:
             copies = ", copies that were superseded included"
-        message = f"Sequence has {count} of {self.min_count} {resource.name}{copies}"
+        message = f"Sequence has {count:,} of {self.min_count:,} {resource.name}{copies}"
         return PokeResult(count >= self.min_count, {"count": count}, message)
 
 
@@ -135,7 +135,10 @@ class NoUnmappedAliases:
         found = list(islice(self._unmapped(client, window), self.max_unmapped + 1))
         distinct = len(set(found))
         if len(found) > self.max_unmapped:
-            message = f"More than {self.max_unmapped} usage events have an alias without a customer"
+            message = (
+                f"At least {len(found):,} usage events have an alias without a customer, {self.max_unmapped:,} may "
+                f'(max_unmapped)\nSequenceHook().list("usage_events", unmapped_aliases_only=True) lists them'
+            )
         else:
             message = f"{len(found)} usage events have an alias without a customer, {distinct} such aliases"
         return PokeResult(

@@ -182,7 +182,7 @@ def check_watchable(resource: Resource, filters: Mapping[str, Any]) -> None:
         )
     if len(resource.select(filters, whole=True).queries()) > 1:
         raise SequenceConfigurationError(
-            f"the filters of {resource.name} take several lists, which have no common order; make several triggers"
+            f"the filters of {resource.name} take several lists, which have no common order\nMake several triggers"
         )
 
 

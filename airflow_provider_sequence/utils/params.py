@@ -81,7 +81,7 @@ def parse_duration(name: str, value: object, *, more_than_zero: bool = False) ->
         duration = None
     if duration is None:
         raise SequenceConfigurationError(
-            f"{name}={value!r} is no length of time. Give a timedelta, a number of seconds, or text such as 'PT6H' "
+            f"{name}={value!r} is no length of time\nGive a timedelta, a number of seconds, or text such as 'PT6H' "
             "or 'P2D'; years and months have no fixed length"
         )
     if duration < dt.timedelta(0) or (more_than_zero and not duration):
@@ -122,7 +122,7 @@ def require_rows(rows: int, min_rows: int, source: str) -> None:
     :raises TooFewRowsError: if there were fewer.
     """
     if rows < min_rows:
-        raise TooFewRowsError(f"{rows} rows, and at least {min_rows} are expected (min_rows). {source}")
+        raise TooFewRowsError(f"{rows} rows, and at least {min_rows} are expected (min_rows)\n{source}")
 
 
 def parse_filters(filters: object) -> dict[str, Any]:
@@ -135,12 +135,12 @@ def parse_filters(filters: object) -> dict[str, Any]:
         return {}
     if not isinstance(filters, Mapping):
         raise SequenceConfigurationError(
-            f"filters is of type {type(filters).__name__}; give a dict, such as {{'customer_alias': ['acme']}}"
+            f"filters is of type {type(filters).__name__}\nGive a dict, such as {{'customer_alias': ['acme']}}"
         )
     for name, value in filters.items():
         if value is None or value == "":
             raise SequenceConfigurationError(
-                f"the filter {name} is {'None' if value is None else 'empty'}, which would ask for everything. "
+                f"the filter {name} is {'None' if value is None else 'empty'}, which would ask for everything\n"
                 "Give it a value, or leave it out"
             )
     # Lazy XCom sequences, sets and generators have no JSON, which a trigger needs, and can be read once.
@@ -159,14 +159,14 @@ def _plain(name: object, value: Any) -> Any:
         # The order of a set differs from process to process, and a watcher's state goes by its filters.
         return sorted(values, key=str) if isinstance(value, AbstractSet) else values
     raise SequenceConfigurationError(
-        f"filter {name} holds a value of type {type(value).__name__}; give text, a number or a list of them"
+        f"filter {name} holds a value of type {type(value).__name__}\nGive text, a number or a list of them"
     )
 
 
 #: Text of the error about a parameter that has a name, and no value.
 RENDERED_TO_NOTHING = (
-    "{name} is set in the DAG, but its template or XCom was rendered to nothing (None, or an empty text). Let it have a "
-    "value, or leave it out"
+    "{name} is set in the DAG, but its template or XCom was rendered to nothing\n"
+    "That is None, or an empty text. Let it have a value, or leave it out"
 )
 
 

@@ -36,7 +36,7 @@ def window_of_partition(key: str, timetable: Any) -> Window:
     window = _between_ticks(key, *settings) if settings else _period(key)
     if window is None:
         raise SequenceConfigurationError(
-            f"the partition key {key!r} names no time that a window can be made of. Set window_start and window_end, "
+            f"the partition key {key!r} names no time that a window can be made of\nSet window_start and window_end, "
             'for example window_start="{{ dag_run.partition_key }}" and '
             'window_end="{{ macros.ds_add(dag_run.partition_key, 7) }}" for keys that are the first days of weeks'
         )

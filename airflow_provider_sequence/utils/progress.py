@@ -37,36 +37,39 @@ class Progress:
 
 class ProgressLine:
     """
-    Text of a progress line: how many rows, how fast, and how long it will still take.
+    Text of a progress line: how many rows, how fast, and how long it will still take; and what fails.
 
-    :param requests: how many requests were sent so far.
-    :param per_minute: how many a minute the account allows.
+    :param client: whose requests.
+    :param budget: the rate budget whose limit counts.
     :param clock: seconds on a clock that never goes back.
     """
 
     def __init__(
-        self, requests: Callable[[], int], per_minute: float, clock: Callable[[], float] = time.monotonic
+        self, client: SequenceClient, budget: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._requests = requests
-        self._per_minute = per_minute
+        self._client = client
+        self._per_minute = client.limits[budget]
         self._clock = clock
-        self._last = (clock(), 0, requests())
+        self._last = (clock(), 0, client.requests_sent, client.requests_throttled)
 
     def text(self, progress: Progress) -> str:
         """Write the next line; rates are those since the last one."""
-        then, rows, requests = self._last
+        then, rows, requests, throttled = self._last
         now = self._clock()
-        self._last = (now, progress.rows, self._requests())
+        self._last = (now, progress.rows, self._client.requests_sent, self._client.requests_throttled)
         seconds = max(now - then, 1e-3)
         rate = (progress.rows - rows) / seconds
         share = (self._last[2] - requests) / seconds * 60 / self._per_minute
         words = [f"{progress.rows:,} rows", f"{rate:,.0f} a second", f"{share:.0%} of the limit"]
         if progress.rejected is not None:
             words.append(f"{progress.rejected:,} rejected")
+        if self._last[3] > throttled:
+            words.append(f"{self._last[3] - throttled:,} requests got a 429")
         if progress.total is not None and rate > 0:
             left = max(progress.total - progress.rows, 0) / rate
             words.append(f"{dt.timedelta(seconds=round(left))} left")
-        return ", ".join(words)
+        outage = self._client.describe_outage()
+        return ", ".join(words) + (f"\n  {outage}" if outage else "")
 
 
 @contextmanager
@@ -81,7 +84,7 @@ def log_progress(
     :param budget: the rate budget whose limit counts.
     :param progress: gives the progress so far; called in a thread of its own.
     """
-    line = ProgressLine(lambda: client.requests_sent, client.limits[budget])
+    line = ProgressLine(client, budget)
     done = threading.Event()
 
     def log_lines() -> None:

@@ -14,7 +14,7 @@ from airflow_provider_sequence.api.events import EventKind, event_of_body, is_vo
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.windows import USE_INTERVALS, Window, window_texts
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
-from airflow_provider_sequence.exceptions import SequenceConfigurationError
+from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 
 #: How long the log keeps what was delivered, at the least.
 LEAST_KEPT = dt.timedelta(days=1)
+#: What another try does without a delivery log.
+_SENDS_ALL_AGAIN = (
+    "sends all rows again; each event replaces its earlier copy. With delivery_log_table it goes on from here"
+)
 
 
 class PushOperator(SequenceTaskMixin, BaseOperator):
@@ -279,7 +283,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         retry_rejected = parse_bool("retry_rejected", self.retry_rejected)
         if retry_rejected and not self.delivery_log_table:
             raise SequenceConfigurationError(
-                "retry_rejected needs a delivery_log_table: it is where rejected events are kept"
+                "retry_rejected needs a delivery_log_table:\nit is where rejected events are kept"
             )
         return retry_rejected
 
@@ -303,7 +307,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         require_rows(rows, min_rows or 0, "They are those of the query; what it gave is delivered")
         if rows == 0 and min_rows is None and why_empty:
             raise SequenceConfigurationError(
-                f"the query gave no row, and {why_empty}; a query that selects by it never gives one. {USE_INTERVALS}. "
+                f"the query gave no row, and {why_empty};\na query that selects by it never gives one\n{USE_INTERVALS}\n"
                 "If it is right that there is no row, set min_rows=0"
             )
 
@@ -333,10 +337,13 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
     ) -> PushSummary:
         try:
             return push(rows, client, self.resource, state=state, on_progress=counters.update, **options)
+        except SequenceUnavailableError as e:
+            again = "goes on from here" if self.delivery_log_table else _SENDS_ALL_AGAIN
+            raise e.with_message(f"{e.message}\nThe next try {again}") from None
         finally:
             # Also of a run that fails: how far it came, of how many rows.
             counters.summary.rows = max(counters.summary.rows, total)
-            self._log_summary(counters.summary)
+            self._log_summary(counters.summary, is_dry_run=isinstance(client, DryRunSender))
 
     def _rejected(self, log: DeliveryLog) -> Iterator[MappedRow]:
         """Events that earlier runs left as rejected, from the bodies in the log."""
@@ -345,15 +352,14 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         bodies = (body for body in bodies if is_void(body) == self.voids)
         return enumerate((event_of_body(self.kind, body) for body in bodies), 1)
 
-    def _log_summary(self, summary: PushSummary) -> None:
-        self.log.info("%s\n%s", self.resource.name, summary.as_table())
+    def _log_summary(self, summary: PushSummary, *, is_dry_run: bool) -> None:
+        self.log.info("%s\n%s", self.resource.name, summary.as_table(is_dry_run=is_dry_run))
         for outcome in summary.first_rejected:
-            self.log.warning("Row %d rejected (%s): %s", outcome.row, outcome.shown_id, outcome.reason)
+            self.log.warning("Rejected %s: %s", outcome.shown_row, outcome.reason)
         for outcome in summary.first_conflicting:
             self.log.warning(
-                "Row %d (%s) has another body than an earlier row with the same id; the last one counts",
-                outcome.row,
-                outcome.event_id,
+                "Another body than an earlier row with the same id: %s; the last one counts",
+                outcome.shown_row,
             )
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:

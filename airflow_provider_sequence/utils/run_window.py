@@ -40,7 +40,7 @@ def window_of_run(
     if times is None:
         if given:
             raise SequenceConfigurationError(
-                f"{resource.name} has no window: the API has no filter on time for it. Leave window_start, "
+                f"{resource.name} has no window: the API has no filter on time for it\nLeave window_start, "
                 "window_end and lookback out; the whole list is read"
             )
         return None

@@ -35,7 +35,7 @@ def split_table_name(name: str) -> tuple[str | None, str]:
     patterns = [_DATABASE, _IDENTIFIER, _IDENTIFIER][-len(parts) :]
     if len(parts) > 3 or not all(map(re.Pattern.fullmatch, patterns, parts)):
         raise SequenceConfigurationError(
-            f"{name!r} is no table name. Give table, schema.table or database.schema.table, "
+            f"{name!r} is no table name\nGive table, schema.table or database.schema.table, "
             "each of letters, digits and underscores; a database may have hyphens"
         )
     before = ".".join(parts[:-1])
@@ -55,7 +55,7 @@ def table_name_in(connection: Connection, name: str) -> tuple[str | None, str]:
     parts = [*(before or "").split("."), table]
     if before and len(parts) > dialect.name_parts:
         raise SequenceConfigurationError(
-            f"{name!r} is no table name on {connection.dialect.name}, where the connection names the database. Give "
+            f"{name!r} is no table name on {connection.dialect.name}, where the connection names the database\nGive "
             "table or schema.table"
         )
     longest = dialect.max_name_bytes
@@ -80,7 +80,7 @@ def require_new_name(connection: Connection, schema: str | None, name: str) -> N
     lower = name.lower()
     if name != lower and existing_columns(connection, schema, lower) is not None:
         raise SequenceConfigurationError(
-            f"there is no table {name}, but a table {lower}. Names are taken as they are written: give {lower}"
+            f"there is no table {name}, but a table {lower}\nNames are taken as they are written: give {lower}"
         )
 
 
@@ -104,7 +104,7 @@ def require_fillable(connection: Connection, schema: str | None, name: str, fill
     ]
     if empty:
         raise SequenceConfigurationError(
-            f"the table {name} is there, but its column {', '.join(empty)} is NOT NULL, and gets no value. Give it a "
+            f"the table {name} is there, but its column {', '.join(empty)} is NOT NULL, and gets no value\nGive it a "
             "default, or name another table: one that is missing is made"
         )
 
@@ -123,7 +123,7 @@ def require_no_refusal(connection: Connection, table: Table) -> None:
     reason = connection.execute(query, {"table": name, "sorted_key": key}).scalar()
     if reason is not None:
         raise SequenceConfigurationError(
-            f"the table {name} is there, but takes no rows: {reason}. Change it, or name another table: one that is "
+            f"the table {name} is there, but takes no rows: {reason}\nChange it, or name another table: one that is "
             "missing is made"
         )
 
@@ -150,8 +150,8 @@ def find_key(
         usable = [key for key in keys if key == [column]]
     if not usable and not dialect.checks_unique_key:
         raise SequenceConfigurationError(
-            f"the table {name} is there, but has no primary or unique key of its column {column}, so that a row would "
-            "be there twice. Add it, or name another table: one that is missing is made"
+            f"the table {name} is there, but has no primary or unique key of its column {column},\nso that a row would "
+            "be there twice\nAdd it, or name another table: one that is missing is made"
         )
     return min(usable, key=len, default=[column])
 

@@ -134,7 +134,7 @@ def named_rows(
     missing = [name for name in needed if name not in places]
     if missing:
         raise SequenceConfigurationError(
-            f"the query does not give {' and '.join(missing)}; it gives {', '.join(rows.columns)}"
+            f"the query does not give {' and '.join(missing)}\nIt gives {', '.join(rows.columns)}"
         )
     return ({name: row[place] for name, place in places.items()} for batch in rows.batches for row in batch)
 

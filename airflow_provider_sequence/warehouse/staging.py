@@ -179,7 +179,7 @@ class StagingLoad:
             if there is not None:
                 if missing := [c.name for c in columns if c.name not in there and c.name not in optional]:
                     raise SequenceConfigurationError(
-                        f"the table {table} is there, but has no column {', '.join(missing)}. Add it, or name "
+                        f"the table {table} is there, but has no column {', '.join(missing)}\nAdd it, or name "
                         "another table: one that is missing is made"
                     )
                 there |= self._add(connection, schema, name, columns, there, added)
@@ -262,7 +262,7 @@ class StagingLoad:
             if not is_permanent(e, dialect_of(self._engine)):
                 raise
             raise SequenceConfigurationError(
-                f"the table {table} can't take what is pulled: {describe(e, dialect_of(self._engine))}. Nothing was requested. Change the table "
+                f"the table {table} can't take what is pulled: {describe(e, dialect_of(self._engine))}\nNothing was requested. Change the table "
                 "or the rights to it, or name another table"
             ) from None
 

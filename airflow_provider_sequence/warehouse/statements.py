@@ -23,11 +23,11 @@ def require_query(sql: object, parameters: object = None) -> None:
         or if the parameters are neither a mapping nor a list.
     """
     if not isinstance(sql, str):
-        raise SequenceConfigurationError(f"sql is of type {type(sql).__name__}; give one query as text")
+        raise SequenceConfigurationError(f"sql is of type {type(sql).__name__}\nGive one query as text")
     is_list = isinstance(parameters, Sequence) and not isinstance(parameters, (str, bytes))
     if parameters is not None and not is_list and not isinstance(parameters, Mapping):
         raise SequenceConfigurationError(
-            f"parameters is of type {type(parameters).__name__}; give a dict or a list, in the style of the database's "
+            f"parameters is of type {type(parameters).__name__}\nGive a dict or a list, in the style of the database's "
             "driver"
         )
     words = _significant_words(sql)
@@ -37,10 +37,10 @@ def require_query(sql: object, parameters: object = None) -> None:
     verb = _verb_after_with(words) if first == "WITH" else first
     if verb in _NOT_QUERIES:
         raise SequenceConfigurationError(
-            f"the statement in sql is no query: it begins with {verb}. Nothing was run; give a SELECT"
+            f"the statement in sql is no query: it begins with {verb}\nNothing was run; give a SELECT"
         )
     if ";" in words and next(words, None) is not None:
-        raise SequenceConfigurationError("sql holds more than one statement. Nothing was run; give one query")
+        raise SequenceConfigurationError("sql holds more than one statement\nNothing was run; give one query")
 
 
 def _significant_words(sql: str) -> Iterator[str]:

@@ -81,7 +81,7 @@ def test_length_of_time_in_each_form(value: Any, duration: dt.timedelta) -> None
     ids=repr,
 )
 def test_what_is_no_length_of_time_is_refused(value: Any) -> None:
-    with pytest.raises(SequenceConfigurationError, match=r"lookback=.* is no length of time.*PT6H"):
+    with pytest.raises(SequenceConfigurationError, match=r"lookback=.* is no length of time\n.*PT6H"):
         parse_duration("lookback", value)
 
 

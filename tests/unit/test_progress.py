@@ -12,8 +12,13 @@ from airflow_provider_sequence.utils.progress import Progress, ProgressLine, log
 
 
 class Client:
-    requests_sent = 0
+    requests_sent = requests_throttled = 0
     limits = {"requests": 1500.0, "usage_events": 12000.0}  # noqa: RUF012
+
+    outage = ""
+
+    def describe_outage(self) -> str:
+        return self.outage
 
 
 class Clock:
@@ -26,7 +31,7 @@ class Clock:
 @pytest.fixture
 def progress_line():
     client, clock = Client(), Clock()
-    return ProgressLine(lambda: client.requests_sent, 1500, clock), client, clock
+    return ProgressLine(client, "requests", clock), client, clock
 
 
 def test_line_has_rows_rate_share_and_time_left(progress_line):
@@ -49,9 +54,18 @@ def test_rates_are_those_since_the_last_line(progress_line):
 def test_earlier_requests_are_not_counted():
     client, clock = Client(), Clock()
     client.requests_sent = 5000
-    line = ProgressLine(lambda: client.requests_sent, 1500, clock)
+    line = ProgressLine(client, "requests", clock)
     clock.now, client.requests_sent = 110.0, 5250
     assert "100% of the limit" in line.text(Progress(1))
+
+
+def test_outages_and_429s_since_the_last_line(progress_line):
+    line, client, clock = progress_line
+    client.requests_throttled, client.outage = 4, "12 attempts failed"
+    clock.now = 110.0
+    assert line.text(Progress(0)).endswith("0% of the limit, 4 requests got a 429\n  12 attempts failed")
+    client.outage = ""
+    assert "429" not in line.text(Progress(0))
 
 
 def test_rejected_rows(progress_line):

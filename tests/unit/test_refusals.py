@@ -227,7 +227,9 @@ def test_aggregation_of_an_answer_is_one_line_of_an_error(loopback, connect, agg
     loopback.responses = [Reply(200, {"eventCount": 1, "value": 1, "aggregationType": aggregation})]
     with pytest.raises(SequenceConfigurationError, match="does not add") as caught:
         connect(loopback).calculate_metric("m", ["a", "b"], Window.parse("2026-03-01", "2026-03-02"))
-    assert is_one_line(str(caught.value))
+    said, advice = str(caught.value).split("\n")
+    assert is_one_line(said)
+    assert advice == "Ask for one alias at a time"
 
 
 def test_ids_that_are_given_on_are_one_line(loopback, connect):
@@ -237,7 +239,9 @@ def test_ids_that_are_given_on_are_one_line(loopback, connect):
     loopback.responses = [Reply(500, {"error": {"type": FORGED, "message": FORGED}})]
     with pytest.raises(SequenceUnavailableError) as caught:
         connect(loopback, deadline=0.001).create(USAGE_EVENTS, usage_event(event_id=FORGED))
-    assert is_one_line(str(caught.value))
+    said, ours = str(caught.value).split("\n")
+    assert is_one_line(said)
+    assert ours.startswith("Sequence at ")
 
 
 @pytest.mark.parametrize("id_", ["..", ".", "../customers", "%2e%2e", "1?limit=0"])

@@ -31,6 +31,7 @@ from airflow_provider_sequence.api.http.error_response import (
     values_in_body,
     values_in_query,
 )
+from airflow_provider_sequence.api.http.outage import OutageLog, failed_attempts
 from airflow_provider_sequence.api.http.pool import ConnectionPool
 from airflow_provider_sequence.api.http.rate_limit import RateLimiter
 from airflow_provider_sequence.api.http.server_clock import ServerClock
@@ -79,11 +80,13 @@ class _RetryableError(Exception):
         self.error = error
         self.retry_after = retry_after
         self.doubtful = doubtful
+        #: How many attempts were made, and in how long, once there is no other.
+        self.attempts = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Request(Generic[T]):
-    """One request; the same for each of its attempts."""
+    """One request; the same for each of its attempts, and equal to no other."""
 
     method: str
     path: str
@@ -118,6 +121,7 @@ class Transport:
     :param connections: size of the connection pool.
     :param clock: the clock of another client of this server.
     :param allow_http: whether credentials may be sent unencrypted to another machine.
+    :param name: what people call the settings, such as ``the connection sequence_default``, for errors.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
 
@@ -134,11 +138,12 @@ class Transport:
         connections: int,
         clock: ServerClock | None = None,
         allow_http: bool = False,
+        name: str = "",
     ) -> None:
         self.base_url = _checked_base_url(base_url, allow_http)
         if not client_id or not client_secret:
             raise SequenceConfigurationError(
-                "the client id (login) or the client secret (password) is empty; an API client made in "
+                "the client id (login) or the client secret (password) is empty\nAn API client made in "
                 "Sequence's dashboard gives both"
             )
         if ":" in client_id:
@@ -152,6 +157,9 @@ class Transport:
         self._count_lock = threading.Lock()
         self._requests = 0
         self._deadline = deadline
+        self._name = name
+        self._where = f"Sequence at {self.base_url}{f' ({name})' if name else ''}"
+        self._outages = OutageLog(self._where, deadline)
         #: What time it is at the server.
         self.clock = clock or ServerClock()
 
@@ -178,6 +186,10 @@ class Transport:
     def requests_throttled(self) -> int:
         """Requests that got a 429."""
         return sum(limiter.throttled_requests for limiter in self._limiters.values())
+
+    def describe_outage(self) -> str:
+        """What requests are failing now, since when, and until when they are retried; empty if none is."""
+        return self._outages.text()
 
     @property
     def closed(self) -> bool:
@@ -224,22 +236,37 @@ class Transport:
         :raises SequenceClientClosedError: if the client is closed meanwhile.
         """
         request = _Request(method, path, query, body, headers, self._limiters[budget], read, most, final)
+        attempts = ""
         try:
             return self._with_retries(request, self._deadline if retry else 0.0)
         except _RetryableError as e:
-            error = e.error
+            error, attempts = e.error, e.attempts
         except SequenceApiError as e:
             error = e
+            self._outages.passed(request)
+        finally:
+            self._outages.gave_up(request)
         # Raised out here, so that no inner exception, whose text may hold a URL or a body, is chained to it.
-        raise self._redacted(error, query, body)
+        raise self._with_advice(self._redacted(error, request), attempts)
 
-    def _redacted(self, error: SequenceApiError, query: Query | None, body: bytes | None) -> SequenceApiError:
+    def _redacted(self, error: SequenceApiError, request: _Request[T]) -> SequenceApiError:
         # In a frame of its own: some logs show the local variables of those that an error passes through.
-        private = [*self._secrets, *values_in_query(query), *values_in_body(body)]
+        private = [*self._secrets, *values_in_query(request.query), *values_in_body(request.body)]
         return error.with_message(
             redact(error.message, private),
             error_type=redact(error.error_type, private) if error.error_type else None,
         )
+
+    def _with_advice(self, error: SequenceApiError, attempts: str) -> SequenceApiError:
+        """Add, on lines of their own, what the server's words don't say."""
+        if error.status == 401:
+            whose = f" of {self._name}" if self._name else ""
+            return error.with_message(
+                f"{error.message}\nCheck client id (login) and secret (password){whose}"
+            )
+        if attempts and type(error) is SequenceUnavailableError:
+            return error.with_message(f"{error.message}\n{self._where}: {attempts}")
+        return error
 
     def _with_retries(self, request: _Request[T], deadline: float) -> T:
         """Make attempts until one succeeds, or the request has been failing for as long as the deadline."""
@@ -247,11 +274,12 @@ class Transport:
         doubtful = 0
         for attempt in count():
             try:
-                return self._attempt(request)
+                result = self._attempt(request)
             except _RetryableError as e:
                 now = time.monotonic()
                 if failing_since is None:
                     failing_since = now
+                e.attempts = f"{failed_attempts(attempt + 1)} in {now - failing_since:,.0f} s"
                 doubtful += e.doubtful
                 asked = e.retry_after or 0.0
                 # After a 429 the limiter holds all threads back until it is time.
@@ -264,6 +292,11 @@ class Transport:
                             f"asks to wait {asked:,.0f} s, which is more than {deadline:g} s; {e.error.message}"
                         )
                     raise
+                what = str(self._redacted(e.error, request))
+                self._outages.failed(request, what, throttled=e.error.status == 429)
+            else:
+                self._outages.passed(request)
+                return result
             self._pause(pause)
         raise AssertionError("attempts end by return or raise")
 
@@ -375,15 +408,15 @@ def _checked_base_url(url: str, allow_http: bool) -> str:
         is_address = False
     if not is_address:
         raise SequenceConfigurationError(
-            "the host is no address of the form https://eu.sequencehq.com/api; leave it empty for production"
+            "the host is no address of the form https://eu.sequencehq.com/api\nLeave it empty for production"
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SequenceConfigurationError(
-            "the host is a base URL only: no credentials, no query; login and password hold the credentials"
+            "the host is a base URL only: no credentials, no query\nLogin and password hold the credentials"
         )
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
         raise SequenceConfigurationError(
-            "the host is a plain http address of another machine: the secret would be readable on the way there. Write "
+            "the host is a plain http address of another machine:\nthe secret would be readable on the way there\nWrite "
             "https, or set allow_http in the connection's extra"
         )
     return url.strip().rstrip("/")

@@ -205,8 +205,8 @@ def _read_again(scan: ListScan, state: _PullState, resource: Resource, table: st
 
 def _too_few(reported: int | None, resource: Resource, read: int, table: str) -> str:
     return (
-        f"Sequence reports {reported} {resource.name}, but gave {read} in {MAX_READS} reads. "
-        f"{table} is as it was before; nothing was loaded."
+        f"Sequence reports {reported} {resource.name}, but gave {read} in {MAX_READS} reads\n"
+        f"{table} is as it was before; nothing was loaded"
     )
 
 

@@ -59,6 +59,11 @@ class Outcome(msgspec.Struct, frozen=True):
     flags: tuple[RowFlag, ...] = ()
 
     @property
+    def shown_row(self) -> str:
+        """The row's number, and its event's id where it has one, for a log."""
+        return f"row {self.row}{f' ({self.shown_id})' if self.event_id else ''}"
+
+    @property
     def shown_id(self) -> str | None:
         """The event's id, as it may stand in a log."""
         return None if self.event_id is None else one_line(self.event_id)

@@ -60,11 +60,19 @@ class PushSummary:
         """Rows by the names of their status."""
         return {status.value: self.counts[status] for status in Status}
 
-    def as_table(self) -> str:
-        """Return the table for the task's log."""
+    def as_table(self, *, is_dry_run: bool = False) -> str:
+        """
+        Return the table for the task's log.
+
+        :param is_dry_run: whether nothing was sent.
+        """
+        by_status = self.by_status()
+        if is_dry_run:
+            would_be = {Status.DELIVERED: "would be delivered", Status.REJECTED: "would be rejected"}
+            by_status = {would_be.get(Status(name), name): count for name, count in by_status.items()}
         lines: dict[str, float] = {
             "rows in the query": self.rows,
-            **self.by_status(),
+            **by_status,
             **({"not tried": self.not_tried} if self.not_tried else {}),
             **{flag.value: count for flag, count in self.flags.items()},
             "requests": self.requests,
@@ -130,23 +138,21 @@ class RejectionLimit:
         """The number that is allowed of so many rows."""
         return self.number if self.number is not None else self.share * rows
 
-    def enforce(self, summary: PushSummary, where_to_look: str = "") -> None:
+    def enforce(self, summary: PushSummary, where_to_look: str = "", *, done: str = "delivered") -> None:
         """
         Fail if more rows were rejected than may be.
 
         :param where_to_look: how to see all that were.
+        :param done: what happened to the others.
         :raises RejectedRowsError: it names the first rows and reasons.
         """
         rejected = summary.counts[Status.REJECTED]
         allowed = self.allowed(summary.rows)
         if rejected <= allowed:
             return
-        first = "\n".join(
-            f"  row {o.row}{f' ({o.shown_id})' if o.event_id else ''}: {o.reason}"
-            for o in summary.first_rejected
-        )
-        more = f"\nAll that have an id: {where_to_look}" if where_to_look else ""
+        first = "\n".join(f"  {o.shown_row}: {o.reason}" for o in summary.first_rejected)
+        more = f"\nAll that have an id:\n  {where_to_look}" if where_to_look else ""
         raise RejectedRowsError(
-            f"{rejected} of {summary.rows} rows were rejected, {allowed:g} are allowed (max_rejected); "
-            f"the others have been delivered. The first:\n{first}{more}"
+            f"{rejected} of {summary.rows} rows were rejected, {allowed:g} are allowed (max_rejected)\n"
+            f"The others have been {done}. The first that were rejected:\n{first}{more}"
         )

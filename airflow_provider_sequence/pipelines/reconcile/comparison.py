@@ -45,6 +45,10 @@ class Difference(StrEnum):
     VOIDED = "voided"
 
 
+#: What is not as it should be; a voided event is, since somebody voided it.
+_UNRESOLVED = (Difference.MISSING, Difference.DIFFERENT, Difference.UNEXPECTED)
+
+
 @dataclass(frozen=True, slots=True)
 class EventDifference:
     """
@@ -96,7 +100,29 @@ class ReconcileSummary:
     def unresolved(self) -> int:
         """Events that are not as they should be; voided ones are, since somebody voided them."""
         counted = self.differences or Counter()
-        return sum(counted[each] for each in Difference if each is not Difference.VOIDED)
+        return sum(counted[each] for each in _UNRESOLVED)
+
+    def describe(self, allowed: float, query: str) -> str:
+        """
+        Say what differs, for an error.
+
+        :param allowed: how many events may.
+        :param query: SQL that lists all of them; empty if they are in no table.
+        """
+        counted = self.differences or Counter()
+        counts = ", ".join(f"{each.value} {counted[each]:,}" for each in _UNRESOLVED)
+        first = "\n".join(
+            f"  {one_line(each.event_id)}: {each.difference.value}" for each in self.first_differences
+        )
+        everywhere = (
+            f"All of them, newest window first:\n  {query}"
+            if query
+            else "Set differences_table to have all of them"
+        )
+        return (
+            f"{self.unresolved:,} events differ between the query and Sequence, {allowed:g} may (max_differences)\n"
+            f"{counts}. The first:\n{first}\n{everywhere}"
+        )
 
     def as_table(self) -> str:
         """Return the table for the task's log."""
@@ -212,8 +238,7 @@ class Reconciliation:
         summary.differences, summary.first_differences = Counter(), []
         for each in self.differences():
             summary.differences[each.difference] += 1
-            is_shown = each.difference is not Difference.VOIDED
-            if is_shown and len(summary.first_differences) < MAX_ROWS_SHOWN:
+            if each.difference in _UNRESOLVED and len(summary.first_differences) < MAX_ROWS_SHOWN:
                 summary.first_differences.append(each)
         if summary.late is not None:
             summary.late = self._count("found WHERE sequence_id NOT IN (SELECT sequence_id FROM staged)")

@@ -27,11 +27,12 @@ def store_differences(
     resource: str,
     window: Window,
     differences: Iterable[EventDifference],
-) -> None:
+) -> str:
     """
     Replace a window's differences, in one transaction.
 
     :param table: ``table`` or ``schema.table``; it is made when missing.
+    :return: SQL that lists them, and those of other windows, for people to run.
     :raises SequenceConfigurationError: if the table is there, and is none of differences; or if the database has no
         transactions.
     """
@@ -63,7 +64,7 @@ def store_differences(
         there = existing_columns(connection, schema, name) or set()
         if missing := [column.name for column in target.columns if column.name not in there]:
             raise SequenceConfigurationError(
-                f"the table {table} is there, but has no column {', '.join(missing)}. Name another table: one that "
+                f"the table {table} is there, but has no column {', '.join(missing)}\nName another table: one that "
                 "is missing is made"
             )
         connection.execute(target.delete().where(*(target.c[name] == value for name, value in scope.items())))
@@ -81,3 +82,8 @@ def store_differences(
                     for each in batch
                 ],
             )
+    # Without the window: each database writes a time in its own way.
+    return (
+        f"SELECT window_start, customer_event_id, difference, sequence_id FROM {table} "  # noqa: S608  for people to read
+        f"WHERE account = '{account}' AND resource = '{resource}' ORDER BY window_start DESC"
+    )

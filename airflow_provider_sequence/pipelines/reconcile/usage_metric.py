@@ -35,6 +35,21 @@ class MetricSummary:
     requests: int = 0
     different_rows: list[dict[str, Any]] = field(default_factory=list)
 
+    def describe(self, tolerance: Decimal) -> str:
+        """Say what differs, for an error; aliases are customers' data, so rows go by their numbers in the query."""
+        lines = [("row of the query", "the warehouse has", "the metric counts")]
+        lines += [(str(each["row"]), each["warehouse"], each["sequence"]) for each in self.different_rows]
+        table = "\n".join(f"  {row:<16} {expected:>18} {counted:>18}" for row, expected, counted in lines)
+        return (
+            f"{self.different:,} of {self.aliases:,} aliases differ by more than {tolerance}\n{table}\n"
+            f"In all: the warehouse has {format_decimal(self.warehouse)}, the metric counts {format_decimal(self.sequence)}"
+        )
+
+    def as_table(self) -> str:
+        """Return the table for the task's log."""
+        counts = {name: value for name, value in self.as_dict().items() if name != "different_rows"}
+        return "\n".join(f"  {name:<12} {value:>12}" for name, value in counts.items())
+
     def as_dict(self) -> dict[str, Any]:
         """Return the XCom value; sums as text with every digit."""
         return {
@@ -75,7 +90,7 @@ def reconcile_metric(
             summary.sequence = add_exactly(summary.sequence, counted)
         except TooManyDigitsError:
             raise SequenceConfigurationError(
-                f"row {summary.aliases}: the values have too many digits to be compared; round them in the query"
+                f"row {summary.aliases}: the values have too many digits to be compared\nRound them in the query"
             ) from None
         if difference.copy_abs() > tolerance:
             summary.different += 1

@@ -24,7 +24,7 @@ def describe_columns(connection: Connection, before: str | None, name: str) -> s
     dialect: Any = connection.dialect
     if not dialect.catalog and (before is None or "." not in before):
         raise SequenceConfigurationError(
-            f"the table {name} needs a catalog: name it catalog.schema.table, or give the connection's extra a catalog"
+            f"the table {name} needs a catalog\nName it catalog.schema.table, or give the connection's extra a catalog"
         )
     table = ".".join(f"`{part}`" for part in [*(before.split(".") if before else []), name])
     try:

@@ -25,7 +25,7 @@ def connect(hook: Any) -> Any:
     client = hook.get_connection(hook.get_conn_id()).extra_dejson.get("client", _CLIENTS[0])
     if client not in _CLIENTS:
         raise SequenceConfigurationError(
-            f"the connection's extra names the client {client!r}, which the MySQL hook does not know. Name one of "
+            f"the connection's extra names the client {client!r}, which the MySQL hook does not know\nName one of "
             f"{', '.join(_CLIENTS)}"
         )
     connection = hook.get_conn()

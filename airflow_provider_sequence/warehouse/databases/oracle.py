@@ -22,7 +22,7 @@ def converter(column: Sequence[Any]) -> Converter | None:
     def require_zone(value: Any) -> Any:
         if value.tzinfo is None:
             raise SequenceConfigurationError(
-                f"the column {column[0]} is a timestamp with a time zone, which Oracle's driver drops. "
+                f"the column {column[0]} is a timestamp with a time zone, which Oracle's driver drops\n"
                 f"Select SYS_EXTRACT_UTC({column[0]}) AS {column[0]}"
             )
         return value

@@ -28,7 +28,7 @@ def test_missing_provider_is_named_by_the_extra_that_installs_it(monkeypatch, co
     install = f"airflow-provider-sequence[{extra}]" if extra else "it"
     assert (
         str(caught.value)
-        == f"the connection warehouse is of type {conn_type}, whose provider is not installed. Install {install}"
+        == f"the connection warehouse is of type {conn_type}, whose provider is not installed\nInstall {install}"
     )
 
 

@@ -333,12 +333,18 @@ class TestDifferencesTable:
         assert [row[3:5] for row in rows] == [("a", None), ("extra", event["id"])]
         assert rows[0][5]
 
+    @sqlite_and_postgres
     def test_it_is_written_before_the_task_fails(self, sequence_conn, warehouse, give):
+        """The error has counts, the first ids, and a query that gives them all."""
         give("a")
-        with pytest.raises(DifferencesError, match="differences"):
+        with pytest.raises(DifferencesError) as caught:
             reconcile(differences_table="differences", max_differences=0)
 
         assert table(warehouse) == [("a", "missing")]
+        _, counts, first, _, query = str(caught.value).splitlines()
+        assert counts == "missing 1, different 0, unexpected 0. The first:"
+        assert first == "  a: missing"
+        assert [tuple(row)[1:] for row in warehouse.rows(query)] == [("a", "missing", None)]
 
     def test_another_table_is_refused(self, sequence_conn, warehouse, give):
         give("a")

@@ -281,11 +281,12 @@ def test_rejected_rows_do_not_stop_the_others(
     assert result.states["task"] == state, result.errors
     assert aliases_of(sandbox) == {"acme": ("c-1", None), "fine-alias": ("c-2", None)}
     log = "".join(capfd.readouterr()) + caplog.text
-    assert "Row 1 rejected" in log
+    assert "Rejected row 1: " in log
     assert not any(alias in log for alias in ("acme", "who-is-it", "no-customer", "fine-alias"))
     if state == "failed":
         assert isinstance(result.error("task"), RejectedRowsError)
         assert "4 of 5" in str(result.error("task"))
+        assert "The others have been created" in str(result.error("task"))
         return
     summary = result.xcoms["task"]
     assert (summary["created"], summary["rejected"]) == (1, 4)
