@@ -6,7 +6,7 @@ constraints of most releases of Airflow ask for. So it is not a dependency.
 """
 
 # Types are those of the newest Airflow: the other places of a name mean nothing to mypy.
-# mypy: disable-error-code="assignment,attr-defined,misc,no-redef"
+# mypy: disable-error-code="assignment,attr-defined,import-not-found,misc,no-redef"
 
 from __future__ import annotations
 

@@ -199,8 +199,6 @@ def _input_rows(count: int) -> dict[str, Any]:
 
 
 def _output_rows(count: int) -> dict[str, Any]:
-    from openlineage.client.facet_v2.output_statistics_output_dataset import (
-        OutputStatisticsOutputDatasetFacet,
-    )
+    from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
 
-    return {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=count)}
+    return {"outputStatistics": statistics.OutputStatisticsOutputDatasetFacet(rowCount=count)}
