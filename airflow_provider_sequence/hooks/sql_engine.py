@@ -6,10 +6,10 @@ import importlib
 from typing import Any
 
 import sqlalchemy
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 from sqlalchemy.engine import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from airflow_provider_sequence.compat import AirflowException, BaseHook
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.staging import open_staging
 from airflow_provider_sequence.private_logs import silence

@@ -7,12 +7,11 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
-
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import USAGE_METRICS, get_resource
+from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.exceptions import DifferencesError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine

@@ -6,11 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
-
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.api.windows import window_texts
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
+from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.utils.metrics import emit_metrics

@@ -9,13 +9,11 @@ from functools import partial
 from itertools import count
 from typing import Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import AirflowException
-from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sequence.api.http.server_clock import ServerClock
 from airflow_provider_sequence.api.resources import get_resource
+from airflow_provider_sequence.compat import AirflowException, BaseEventTrigger, get_async_connection
 from airflow_provider_sequence.exceptions import (
     NON_RETRYABLE,
     SequenceError,

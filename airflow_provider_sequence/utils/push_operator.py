@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
-
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import EventKind, event_of_body, is_void
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.windows import USE_INTERVALS, Window, window_texts
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
+from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine

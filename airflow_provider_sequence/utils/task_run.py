@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
-
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.compat import Context
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.runs import COUNTS, DEFAULT_TABLE, RunOutcome, RunRow, TaskTry
 
