@@ -17,6 +17,7 @@ from airflow_provider_sequence.assets.sequence import set_outlet_extra
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.links.sequence import SequenceDeliveriesLink
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.push.delivery_state import (
     DeliveryState,
@@ -79,6 +80,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         "columns": "json",
     }
     ui_color = "#d6f0e4"
+    operator_extra_links = (SequenceDeliveriesLink(),)
 
     resource: ClassVar[Resource]
     kind: ClassVar[EventKind]
