@@ -8,10 +8,11 @@ from urllib.parse import quote, urlencode
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
-from airflow_provider_sequence.plugins.settings import URL_PREFIX, Deployment, parse_deployments, setting_text
+from airflow_provider_sequence.plugins.deployments import Deployment, parse_deployments
+from airflow_provider_sequence.plugins.settings import URL_PREFIX, setting_text
 
 
-class SequenceDeliveriesLink(BaseOperatorLink):  # type: ignore[misc]
+class SequenceDeliveriesLink(BaseOperatorLink):
     """Button of a task that pushes, pulls, voids or reconciles; it is not shown where the page is off."""
 
     name = "Sequence deliveries"

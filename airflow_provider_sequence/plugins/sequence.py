@@ -13,7 +13,7 @@ from airflow_provider_sequence.plugins.settings import URL_PREFIX, setting_text
 try:  # what a task's process has imported already
     from airflow.sdk.plugins_manager import AirflowPlugin
 except ImportError:
-    from airflow.plugins_manager import AirflowPlugin
+    from airflow.plugins_manager import AirflowPlugin  # type: ignore[assignment]
 
 NAME = "Sequence deliveries"
 
@@ -56,7 +56,7 @@ def _external_views() -> list[dict[str, Any]]:
     ]
 
 
-class SequenceDeliveriesPlugin(AirflowPlugin):  # type: ignore[misc]
+class SequenceDeliveriesPlugin(AirflowPlugin):
     """The page's place in Airflow; nothing of it, unless the setting names what it reads."""
 
     name = "sequence_deliveries"

@@ -17,8 +17,9 @@ from airflow_provider_sequence.exceptions import SequenceConfigurationError, War
 from airflow_provider_sequence.plugins.deliveries.pages import Model, Pages
 from airflow_provider_sequence.plugins.deliveries.rendering import HEADERS, render
 from airflow_provider_sequence.plugins.deliveries.security import MAY_SEE_PAGE, MAY_SEE_ROWS
+from airflow_provider_sequence.plugins.deployments import Deployment, parse_deployments
 from airflow_provider_sequence.plugins.lazy_app import App, Receive, Scope, Send
-from airflow_provider_sequence.plugins.settings import URL_PREFIX, Deployment, parse_deployments, setting_text
+from airflow_provider_sequence.plugins.settings import URL_PREFIX, setting_text
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from airflow_provider_sequence.plugins.deliveries.request import (
     one_of,
     whole_number,
 )
-from airflow_provider_sequence.plugins.settings import Deployment
+from airflow_provider_sequence.plugins.deployments import Deployment
 
 Query = Mapping[str, str]
 Model = dict[str, Any]
@@ -45,9 +45,9 @@ class Sources:
         return None if self.log.table is None or self.log.missing - USAGE_COLUMNS else self.log
 
     @property
-    def has_usage(self) -> bool:
-        """Whether the log knows of each entry when its usage was."""
-        return self.usable_log is not None and not self.log.missing
+    def usage_log(self) -> Any:
+        """The table of the log, if it knows of each entry when its usage was; else None."""
+        return None if self.log.missing else self.log.table
 
     def notices(self) -> list[str]:
         """Say what can't be shown, why, and what to do."""
@@ -108,7 +108,7 @@ class Pages:
         sources, scope = self._start(deployment, query)
         now = self._now()
         key = (deployment, "overview", scope)
-        found = self._cache.get(
+        found: Model = self._cache.get(
             key, lambda: self._read(deployment, lambda c: _overview(c, sources, scope, now))
         )
         return self._frame(deployment, sources, scope, query) | found
@@ -165,19 +165,18 @@ class Pages:
         return self._frame(deployment, sources, scope, query) | {
             "reason": reason,
             "rows_found": rows,
-            "has_usage": sources.has_usage,
         }
 
     def body(self, deployment: Deployment, query: Query) -> Model:
         """Show the body of an event that was rejected."""
         sources, scope = self._start(deployment, query)
-        event_id, log = query.get("event_id", "")[:_MAX_ID], sources.usable_log
+        event_id, log = query.get("event_id", "")[:_MAX_ID], sources.log.table if sources.usable_log else None
         body = (
             None
-            if log is None or log.table is None
+            if log is None
             else self._read(
                 deployment,
-                lambda c: queries.rejected_body(c, log.table, scope.account, scope.resource, event_id),  # type: ignore[arg-type]
+                lambda c: queries.rejected_body(c, log, scope.account, scope.resource, event_id),
             )
         )
         return self._frame(deployment, sources, scope, query) | {"event_id": event_id, "body": body}
@@ -242,15 +241,16 @@ def _sources(connection: Connection, deployment: Deployment) -> Sources:
 def _overview(connection: Connection, sources: Sources, scope: Scope, now: dt.datetime) -> Model:
     log, runs, differences = sources.usable_log, _usable(sources.runs), _usable(sources.differences)
     tries = None if runs is None else queries.runs_of_days(connection, runs, scope)
-    has_usage = sources.has_usage and log is not None and log.table is not None
-    counts = queries.day_counts(connection, log.table, scope) if has_usage else []
+    usage_log = sources.usage_log
+    counts = [] if usage_log is None else queries.day_counts(connection, usage_log, scope)
     days = figures.make_days(scope.days, counts, tries, now)
     troubles = [run for run in tries or () if state_of(run, now) != "success"]
     return {
         "days": days,
         "bars": figures.make_bars(days),
-        "has_usage": has_usage,
-        "without_time": has_usage and queries.has_entries_without_time(connection, log.table, scope),
+        "has_usage": usage_log is not None,
+        "without_time": usage_log is not None
+        and queries.has_entries_without_time(connection, usage_log, scope),
         "longer_pushes": figures.longer_pushes(tries or (), scope.days),
         "too_many_runs": len(tries or ()) == queries.MAX_RUNS,
         "reasons": [] if log is None else figures.make_reasons(queries.reasons(connection, log, scope)),

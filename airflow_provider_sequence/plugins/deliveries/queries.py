@@ -151,12 +151,12 @@ def accounts(connection: Connection, tables: Sequence[Table]) -> list[str]:
     """Find the accounts that have rows: by their index, one at a time, and not by a look at each row."""
     found: set[str] = set()
     for table in tables:
-        column, last = table.c.account, ""
-        for _ in range(_MAX_ACCOUNTS):
-            last = connection.execute(select(func.min(column)).where(column > last)).scalar()
-            if last is None:
-                break
-            found.add(last)
+        column = table.c.account
+        account: str | None = ""
+        while account is not None and len(found) < _MAX_ACCOUNTS:
+            account = connection.execute(select(func.min(column)).where(column > account)).scalar()
+            if account is not None:
+                found.add(account)
     return sorted(found)
 
 
