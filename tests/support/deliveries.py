@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import random
 from typing import Any
 
 import sqlalchemy as sa
@@ -159,3 +160,88 @@ def difference(day: dt.datetime, event_id: str, kind: str = "missing") -> dict[s
         "sequence_id": None,
         "found_at": day + dt.timedelta(days=1, hours=2),
     }
+
+
+def month(end: dt.datetime) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a month that ends with a day: one of it differs, one is not checked, one was pushed since, one failed."""
+    chance = random.Random(end.toordinal())
+    rows: dict[str, list[dict[str, Any]]] = {"log": [], "runs": [], "differences": []}
+    for back in range(31):
+        day, next_day = end - dt.timedelta(days=back), end - dt.timedelta(days=back - 1)
+        run = {"run_id": f"scheduled__{next_day:%Y-%m-%dT%H:%M:%S}+00:00"}
+        size = 420 if day.weekday() > 4 else chance.randrange(800, 1100)
+        corrected, bad = (
+            chance.randrange(5, 60),
+            chance.randrange(40, 120) if back == 5 else chance.randrange(4),
+        )
+        for n in range(size):
+            at = day + dt.timedelta(seconds=chance.randrange(86_400))
+            rows["log"].append(
+                entry(
+                    at,
+                    **run,
+                    last_at=next_day,
+                    previous_hash="1" * 32 if n < corrected else None,
+                    event_type="api-call",
+                )
+            )
+        for n in range(bad):
+            reason = (
+                "400 BadRequest: customerAlias must have 255 characters at most, not 300",
+                "the column quantity is NaN",
+            )[n % 2]
+            rows["log"].append(
+                entry(day, **run, last_at=next_day, first_at=next_day, status="rejected", reason=reason, sequence_id=None,
+                      rejected_body='{"customerEventId":"…","eventType":"api-call"}' if n % 2 == 0 else None)
+            )  # fmt: skip
+        pushed = next_day + dt.timedelta(minutes=10)
+        counts = {
+            "rows": size + bad,
+            "delivered": size,
+            "corrected": corrected,
+            "unchanged": 0,
+            "rejected": bad,
+            "late": back % 4,
+        }
+        if back == 8:
+            failed = {"outcome": "failed", "error": "SequenceUnavailableError", **dict.fromkeys(counts)}
+            rows["runs"].append(
+                try_of("push", day, pushed - dt.timedelta(minutes=5), **run, **failed, requests=412)
+            )
+        rows["runs"].append(
+            try_of(
+                "push",
+                day,
+                pushed,
+                **run,
+                **counts,
+                requests=size + bad + 3,
+                try_number=2 if back == 8 else 1,
+            )
+        )
+        checked = pushed + dt.timedelta(minutes=50)
+        missing = 3 if back == 3 else 0
+        if back not in {0, 6}:
+            found = {
+                "expected": size,
+                "found": size - missing,
+                "missing": missing,
+                "requests": size // 100 + 1,
+            }
+            ended = {"outcome": "failed", "error": "DifferencesError"} if missing else {}
+            rows["runs"].append(try_of("reconcile", day, checked, **run, **found, **ended))
+        if back == 4:
+            rows["runs"].append(
+                try_of(
+                    "push",
+                    day,
+                    checked + dt.timedelta(hours=9),
+                    run_id="manual__again",
+                    **(counts | {"unchanged": size, "delivered": 0, "corrected": 0}),
+                )
+            )
+        if missing:
+            rows["differences"] += [
+                difference(day, each["customer_event_id"]) for each in rows["log"][-missing:]
+            ]
+    return rows
