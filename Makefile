@@ -64,7 +64,7 @@ bench: $(VENV)/.ready .cache/bench/venv/.ready
 
 # A real Airflow, its components as processes: backfills, the triggerer, watchers. Some minutes.
 test-live: $(VENV)/.ready
-	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
+	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form --ignore=tests/live/page -s $(ARGS)
 
 # Warehouses and other databases through their own Airflow hooks and drivers, on stand-ins; MariaDB is a real one. Some
 # minutes, and two to set up once.
@@ -109,6 +109,12 @@ $(WAREHOUSES)/%-emulator/.ready: $(VENV)/.ready
 test-form: $(VENV)/.ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
 	@$(BIN)/python -m pytest tests/live/form $(ARGS)
+
+# The page of deliveries in a real browser, likewise.
+.PHONY: test-page
+test-page: $(VENV)/.ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
+	@$(BIN)/python -m pytest tests/live/page $(ARGS)
 
 # Mutation testing: which small faults in the package the tests do not find. make mutation ARGS="--per-module 4"
 .PHONY: mutation

@@ -64,12 +64,6 @@ def get_provider_info() -> dict[str, Any]:
         "asset-uris": _asset_uris(),
         "dataset-uris": _asset_uris(),  # what Airflow 2 calls them
         "extra-links": ["airflow_provider_sequence.links.sequence.SequenceDeliveriesLink"],
-        "plugins": [
-            {
-                "name": "sequence_deliveries",
-                "plugin-class": "airflow_provider_sequence.plugins.sequence.SequenceDeliveriesPlugin",
-            }
-        ],
         "config": {
             "sequence": {
                 "description": "Settings of the Sequence provider.",

@@ -82,7 +82,7 @@ def open_as(browser: Any, ui: Airflow) -> Iterator[Callable[..., Any]]:
             answer.raise_for_status()
             context.add_cookies([{"name": "_token", "value": answer.json()["access_token"], "url": ui.url}])
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(15_000)
         return page
 
     yield open_as
