@@ -17,6 +17,11 @@ export PIP_NO_CACHE_DIR := 1
 demo: $(VENV)/.ready
 	@$(BIN)/python -m dev.demo
 
+# The page of deliveries in Airflow's UI, over a month of made-up deliveries, until Ctrl-C.
+.PHONY: demo-ui
+demo-ui: $(VENV)/.ready
+	@$(BIN)/python -m dev.demo.ui
+
 # Airflow on two Celery workers, with a broker and PostgreSQL, all on this machine. Some minutes.
 demo-celery: .cache/celery/.ready
 	@.cache/celery/bin/python -m dev.demo.many_workers
@@ -169,4 +174,4 @@ test-airflow-%: $(VENV)/.ready
 	@.cache/matrix/$*/bin/python -m pytest -n 2 $(TESTS) $(ARGS)
 
 clean:
-	rm -rf $(VENV) .cache .demo .demo-celery dist
+	rm -rf $(VENV) .cache .demo .demo-celery .demo-ui dist
