@@ -106,9 +106,8 @@ def make_days(
     for day, status, is_corrected, number in counts:
         entries[day]["corrected" if status == "delivered" and is_corrected else status] += number
     found = []
-    for place, start in enumerate(starts):
+    for place, (start, near) in enumerate(zip(starts, _by_days(starts, runs or ()), strict=True)):
         end = start + dt.timedelta(days=1)
-        near = [run for run in runs or () if touches(run, start, end)]
         pushes = last_pushes(near, start, end)
         found.append(
             Day(
@@ -143,17 +142,30 @@ def last_pushes(runs: Iterable[Any], start: dt.datetime, end: dt.datetime) -> li
     return list(last.values())
 
 
-def longer_pushes(runs: Iterable[Any], starts: Sequence[dt.datetime]) -> int:
-    """Count pushes that are in no day's figures of unchanged and late: their window is longer than a day, or unknown."""
-    day = dt.timedelta(days=1)
+def _by_days(starts: Sequence[dt.datetime], runs: Iterable[Any]) -> list[list[Any]]:
+    """Sort runs by the days that their windows touch."""
+    near: list[list[Any]] = [[] for _ in starts]
+    for run in runs:
+        if run.window_start is not None:
+            first = (as_utc(run.window_start) - starts[0]).days
+            last = (as_utc(run.window_end) - dt.timedelta.resolution - starts[0]).days
+            for each in near[max(first, 0) : max(last + 1, 0)]:
+                each.append(run)
+    return near
+
+
+def longer_pushes(runs: Iterable[Any]) -> int:
+    """Count pushes that are in no day's figures of unchanged and late: their window is not within a day, or unknown."""
     counted = 0
     for run in runs:
-        if run.operation != "push" or run.outcome not in {"success", "failed"}:
-            continue
-        counted += run.window_start is None or not any(
-            as_utc(run.window_start) >= start and as_utc(run.window_end) <= start + day for start in starts
-        )
+        if run.operation == "push" and run.outcome in {"success", "failed"}:
+            counted += run.window_start is None or not _is_within_a_day(run)
     return counted
+
+
+def _is_within_a_day(run: Any) -> bool:
+    start, end = as_utc(run.window_start), as_utc(run.window_end)
+    return end - dt.datetime.combine(start.date(), dt.time.min, dt.UTC) <= dt.timedelta(days=1)
 
 
 #: Size of the drawing, and of what is left free below the bars for dates.

@@ -251,7 +251,7 @@ def _overview(connection: Connection, sources: Sources, scope: Scope, now: dt.da
         "has_usage": usage_log is not None,
         "without_time": usage_log is not None
         and queries.has_entries_without_time(connection, usage_log, scope),
-        "longer_pushes": figures.longer_pushes(tries or (), scope.days),
+        "longer_pushes": figures.longer_pushes(tries or ()),
         "too_many_runs": len(tries or ()) == queries.MAX_RUNS,
         "reasons": [] if log is None else figures.make_reasons(queries.reasons(connection, log, scope)),
         "windows": [] if differences is None else queries.difference_windows(connection, differences, scope),

@@ -84,8 +84,8 @@ def test_the_page_is_in_airflows_navigation(ui: Airflow, open_as: Callable[..., 
     frame.locator("#days").wait_for()
     shot(page, "deliveries-page-in-airflow")
     frame.get_by_role("link", name="Runs").click()
+    frame.get_by_role("heading", name="Last tries").wait_for()
 
-    assert frame.get_by_role("heading", name="Last tries").is_visible()
     page.goto(ui.url)
     page.get_by_role("button", name="Browse").click()
-    assert page.get_by_role("menuitem", name="Sequence deliveries").is_visible()
+    page.get_by_role("menuitem", name="Sequence deliveries").wait_for()
