@@ -19,6 +19,11 @@ export UV_SYSTEM_CERTS ?= true
 demo: $(VENV)/.ready
 	@$(BIN)/python -m dev.demo
 
+# The page of deliveries in Airflow's UI, over a month of made-up deliveries, until Ctrl-C.
+.PHONY: demo-ui
+demo-ui: $(VENV)/.ready
+	@$(BIN)/python -m dev.demo.ui
+
 # Airflow on two Celery workers, with a broker and PostgreSQL, all on this machine. Some minutes.
 demo-celery: .cache/celery/.ready
 	@.cache/celery/bin/python -m dev.demo.many_workers
@@ -66,7 +71,7 @@ bench: $(VENV)/.ready .cache/bench/venv/.ready
 
 # A real Airflow, its components as processes: backfills, the triggerer, watchers. Some minutes.
 test-live: $(VENV)/.ready
-	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
+	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form --ignore=tests/live/page -s $(ARGS)
 
 # Warehouses and other databases through their own Airflow hooks and drivers, on stand-ins; MariaDB is a real one. Some
 # minutes, and two to set up once.
@@ -122,6 +127,12 @@ test-sandbox: .cache/schema/.ready
 test-form: $(VENV)/.ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirements dev/playwright.txt
 	@$(BIN)/python -m pytest tests/live/form $(ARGS)
+
+# The page of deliveries in a real browser, likewise.
+.PHONY: test-page
+test-page: $(VENV)/.ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
+	@$(BIN)/python -m pytest tests/live/page $(ARGS)
 
 # Mutation testing: which small faults in the package the tests do not find. make mutation ARGS="--per-module 4"
 .PHONY: mutation
@@ -222,4 +233,4 @@ release-check: $(VENV)/.ready
 	@cd $(RELEASED) && venv/bin/python -m pytest tests/bounds $(ARGS)
 
 clean:
-	rm -rf $(VENV) .cache .demo .demo-celery dist
+	rm -rf $(VENV) .cache .demo .demo-celery .demo-ui dist

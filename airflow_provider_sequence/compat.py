@@ -17,6 +17,7 @@ try:
     from airflow.sdk import (
         Asset,
         BaseOperator,
+        BaseOperatorLink,
         BaseSensorOperator,
         Connection,
         Context,
@@ -28,6 +29,7 @@ except ImportError:  # 2
     from airflow.datasets import Dataset as Asset
     from airflow.decorators import task
     from airflow.models.baseoperator import BaseOperator
+    from airflow.models.baseoperatorlink import BaseOperatorLink
     from airflow.models.connection import Connection
     from airflow.models.variable import Variable
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
@@ -93,6 +95,7 @@ __all__ = [
     "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "Connection",
     "Context",

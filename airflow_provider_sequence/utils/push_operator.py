@@ -16,6 +16,7 @@ from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.links.sequence import SequenceDeliveriesLink
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.push.delivery_state import (
     DeliveryState,
@@ -89,6 +90,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         "columns": "json",
     }
     ui_color = "#d6f0e4"
+    operator_extra_links = (SequenceDeliveriesLink(),)
 
     resource: ClassVar[Resource]
     kind: ClassVar[EventKind]
