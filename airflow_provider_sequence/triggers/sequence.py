@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sequence.api.answer_size import MAX_PAGE
 from airflow_provider_sequence.api.http.server_clock import ServerClock
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.compat import AirflowException, BaseEventTrigger, get_async_connection
@@ -86,7 +87,9 @@ class ConditionTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def _wait(self) -> PokeResult:
-        client = make_client(await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE)
+        client = make_client(
+            await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE, max_item=MAX_PAGE
+        )
         failures = 0
         try:
             while True:
@@ -236,7 +239,10 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         last = Watermark(seen=state["seen"]) if "seen" in state else None
         # Read anew each time: credentials may change.
         with make_client(
-            await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE, clock=self._clock
+            await get_async_connection(self.sequence_conn_id),
+            deadline=POKE_DEADLINE,
+            max_item=MAX_PAGE,
+            clock=self._clock,
         ) as client:
             self._clock = client.clock
             # The client's requests block, so they run beside the loop and not in it.

@@ -307,7 +307,9 @@ class Transport:
         with self._count_lock:
             self._requests += 1
         try:
-            response = self._pool.send(request.method, request.target, request.body, request.headers)
+            response = self._pool.send(
+                request.method, request.target, request.body, request.headers, most=request.most
+            )
         except urllib3.exceptions.HTTPError as e:
             raise _no_response(request, *describe_failure(e)) from None
         status = response.status
