@@ -96,7 +96,7 @@ def test_faults_that_pass(question: Question, old: World):
         else:
             assert run.is_right, (fault.name, run.said)
             check_table(old, question.name)
-        old.warehouse.execute(f"DELETE FROM {old.staged}")
+            old.warehouse.execute(f"DELETE FROM {old.staged}")
         old.server.clear_faults()
         old.proxy.rules.clear()
 
