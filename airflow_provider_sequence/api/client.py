@@ -162,6 +162,15 @@ class SequenceClient:
         #: Identifies the API client and its base URL: a hash, which gives neither away.
         self.account = sha256(f"{self._transport.base_url} {client_id}".encode()).hexdigest()[:32]
 
+    def share_limit(self, budget: str, tasks: int) -> None:
+        """
+        Use an even share of a limit from now on.
+
+        :param budget: the rate budget.
+        :param tasks: how many tasks use it, this one included.
+        """
+        self._transport.limiters[budget].share(tasks)
+
     def pages(
         self,
         resource: Resource,

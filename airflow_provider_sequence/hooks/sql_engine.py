@@ -117,4 +117,7 @@ def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:
         raise SequenceConfigurationError(
             f"the connection {sql_conn_id} is not one to a SQL database: its hook is {type(hook).__name__}{advice}"
         )
+    # Looked up once for all: a thread opens connections as well, and Airflow may answer a look-up in one thread only.
+    look_up = hook.get_connection
+    hook.get_connection = lambda conn_id: connection if conn_id == sql_conn_id else look_up(conn_id)
     return hook

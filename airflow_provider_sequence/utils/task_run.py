@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow_provider_sequence.api.client import SequenceClient
@@ -142,7 +143,8 @@ def _row(
         }
 
     conn_id = getattr(task, "delivery_log_conn_id", None) or task.sql_conn_id
-    return RunRow(create_sql_engine(conn_id), table, task_try, counts)
+    share = partial(client.share_limit, route.budget)
+    return RunRow(create_sql_engine(conn_id), table, task_try, counts, share)
 
 
 def _push_result(task: Any, context: Context, result: Result) -> None:
