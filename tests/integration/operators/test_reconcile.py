@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -611,6 +612,26 @@ class TestMetric:
         log = "".join(capfd.readouterr()) + caplog.text
         assert "DifferencesError" in log
         assert SECRET not in log
+
+    def test_parameters_of_the_metric_are_sent_with_each_alias(
+        self, run_dag, sandbox, sequence_conn, warehouse, metric
+    ):
+        with interval_dag(START, END) as dag:
+            SequenceReconcileMetricOperator(
+                task_id="metric",
+                metric_id=metric,
+                sql_conn_id="warehouse",
+                sql=values(acme="0", globex="0"),
+                custom_parameters={"since": "{{ data_interval_start | ds }}", "share": Decimal("1.10")},
+            )
+        result = run_dag(dag, END)
+
+        assert result.states["metric"] == "success", result.errors
+        logged = sandbox._admin("GET", "/_sandbox/requests")["items"]
+        sent = [dict(parse_qsl(each["query"])) for each in logged if "/calculate" in each["path"]]
+        assert [each["customParameters"] for each in sent] == [
+            '{"since":"2026-03-012026-03-02","share":"1.10"}'
+        ] * 2
 
     @pytest.mark.parametrize(
         "sql",
