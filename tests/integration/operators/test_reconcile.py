@@ -630,7 +630,7 @@ class TestMetric:
         logged = sandbox._admin("GET", "/_sandbox/requests")["items"]
         sent = [dict(parse_qsl(each["query"])) for each in logged if "/calculate" in each["path"]]
         assert [each["customParameters"] for each in sent] == [
-            '{"since":"2026-03-012026-03-02","share":"1.10"}'
+            '{"since":"2026-03-01","share":"1.10"}'
         ] * 2
 
     @pytest.mark.parametrize(
