@@ -629,9 +629,7 @@ class TestMetric:
         assert result.states["metric"] == "success", result.errors
         logged = sandbox._admin("GET", "/_sandbox/requests")["items"]
         sent = [dict(parse_qsl(each["query"])) for each in logged if "/calculate" in each["path"]]
-        assert [each["customParameters"] for each in sent] == [
-            '{"since":"2026-03-01","share":"1.10"}'
-        ] * 2
+        assert [each["customParameters"] for each in sent] == ['{"since":"2026-03-01","share":"1.10"}'] * 2
 
     @pytest.mark.parametrize(
         "sql",
