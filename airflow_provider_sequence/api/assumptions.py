@@ -464,7 +464,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         name="body-fields",
-        question="Are fields that are not documented, and optional ones that are null, ignored or refused in a body?",
+        question="Are fields that are not documented, and an eventProperties that is null, ignored or refused in a body? (That "
+        "customerEventId, and eventTimestamp of usage events, may be null is documented.)",
         taken="Sends documented fields only, and leaves out optional ones that have no value.",
         otherwise="Nothing: it is right under each reading.",
         code=(_API + "event_mapper.make_event", _API + "aliases.CustomerAlias.fields"),
