@@ -11,11 +11,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_NO_CACHE_DIR := 1
+# A company's certificate is in the system's store, which pip reads by itself.
+export UV_SYSTEM_CERTS ?= true
 
 .PHONY: demo demo-celery test test-warehouses test-faults test-faults-quick reliability bench test-live test-form test-matrix lint docs clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m dev.demo
+
+# The page of deliveries in Airflow's UI, over a month of made-up deliveries, until Ctrl-C.
+.PHONY: demo-ui
+demo-ui: $(VENV)/.ready
+	@$(BIN)/python -m dev.demo.ui
 
 # Airflow on two Celery workers, with a broker and PostgreSQL, all on this machine. Some minutes.
 demo-celery: .cache/celery/.ready
@@ -64,7 +71,7 @@ bench: $(VENV)/.ready .cache/bench/venv/.ready
 
 # A real Airflow, its components as processes: backfills, the triggerer, watchers. Some minutes.
 test-live: $(VENV)/.ready
-	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form -s $(ARGS)
+	@$(BIN)/python -m pytest tests/live --ignore=tests/live/form --ignore=tests/live/page -s $(ARGS)
 
 # Warehouses and other databases through their own Airflow hooks and drivers, on stand-ins; MariaDB is a real one. Some
 # minutes, and two to set up once.
@@ -121,6 +128,12 @@ test-form: $(VENV)/.ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirements dev/playwright.txt
 	@$(BIN)/python -m pytest tests/live/form $(ARGS)
 
+# The page of deliveries in a real browser, likewise.
+.PHONY: test-page
+test-page: $(VENV)/.ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
+	@$(BIN)/python -m pytest tests/live/page $(ARGS)
+
 # Mutation testing: which small faults in the package the tests do not find. make mutation ARGS="--per-module 4"
 .PHONY: mutation
 mutation: $(VENV)/.ready
@@ -173,5 +186,51 @@ test-airflow-%: $(VENV)/.ready
 		--exclude-newer $(PACKAGES_AS_OF) 'apache-airflow==$*' $(PINS_$*) --editable '.[sandbox,postgres,duckdb]' --group dev
 	@.cache/matrix/$*/bin/python -m pytest -n 2 $(TESTS) $(ARGS)
 
+# The least that has to work with other versions than those of the tests above: the oldest ones that pyproject.toml lets in, and
+# those of a day, which an Airflow's constraints agree with: they name what was newest on the day of its release.
+BOUNDS := lowest 2.11.2 3.0.6 3.1.8 3.2.2 3.3.0 3.3.2
+DAY_2.11.0 := 2025-05-20
+DAY_2.11.2 := 2026-03-14
+DAY_3.0.6 := 2025-08-29
+DAY_3.1.0 := 2025-09-25
+DAY_3.1.8 := 2026-03-11
+DAY_3.2.2 := 2026-05-29
+DAY_3.3.0 := 2026-07-06
+DAY_3.3.2 := 2026-09-17
+OLDEST := 2.11.0
+
+.PHONY: test-bounds
+test-bounds: $(addprefix test-bounds-,$(BOUNDS))
+
+test-bounds-lowest: INSTALL = --resolution lowest-direct --exclude-newer $(DAY_$(OLDEST)) 'apache-airflow==$(OLDEST)'
+test-bounds-%: INSTALL = --exclude-newer $(DAY_$*) 'apache-airflow==$*'
+test-bounds-%: $(VENV)/.ready
+	@echo "Bounds: $*"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .cache/bounds/$*
+	@$(BIN)/uv pip install --quiet --python .cache/bounds/$*/bin/python --compile-bytecode $(INSTALL) \
+		--requirements pyproject.toml --extra sandbox --group bounds
+	@$(BIN)/uv pip install --quiet --python .cache/bounds/$*/bin/python --no-deps --editable .
+	@.cache/bounds/$*/bin/python -m pytest tests/bounds $(ARGS)
+
+# Both archives, and what comes of them: the wheel, installed without the checkout beside packages of the newest constraints,
+# passes the tests of the sdist. With RELEASE=v1.2.3 the version and the project's address have to be those of a release.
+NEWEST := 3.3.2
+RELEASED := .cache/release
+.PHONY: release-check
+release-check: $(VENV)/.ready
+	@test -z "$(RELEASE)" || { test "$(RELEASE)" = "v$$($(BIN)/python -c 'import airflow_provider_sequence as p; print(p.__version__)')" \
+		&& ! grep -n ORGANISATION pyproject.toml .airflow-registry.yaml; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) --group release
+	@rm -rf dist $(RELEASED)
+	@$(BIN)/python -m build --no-isolation --outdir dist
+	@$(BIN)/python -m twine check --strict dist/*
+	@mkdir -p $(RELEASED)
+	@tar --extract --file dist/*.tar.gz --directory $(RELEASED) --strip-components 1
+	@rm -r $(RELEASED)/airflow_provider_sequence
+	@$(BIN)/uv venv --quiet --python $(BIN)/python $(RELEASED)/venv
+	@$(BIN)/uv pip install --quiet --python $(RELEASED)/venv/bin/python --compile-bytecode --exclude-newer $(DAY_$(NEWEST)) \
+		'apache-airflow==$(NEWEST)' "$$(ls dist/*.whl)[sandbox]" --group bounds
+	@cd $(RELEASED) && venv/bin/python -m pytest tests/bounds $(ARGS)
+
 clean:
-	rm -rf $(VENV) .cache .demo .demo-celery dist
+	rm -rf $(VENV) .cache .demo .demo-celery .demo-ui dist

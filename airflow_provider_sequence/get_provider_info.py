@@ -63,6 +63,28 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "asset-uris": _asset_uris(),
         "dataset-uris": _asset_uris(),  # what Airflow 2 calls them
+        "extra-links": ["airflow_provider_sequence.links.sequence.SequenceDeliveriesLink"],
+        "config": {
+            "sequence": {
+                "description": "Settings of the Sequence provider.",
+                "options": {
+                    "deliveries": {
+                        "description": (
+                            "Tables that the page *Sequence deliveries* reads (Airflow 3.1 and later), as JSON: for each name, "
+                            "``conn_id`` and ``delivery_log_table``, and, where they are kept, ``runs_table`` and "
+                            "``differences_table``. Without it, there is no such page."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": (
+                            '{"acme": {"conn_id": "warehouse", "delivery_log_table": "sequence_delivery_log", '
+                            '"runs_table": "sequence_runs", "differences_table": "sequence_differences"}}'
+                        ),
+                        "default": "",
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": connection.CONN_TYPE,

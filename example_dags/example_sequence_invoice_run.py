@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow import DAG
 from airflow.providers.common.sql.hooks.handlers import fetch_one_handler
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.timetables.interval import CronDataIntervalTimetable

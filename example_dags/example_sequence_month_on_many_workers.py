@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_sequence.operators.sequence import SequenceReconcileOperator

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, task
+from airflow import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_sequence.operators.sequence import SequenceCreateCustomerAliasesOperator
@@ -29,12 +29,12 @@ with DAG(
     # Succeeds if every event has a customer. It fails after its timeout, and where it can't tell.
     all_mapped = SequenceUnmappedAliasesSensor(task_id="all_mapped", poke_interval=60, timeout=10 * 60)
 
-    @task(trigger_rule="all_done", retries=0)
+    @dag.task(trigger_rule="all_done", retries=0)
     def alert(ti: Any = None, data_interval_start: dt.datetime | None = None) -> None:
         """Alert somebody unless the sensor succeeded, however it ended; your mail, chat or pager goes here."""
         if ti.xcom_pull(task_ids="all_mapped") is None:
             # No task follows, so that this failure makes the run a failed one.
-            raise AirflowFailException(
+            raise RuntimeError(
                 f"Nobody may be billed for some usage of {data_interval_start}: "
                 "the task all_mapped did not find a customer for all of it."
             )

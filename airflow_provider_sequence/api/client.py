@@ -18,7 +18,7 @@ import msgspec
 from airflow_provider_sequence import __version__
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias
-from airflow_provider_sequence.api.answer_size import MAX_ID, MAX_PAGE, PAGE_LIMIT
+from airflow_provider_sequence.api.answer_size import LONGER_ESCAPED, MAX_ID, MAX_ITEM, MAX_PAGE, PAGE_LIMIT
 from airflow_provider_sequence.api.credentials import Secret
 from airflow_provider_sequence.api.defaults import (
     API_VERSION,
@@ -98,6 +98,7 @@ class SequenceClient:
     :param clock: the ``clock`` of an earlier client, so that a wrong one is warned of once.
     :param allow_http: whether the base URL may be a plain ``http`` one of another machine: the credentials can be read on
         the way there.
+    :param max_item: bytes that an item of a list may have.
     :param name: what people call these settings, such as ``the connection sequence_default``; errors and logs name it.
     :raises SequenceConfigurationError: if a setting is wrong.
     """
@@ -117,6 +118,7 @@ class SequenceClient:
         connections: int = 64,
         clock: ServerClock | None = None,
         allow_http: bool = False,
+        max_item: int = MAX_ITEM,
         name: str = "",
     ) -> None:
         # First of all: what is wrong with another setting may be reported with the local variables of this frame.
@@ -154,10 +156,20 @@ class SequenceClient:
             allow_http=allow_http,
             name=name,
         )
+        self._max_item = max_item
         #: What time it is at Sequence.
         self.clock = self._transport.clock
         #: Identifies the API client and its base URL: a hash, which gives neither away.
         self.account = sha256(f"{self._transport.base_url} {client_id}".encode()).hexdigest()[:32]
+
+    def share_limit(self, budget: str, tasks: int) -> None:
+        """
+        Use an even share of a limit from now on.
+
+        :param budget: the rate budget.
+        :param tasks: how many tasks use it, this one included.
+        """
+        self._transport.limiters[budget].share(tasks)
 
     def pages(
         self,
@@ -199,7 +211,8 @@ class SequenceClient:
         read: Callable[[bytes], Page] = parse_page,
     ) -> Iterator[Page]:
         """
-        Follow a list's cursors. Pages that are too large are asked for anew with fewer items, and so are those after them.
+        Follow a list's cursors. Pages that are too large are asked for anew with fewer items; those after them have more
+        again.
 
         :param shown_path: the path in errors, without ids.
         :param first: query of the first page.
@@ -207,20 +220,25 @@ class SequenceClient:
         :param read: parses a page.
         :raises SequenceGoneError: if the list is below an id, or a page behind a cursor, and is refused.
         """
+        size = page_size
 
         def fetch(cursor: str | None) -> Page:
-            nonlocal page_size
+            nonlocal size
             query = first if further is None or cursor is None else further
-            if page_size is not None:
-                query = [*query, ("limit", str(page_size))]
+            if size is not None:
+                query = [*query, ("limit", str(size))]
             if cursor is not None:
                 query = [*query, ("after", cursor)]
+            most = self._max_item if size == 1 else MAX_PAGE
             try:
-                return self._transport.request("GET", path, query=query, read=read, most=MAX_PAGE)
+                page = self._transport.request("GET", path, query=query, read=read, most=most)
+                if size is not None and page_size is not None:
+                    size = min(page_size, 2 * size)
+                return page
             except SequenceResponseTooLargeError:
-                if page_size is None or page_size == 1:
+                if size is None or size == 1:
                     raise
-                page_size = max(1, page_size // 4)
+                size = max(1, size // 4)
                 return fetch(cursor)
             except (SequenceRejectedError, SequenceResponseError, SequenceGatewayError) as e:
                 # Neither the cursor nor the id is the user's: both were true when an earlier response gave them.
@@ -353,7 +371,7 @@ class SequenceClient:
                 body=event.body,
                 budget=resource.create_budget,
                 read=_read_created,
-                most=MAX_PAGE,  # the event is part of it
+                most=MAX_PAGE + LONGER_ESCAPED * len(event.body),  # the event is part of it
             )
         except SequenceRejectedError:
             raise

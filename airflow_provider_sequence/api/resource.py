@@ -317,10 +317,20 @@ class Resource:
         return value if isinstance(value, str) and value else None
 
     def with_parent(self, parent_id: str | None, item: Item) -> Item:
-        """Item of a parent's list with the parent's id in it, which the API may leave out."""
-        if parent_id is None or bytes(item.get(self.parent_field, b"null")) != b"null":
+        """
+        Item of a parent's list with the parent's id in it, which the API may leave out.
+
+        :raises SequenceResponseError: if it is another parent's: the answer is that to another request.
+        """
+        if parent_id is None:
             return item
-        return {**item, self.parent_field: msgspec.Raw(lossless_json.encode(parent_id))}
+        if bytes(item.get(self.parent_field, b"null")) == b"null":
+            return {**item, self.parent_field: msgspec.Raw(lossless_json.encode(parent_id))}
+        if text_field(item, self.parent_field) != parent_id:
+            raise SequenceResponseError(
+                "GET", self.path, f"an item has another {self.parent_field} than was asked for"
+            )
+        return item
 
     def is_in(self, item: Item, window: Window) -> bool:
         """

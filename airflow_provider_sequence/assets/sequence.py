@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from airflow.providers.common.compat.sdk import Asset, Context
-
 from airflow_provider_sequence.api.defaults import ACCOUNT_NAME
 from airflow_provider_sequence.api.resources import get_resource
+from airflow_provider_sequence.compat import Asset, Context
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
+    from openlineage.client.event_v2 import Dataset as OpenLineageDataset
 
 _HAS_EVENT: tuple[Any, ...] = (Asset,)
 try:
@@ -66,7 +65,7 @@ def account_of(asset: object, resource: str) -> str | None:
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> OpenLineageDataset:
     """Name an asset as OpenLineage does: the account is the namespace."""
-    from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
+    from openlineage.client.event_v2 import Dataset as OpenLineageDataset
 
     uri = urlsplit(asset.uri)
     return OpenLineageDataset(namespace=f"{SCHEME}://{uri.netloc}", name=uri.path.removeprefix("/"))

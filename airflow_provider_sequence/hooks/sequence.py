@@ -10,12 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowNotFoundException,
-    BaseHook,
-    Connection,
-)
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.aliases import CustomerAlias, holders
@@ -28,6 +22,12 @@ from airflow_provider_sequence.api.pagination import Item
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.compat import (
+    AirflowException,
+    AirflowNotFoundException,
+    BaseHook,
+    Connection,
+)
 from airflow_provider_sequence.exceptions import (
     SequenceAuthenticationError,
     SequenceClientClosedError,

@@ -6,10 +6,10 @@ import importlib
 from typing import Any
 
 import sqlalchemy
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 from sqlalchemy.engine import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from airflow_provider_sequence.compat import AirflowException, BaseHook
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.staging import open_staging
 from airflow_provider_sequence.private_logs import silence
@@ -117,4 +117,7 @@ def _make_hook(sql_conn_id: str, connection: Any, row: DatabaseDialect) -> Any:
         raise SequenceConfigurationError(
             f"the connection {sql_conn_id} is not one to a SQL database: its hook is {type(hook).__name__}{advice}"
         )
+    # Looked up once for all: a thread opens connections as well, and Airflow may answer a look-up in one thread only.
+    look_up = hook.get_connection
+    hook.get_connection = lambda conn_id: connection if conn_id == sql_conn_id else look_up(conn_id)
     return hook

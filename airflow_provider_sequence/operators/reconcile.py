@@ -7,15 +7,15 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
-
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import USAGE_METRICS, get_resource
+from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.exceptions import DifferencesError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.links.sequence import SequenceDeliveriesLink
 from airflow_provider_sequence.pipelines.push.delivery_state import DeliveryState, ResendState, RunState
 from airflow_provider_sequence.pipelines.push.outcomes import Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 class _ReconcileOperator(SequenceTaskMixin, BaseOperator):
     """Base of both: what they compare, and what they tell OpenLineage when they are over."""
+
+    operator_extra_links = (SequenceDeliveriesLink(),)
 
     sql: str
     sql_conn_id: str

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context
-
 from airflow_provider_sequence.api.events import VOID_ALIAS, VOID_EVENT
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
+from airflow_provider_sequence.compat import AirflowFailException, BaseOperator, Context
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceRejectedError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine

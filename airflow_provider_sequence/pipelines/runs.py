@@ -11,9 +11,24 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, and_, false, or_
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    and_,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.engine import Connection, Engine
 
+from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.warehouse.ddl import (
@@ -30,10 +45,13 @@ log = logging.getLogger(__name__)
 
 #: Name of the table that is made beside a delivery log.
 DEFAULT_TABLE = "sequence_runs"
-#: Seconds between two signs of life.
-BEAT_SECONDS = 15.0
+#: Seconds between two signs of life, and after how many without one a task is not at work: it may be paused.
+BEAT_SECONDS, AT_WORK_SECONDS = 5.0, 20.0
 #: After so long without one, a try is over.
 SILENT = dt.timedelta(minutes=10)
+
+#: Operations that post usage events, which the account limits by themselves.
+_POSTS = ("push", "void")
 
 #: Columns of counts; where one does not apply, it is NULL.
 COUNTS = (
@@ -102,10 +120,20 @@ class RunRow:
     :param table: ``table`` or ``schema.table``; it is made when missing.
     :param task_try: which try.
     :param counts: gives the counts so far; called in a thread of its own, too.
+    :param on_peers: told at the start, and with each sign of life, how many tries of the account send to the same limit, this
+        one included.
     """
 
-    def __init__(self, engine: Engine, table: str, task_try: TaskTry, counts: Callable[[], Counts]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        table: str,
+        task_try: TaskTry,
+        counts: Callable[[], Counts],
+        on_peers: Callable[[int], object] = lambda _: None,
+    ) -> None:
         self._engine, self._name, self._try, self._counts = engine, table, task_try, counts
+        self._on_peers = on_peers
         self._id = str(uuid.uuid4())
         self._table: Table
         self._done = threading.Event()
@@ -128,12 +156,14 @@ class RunRow:
                 with transaction(connection):
                     self._close_abandoned(connection)
                     connection.execute(self._table.insert().values(self._first_values()))
+                    peers = self._count_peers(connection)
         except WarehouseError as e:
             message = (
                 f"the table of runs {self._name} can't be written: {e}. Allow this user to make it and to write it, or "
                 "name another in runs_table"
             )
             raise WarehouseError(message, e.permanent) from None
+        self._on_peers(peers)
         self._thread.start()
 
     def close(self, outcome: RunOutcome, error: str | None = None) -> None:
@@ -173,12 +203,29 @@ class RunRow:
             .values(outcome=RunOutcome.KILLED.value, ended_at=c.seen_at)
         )
 
+    def _count_peers(self, connection: Connection) -> int:
+        """Count the tries that are at work, and send, or are about to: one that reads its query for long has no share."""
+        c, since = self._table.c, dt.datetime.now(dt.UTC) - dt.timedelta(seconds=AT_WORK_SECONDS)
+        same_limit = and_(c.operation.in_(_POSTS), c.resource == USAGE_EVENTS.name)
+        if not (self._try.operation in _POSTS and self._try.resource == USAGE_EVENTS.name):
+            same_limit = not_(same_limit)
+        query = (
+            select(func.count())
+            .select_from(self._table)
+            .where(c.account == self._try.account, c.ended_at.is_(None), c.seen_at > since, same_limit)
+            .where(or_(c.requests > 0, c.started_at > since, c.id == self._id))
+        )
+        return connection.execute(query).scalar_one()
+
     def _keep_alive(self) -> None:
         while not self._done.wait(BEAT_SECONDS):
             # Another try may have closed the row, if this process was asleep; its own end is the last word.
-            self._update(seen_at=dt.datetime.now(dt.UTC))
+            peers = self._update(seen_at=dt.datetime.now(dt.UTC))
+            if peers is not None:
+                self._on_peers(peers)
 
-    def _update(self, **values: Any) -> None:
+    def _update(self, **values: Any) -> int | None:
+        """Change the row; return how many tries share the limit, or None at the end, or if it could not be written."""
         c = self._table.c
         where = [c.id == self._id]
         if "ended_at" not in values:
@@ -186,10 +233,12 @@ class RunRow:
         try:
             with connect(self._engine) as connection, transaction(connection):
                 connection.execute(self._table.update().where(*where).values({**values, **self._counts()}))
+                return None if "ended_at" in values else self._count_peers(connection)
         except Exception as e:  # noqa: BLE001  whatever a driver or a hook raises: the events were sent all the same
             # Only a WarehouseError's text is known to hold no data.
             reason = str(e) if isinstance(e, WarehouseError) else type(e).__name__
             log.warning("The table of runs %s can't be written: %s", self._name, reason)
+            return None
 
 
 def _make_table(connection: Connection, name: str) -> Table:

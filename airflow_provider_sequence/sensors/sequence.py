@@ -11,7 +11,11 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, ClassVar, NoReturn
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.answer_size import MAX_PAGE
+from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
+from airflow_provider_sequence.api.usage_metrics import aliases_to_ask, custom_parameters_text
+from airflow_provider_sequence.compat import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -20,10 +24,6 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     conf,
 )
-
-from airflow_provider_sequence.api import lossless_json
-from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
-from airflow_provider_sequence.api.usage_metrics import aliases_to_ask, custom_parameters_text
 from airflow_provider_sequence.exceptions import (
     NON_RETRYABLE,
     SequenceConfigurationError,
@@ -72,7 +72,7 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
         self.deferrable = deferrable
 
     def _hook_options(self) -> dict[str, Any]:
-        return {"deadline": POKE_DEADLINE}
+        return {"deadline": POKE_DEADLINE, "max_item": MAX_PAGE}
 
     def _condition(self, context: Context) -> Condition:
         """Read the settings, which may have been rendered to text."""

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
-
 from airflow_provider_sequence.api.resources import get_resource
 from airflow_provider_sequence.api.windows import window_texts
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
+from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.links.sequence import SequenceDeliveriesLink
 from airflow_provider_sequence.utils.metrics import emit_metrics
 from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
@@ -82,6 +82,7 @@ class SequenceToSqlOperator(SequenceTaskMixin, BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
     ui_color = "#e4e0f7"
+    operator_extra_links = (SequenceDeliveriesLink(),)
 
     # For OpenLineage, which asks when the task is over.
     _lineage: TransferLineage | None = None

@@ -9,13 +9,12 @@ from functools import partial
 from itertools import count
 from typing import Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import AirflowException
-from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sequence.api.answer_size import MAX_PAGE
 from airflow_provider_sequence.api.http.server_clock import ServerClock
 from airflow_provider_sequence.api.resources import get_resource
+from airflow_provider_sequence.compat import AirflowException, BaseEventTrigger, get_async_connection
 from airflow_provider_sequence.exceptions import (
     NON_RETRYABLE,
     SequenceError,
@@ -88,7 +87,9 @@ class ConditionTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def _wait(self) -> PokeResult:
-        client = make_client(await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE)
+        client = make_client(
+            await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE, max_item=MAX_PAGE
+        )
         failures = 0
         try:
             while True:
@@ -238,7 +239,10 @@ class SequenceNewEventsTrigger(BaseEventTrigger):
         last = Watermark(seen=state["seen"]) if "seen" in state else None
         # Read anew each time: credentials may change.
         with make_client(
-            await get_async_connection(self.sequence_conn_id), deadline=POKE_DEADLINE, clock=self._clock
+            await get_async_connection(self.sequence_conn_id),
+            deadline=POKE_DEADLINE,
+            max_item=MAX_PAGE,
+            clock=self._clock,
         ) as client:
             self._clock = client.clock
             # The client's requests block, so they run beside the loop and not in it.

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Variable
 from airflow.triggers.base import BaseTrigger
 from asgiref.sync import sync_to_async
+
+from airflow_provider_sequence.compat import Variable
 
 
 class TriggerState:

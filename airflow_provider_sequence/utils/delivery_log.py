@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from airflow.providers.common.compat.sdk import Context
-
+from airflow_provider_sequence.compat import Context
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.warehouse.engine import connect

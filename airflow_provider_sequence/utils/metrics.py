@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from airflow.providers.common.compat.sdk import Stats
-
 from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.compat import Stats
 from airflow_provider_sequence.pipelines.push.outcomes import Status
 from airflow_provider_sequence.pipelines.push.summary import PushSummary
 from airflow_provider_sequence.utils.progress import Progress

@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import BaseHook
 from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.defaults import PRODUCTION_URL
 from airflow_provider_sequence.assets.sequence import SCHEME, account_of
+from airflow_provider_sequence.compat import BaseHook
 from airflow_provider_sequence.hooks.sequence import account_name
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ class TransferLineage:
         :param rows: how many rows the query gave.
         :param delivered: how many of them were delivered.
         """
-        from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset, SQLJobFacet
         from airflow.providers.openlineage.extractors import OperatorLineage
         from airflow.providers.openlineage.sqlparser import SQLParser
+        from openlineage.client.event_v2 import InputDataset, OutputDataset
+        from openlineage.client.facet_v2 import sql_job
 
         query = self._parse(sql)
         # How many rows came from each of several tables is not known; and the parser misses those inside a WITH.
@@ -92,7 +93,7 @@ class TransferLineage:
             inputs=[InputDataset(table.namespace, table.name, inputFacets=facets) for table in query.inputs],
             outputs=[OutputDataset(self._namespace, self.resource, outputFacets=_output_rows(delivered))],
             run_facets=query.run_facets,
-            job_facets={"sql": SQLJobFacet(query=SQLParser.normalize_sql(sql))},
+            job_facets={"sql": sql_job.SQLJobFacet(query=SQLParser.normalize_sql(sql))},
         )
 
     def pull_facets(self, table: str, read: int, loaded: int) -> OperatorLineage[Any, Any]:
@@ -102,8 +103,8 @@ class TransferLineage:
         :param read: how many items were read.
         :param loaded: how many of them are in the table.
         """
-        from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
         from airflow.providers.openlineage.extractors import OperatorLineage
+        from openlineage.client.event_v2 import InputDataset, OutputDataset
 
         return OperatorLineage(
             inputs=[InputDataset(self._namespace, self.resource, inputFacets=_input_rows(read))],
@@ -128,9 +129,10 @@ class TransferLineage:
         :param written: the table of differences.
         :param resent: how many events it sent again, where it may.
         """
-        from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset, SQLJobFacet
         from airflow.providers.openlineage.extractors import OperatorLineage
         from airflow.providers.openlineage.sqlparser import SQLParser
+        from openlineage.client.event_v2 import InputDataset, OutputDataset
+        from openlineage.client.facet_v2 import sql_job
 
         query = self._parse(sql)
         outputs = [OutputDataset(*name) for name in self._table_names(written)]
@@ -145,7 +147,7 @@ class TransferLineage:
             ],
             outputs=outputs,
             run_facets=query.run_facets,
-            job_facets={"sql": SQLJobFacet(query=SQLParser.normalize_sql(sql))},
+            job_facets={"sql": sql_job.SQLJobFacet(query=SQLParser.normalize_sql(sql))},
         )
 
     def _table_names(self, table: str | None) -> list[tuple[str, str]]:
@@ -191,13 +193,12 @@ class TransferLineage:
 
 
 def _input_rows(count: int) -> dict[str, Any]:
-    # Not in common.compat yet.
     from openlineage.client.facet_v2 import input_statistics_input_dataset as statistics
 
     return {"inputStatistics": statistics.InputStatisticsInputDatasetFacet(rowCount=count)}
 
 
 def _output_rows(count: int) -> dict[str, Any]:
-    from airflow.providers.common.compat.openlineage.facet import OutputStatisticsOutputDatasetFacet
+    from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
 
-    return {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=count)}
+    return {"outputStatistics": statistics.OutputStatisticsOutputDatasetFacet(rowCount=count)}

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
-
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import EventKind, event_of_body, is_void
 from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.windows import USE_INTERVALS, Window, window_texts
 from airflow_provider_sequence.assets.sequence import set_outlet_extra
+from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.links.sequence import SequenceDeliveriesLink
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.push.delivery_state import (
     DeliveryState,
@@ -90,6 +90,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         "columns": "json",
     }
     ui_color = "#d6f0e4"
+    operator_extra_links = (SequenceDeliveriesLink(),)
 
     resource: ClassVar[Resource]
     kind: ClassVar[EventKind]

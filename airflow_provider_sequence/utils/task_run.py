@@ -6,12 +6,12 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-
-from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.windows import Window
+from airflow_provider_sequence.compat import Context
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.pipelines.runs import COUNTS, DEFAULT_TABLE, RunOutcome, RunRow, TaskTry
 
@@ -143,7 +143,8 @@ def _row(
         }
 
     conn_id = getattr(task, "delivery_log_conn_id", None) or task.sql_conn_id
-    return RunRow(create_sql_engine(conn_id), table, task_try, counts)
+    share = partial(client.share_limit, route.budget)
+    return RunRow(create_sql_engine(conn_id), table, task_try, counts, share)
 
 
 def _push_result(task: Any, context: Context, result: Result) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import task
-
+from airflow_provider_sequence.compat import task
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.utils.params import (
     RENDERED_TO_NOTHING,

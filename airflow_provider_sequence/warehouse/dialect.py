@@ -39,6 +39,8 @@ class DatabaseDialect:
     :param savepoints: whether there are savepoints, and DDL does not end a transaction.
     :param begin: statement that begins a transaction, where the driver begins none before DDL.
     :param on_connect: statements that a new connection runs.
+    :param read_only: statements after which a transaction writes nothing, and, where the database counts that by itself,
+        none of its statements takes longer than five seconds.
     :param temporary_tables: whether there are temporary tables; else an ordinary one is dropped at the end.
     :param temp_tables_in_schema: whether a temporary table is in a schema, and the session may have none.
     :param temp_table_lifetime: option of a table that is dropped by itself, for one that a killed task left behind.
@@ -98,6 +100,7 @@ class DatabaseDialect:
     savepoints: bool = True
     begin: str | None = None
     on_connect: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
     temporary_tables: bool = True
     temp_tables_in_schema: bool = False
     temp_table_lifetime: str | None = None

@@ -76,8 +76,8 @@ def require_writable(connection: Connection, what: str, instead: str) -> None:
     if not dialect_of(connection).writes:
         able = [name for name, dialect in DIALECTS.items() if dialect.writes]
         raise SequenceConfigurationError(
-            f"{what} can't be kept in {connection.dialect.name}: rows are only read from it\n{instead}: "
-            f"{', '.join(able)} can have it"
+            f"{what} can't be kept in {connection.dialect.name}: rows are only read from it\n{instead}\n"
+            f"These can have it: {', '.join(able)}"
         )
 
 
@@ -94,7 +94,7 @@ def require_transactions(connection: Connection, what: str, instead: str) -> Non
         able = [name for name, dialect in DIALECTS.items() if dialect.writes and dialect.transactions]
         raise SequenceConfigurationError(
             f"{what} can't be kept in {connection.dialect.name}, which has no transactions of several statements "
-            f"over its driver\n{instead}: {', '.join(able)} have them"
+            f"over its driver\n{instead}\nThese have them: {', '.join(able)}"
         )
 
 

@@ -110,7 +110,7 @@ class Cluster:
         self._slots = slots
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._token = ""
-        api, redis = _free_ports(2)
+        api, redis = free_ports(2)
         self._redis_port = redis
         self._url = f"http://127.0.0.1:{api}"
         dags = home / "dags"
@@ -270,7 +270,7 @@ class Cluster:
         return shown(self._home / f"{name}.log")
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
     """Ports of loopback that nobody listens on, each another one."""
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.socket()) for _ in range(number)]

@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.benchmarks import dag_file, load, machine, million, page, pull, push
+from tests.benchmarks import dag_file, deliveries, load, machine, million, page, pull, push
 from tests.benchmarks.report import circumstances
 from tests.benchmarks.world import CACHE, World
 
@@ -28,6 +28,7 @@ PARTS = {
     "memory": million.memory,
     "load": load.load,
     "dag-file": dag_file.dag_file,
+    "page": deliveries.deliveries_page,
 }
 RESULTS = CACHE / "results.json"
 

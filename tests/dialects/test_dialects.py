@@ -306,7 +306,7 @@ def test_differences_are_replaced_in_one_transaction(dialect, monkeypatch):
 @pytest.mark.parametrize("dialect", sorted(NO_TRANSACTIONS))
 @pytest.mark.parametrize("use", [record_delivery_log, record_reconcile])
 def test_feature_that_needs_transactions_is_refused(dialect, use, monkeypatch):
-    with pytest.raises(SequenceConfigurationError, match=rf"{dialect}.*transactions.*postgresql, sqlite"):
+    with pytest.raises(SequenceConfigurationError, match=rf"(?s){dialect}.*transactions.*postgresql, sqlite"):
         use(dialect, monkeypatch)
 
 
@@ -319,6 +319,6 @@ def test_database_that_is_only_read_from_is_not_written_into(dialect, use, monke
         {"dialect": dialect} if use is record_pull else {"dialect": dialect, "monkeypatch": monkeypatch}
     )
     with pytest.raises(
-        SequenceConfigurationError, match=rf"{dialect}: rows are only read.*postgresql, sqlite"
+        SequenceConfigurationError, match=rf"(?s){dialect}: rows are only read.*postgresql, sqlite"
     ):
         use(**arguments)

@@ -61,7 +61,8 @@ def test_every_list(resource: Resource, old: World, dice: random.Random):
     run = old.pull(resource.name)
     assert run.is_right, run.said
     if resource.parent is None and resource.times is None:
-        ids = {item["id"] for item in old.list_all(resource.path)}
+        listed = old.list_all(resource.path)
+        ids = set(listed) if resource.texts else {item["id"] for item in listed}
         assert {row_id for (row_id,) in old.warehouse.rows(f"SELECT id FROM {old.staged}")} == ids
 
 
@@ -88,9 +89,14 @@ def test_faults_that_pass(question: Question, old: World):
             continue  # they take their time, which the pushes have shown
         fault.install(old, "GET", question.path, after_n=question.after_n, times=1)
         run = question.ask(old, fault.how | {"deadline": 20})
-        assert run.is_right, (fault.name, run.said)
-        check_table(old, question.name)
-        old.warehouse.execute(f"DELETE FROM {old.staged}")
+        if (
+            fault.name == "stale-answer" and not run.is_right
+        ):  # it came in time to be taken for another, and was noticed
+            check_error(run, Fault(fault.name, "SequenceError", ""))
+        else:
+            assert run.is_right, (fault.name, run.said)
+            check_table(old, question.name)
+            old.warehouse.execute(f"DELETE FROM {old.staged}")
         old.server.clear_faults()
         old.proxy.rules.clear()
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -107,19 +108,20 @@ def test_refusal_that_repeats_all_it_was_sent(kind: str, world: World):
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [(lambda: {"Retry-After": "2"}, 2.0), (lambda: {"Retry-After": http_date(3)}, 2.0), (dict, 0.7)],
+    [(lambda: {"Retry-After": "2"}, 2.0), (lambda: {"Retry-After": http_date(8)}, 0.2), (dict, 0.7)],
     ids=["seconds", "date", "none"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nothing_is_asked_until_a_429_allows_it(
     method: str, retry_after: Callable[[], dict[str, str]], seconds: float, world: World
 ):
-    """All threads wait as long as the answer says; without a word, about a second, drawn at random."""
+    """All threads wait as long as the answer says, or until the date; without a word, about a second, drawn at random."""
     world.put(make_rows(16))
     assert world.push().is_right
     world.warehouse.execute(f"UPDATE {world.usage} SET customer_event_id = customer_event_id || 'x'")
+    headers = retry_after()
     world.server.fault(
-        status=429, headers=retry_after(), method=method, times=1, after_n=2 if method == "POST" else 0
+        status=429, headers=headers, method=method, times=1, after_n=2 if method == "POST" else 0
     )
     before = len(world.requests())
     run = world.push({"deadline": 20}) if method == "POST" else world.pull(how={"deadline": 20})
@@ -133,6 +135,9 @@ def test_nothing_is_asked_until_a_429_allows_it(
         if each["at"] > seen[refused]["at"] + 0.2
     ]
     assert min(waited) >= seconds
+    if "GMT" in headers.get("Retry-After", ""):
+        until = parsedate_to_datetime(headers["Retry-After"]).timestamp()
+        assert min(waited) + seen[refused]["at"] >= until
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from airflow import __version__ as airflow_version
 
 import airflow_provider_sequence
@@ -215,3 +217,17 @@ def test_metadata_is_read_without_the_rest_of_the_package():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_registry_file_names_what_there_is():
+    checkout = Path(__file__).resolve().parents[2]
+    registry = yaml.safe_load((checkout / ".airflow-registry.yaml").read_text())
+    hook = tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"][
+        "custom"
+    ]
+    assert registry["package-name"] == get_provider_info()["package-name"]
+    assert (registry["source-url"], registry["docs-url"]) == (hook["repository"], hook["documentation"])
+    for kind in ("operators", "transfers", "sensors", "triggers", "hooks"):
+        for entry in registry[kind]:
+            module, _, name = entry["module"].rpartition(".")
+            assert hasattr(importlib.import_module(module), name), entry

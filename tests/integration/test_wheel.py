@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import re
 import subprocess
@@ -52,8 +53,9 @@ def test_wheel_is_of_any_python_and_of_this_version(wheel):
 def test_wheel_holds_every_module_and_nothing_else(names):
     here = {
         str(path.relative_to(CHECKOUT))
-        for path in (CHECKOUT / "airflow_provider_sequence").rglob("*.py")
-    }  # fmt: skip
+        for kind in ("*.py", "*.html", "*.css")
+        for path in (CHECKOUT / "airflow_provider_sequence").rglob(kind)
+    }
     packed = {name for name in names if ".dist-info/" not in name}
 
     assert here <= packed
@@ -72,10 +74,17 @@ def test_wheel_holds_the_licence(wheel):
 
 
 def test_wheel_declares_the_provider(wheel):
-    lines = read(wheel, "entry_points.txt").split("\n")
+    declared = configparser.ConfigParser()
+    declared.read_string(read(wheel, "entry_points.txt"))
 
-    assert lines[0] == "[apache_airflow_provider]"
-    assert lines[1] == "provider_info = airflow_provider_sequence.get_provider_info:get_provider_info"
+    assert {name: dict(declared[name]) for name in declared.sections()} == {
+        "apache_airflow_provider": {
+            "provider_info": "airflow_provider_sequence.get_provider_info:get_provider_info"
+        },
+        "airflow.plugins": {
+            "sequence_deliveries": "airflow_provider_sequence.plugins.sequence:SequenceDeliveriesPlugin"
+        },
+    }
 
 
 def test_wheel_asks_for_what_the_package_imports(wheel):

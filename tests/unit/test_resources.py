@@ -131,6 +131,12 @@ class TestResources:
         )
         assert SEAT_EVENTS.divide({"seat_type": "s"}) == ({}, {"seat_type": "s"})
 
+    @pytest.mark.parametrize("raw", [b'"invoice-2"', b"7", b"{}"])
+    def test_item_of_another_parent_is_no_answer(self, raw):
+        """An answer that came late on a connection can be taken for that to the next request."""
+        with pytest.raises(SequenceResponseError, match="another invoiceId"):
+            get_resource("invoice_line_items").with_parent("invoice-1", {"invoiceId": msgspec.Raw(raw)})
+
     def test_parent_id_is_one_part_of_the_path(self):
         below = get_resource("invoice_line_items")
         assert below.path_below("é-1.2:3~4") == "/invoices/%C3%A9-1.2%3A3~4/line-items"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_sequence.api.http.rate_limit import RateLimiter
+from airflow_provider_sequence.pipelines.runs import BEAT_SECONDS
 from tests.unit.virtual_time import World
 
 PER_MINUTE, TASKS, THREADS, LATENCY = 1200, 4, 8, 0.1
@@ -68,14 +69,20 @@ class TokenBucket:
 
 
 @pytest.mark.parametrize(
-    ("kind", "configured", "sends_retry_after", "minutes"),
+    ("kind", "configured", "sends_retry_after", "minutes", "told", "used", "refused"),
     [
-        (FixedWindow, PER_MINUTE, True, 5),
-        (MovingWindow, 10 * PER_MINUTE, False, 10),
-        (TokenBucket, PER_MINUTE, False, 5),
+        (FixedWindow, PER_MINUTE, True, 5, False, 0.9, 0.02),
+        (MovingWindow, 10 * PER_MINUTE, False, 10, False, 0.9, 0.02),
+        (TokenBucket, PER_MINUTE, False, 5, False, 0.9, 0.02),
+        (FixedWindow, PER_MINUTE, False, 1, True, 0.95, 0.005),
+        (MovingWindow, PER_MINUTE, True, 2, True, 0.95, 0.005),
+        (TokenBucket, PER_MINUTE, False, 1, True, 0.95, 0.005),
     ],
 )
-def test_tasks_share_the_limit_and_none_starves(kind, configured, sends_retry_after, minutes, monkeypatch):
+def test_tasks_share_the_limit_and_none_starves(
+    kind, configured, sends_retry_after, minutes, told, used, refused, monkeypatch
+):
+    """Those that are told of each other, every few seconds, use nearly all of it from the first minute on."""
     chance = random.Random(20261121)
     monkeypatch.setattr(random, "uniform", chance.uniform)
     account, world = kind(), World(START)
@@ -83,6 +90,10 @@ def test_tasks_share_the_limit_and_none_starves(kind, configured, sends_retry_af
 
     def thread_of(task: int, limiter: RateLimiter) -> Callable[[], None]:
         def requests() -> None:
+            world.wait(task)
+            if told and task == len(started):
+                started.append(task)
+                limiter.share(len(started))
             while world() < START + minutes * 60:
                 turn = limiter.acquire()
                 world.wait(LATENCY / 2)
@@ -98,12 +109,22 @@ def test_tasks_share_the_limit_and_none_starves(kind, configured, sends_retry_af
 
         return requests
 
+    def tell_of_peers(limiter: RateLimiter) -> Callable[[], None]:
+        def tell() -> None:
+            while world() < START + minutes * 60:
+                world.wait(BEAT_SECONDS)
+                limiter.share(len(started))
+
+        return tell
+
+    started: list[int] = []
     threads = []
     for task in range(TASKS):
         limiter = RateLimiter(configured, wait=world.wait, clock=world)
         threads += [thread_of(task, limiter) for _ in range(THREADS)]
+        threads += [tell_of_peers(limiter)] if told else []
     world.run(*threads, patience=200)
 
-    assert sum(accepted) >= 0.9 * PER_MINUTE * minutes
-    assert sum(throttled) < 0.02 * (sum(accepted) + sum(throttled))
+    assert sum(accepted) >= used * PER_MINUTE * minutes
+    assert sum(throttled) < refused * (sum(accepted) + sum(throttled))
     assert min(accepted) >= 0.25 * sum(accepted) / TASKS

@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,9 @@ from airflow_provider_sequence.private_logs import filter_urllib3, private_reque
 RESPONSE_TIMEOUTS = 4
 #: Bytes of a response that are read at a time: more than most of them have.
 _BUFFER_SIZE = 2**16
+
+#: What a thread's request is, for the class of its response, which urllib3 makes.
+_this_request = threading.local()
 
 
 class ConnectionPool:
@@ -80,7 +84,13 @@ class ConnectionPool:
         self._headers_of_body = {**self._headers, "Content-Type": "application/json"}
 
     def send(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        most: int = MAX_PAGE,
     ) -> urllib3.BaseHTTPResponse:
         """
         Send one request.
@@ -88,10 +98,12 @@ class ConnectionPool:
         :param path: path and query below the address.
         :param body: JSON.
         :param headers: headers of this request alone.
+        :param most: bytes that the response's body may have.
         :return: the response, whose body is still to be read.
         :raises urllib3.exceptions.HTTPError: if none comes.
         """
         usual = self._headers if body is None else self._headers_of_body
+        _this_request.most = most
         with private_request():
             response: urllib3.BaseHTTPResponse = self._pool.urlopen(
                 method,
@@ -151,7 +163,7 @@ class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
         # However small its chunks are, and whatever follows them. What is read of a body itself is up to its reader.
-        self._reader.left = MAX_PAGE + MAX_HEAD
+        self._reader.left = _this_request.most + MAX_HEAD
 
 
 def _with_deadline(pools: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class RateLimiter:
     through; when it does, all go on at the rate at which requests got through of late: what others who share the
     account's limit leave to this client. That rate then grows, slowly at first, until the next 429.
 
-    :param per_minute: requests a minute that the account allows.
+    :param per_minute: requests a minute that the account allows, to all who share it.
     :param wait: sleeps for a number of seconds; what it raises ends the wait.
     :param clock: seconds on a clock that never goes back.
     """
@@ -51,7 +51,7 @@ class RateLimiter:
         wait: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._configured = per_minute * HEADROOM / 60
+        self._whole = self._configured = per_minute * HEADROOM / 60
         self._wait = wait
         self._clock = clock
         self._lock = threading.Lock()
@@ -74,6 +74,19 @@ class RateLimiter:
     def throttled_requests(self) -> int:
         """Requests that got a 429."""
         return self._throttled
+
+    def share(self, clients: int) -> None:
+        """
+        Use an even share of the limit.
+
+        :param clients: how many share it, this one included.
+        """
+        with self._lock:
+            self._grow_back()
+            configured = self._whole / max(1, clients)
+            # What 429s have taught stays, where it is less.
+            self._rate = configured if self._rate >= self._configured else min(self._rate, configured)
+            self._configured = configured
 
     def acquire(self) -> float:
         """

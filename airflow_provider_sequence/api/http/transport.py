@@ -153,7 +153,8 @@ class Transport:
         auth = _BasicAuth(client_id, client_secret)
         self._secrets = (client_secret.value, auth.credentials.value)
         self._closed = threading.Event()
-        self._limiters = {name: RateLimiter(limit, wait=self._pause) for name, limit in per_minute.items()}
+        #: By the names of the rate budgets.
+        self.limiters = {name: RateLimiter(limit, wait=self._pause) for name, limit in per_minute.items()}
         self._count_lock = threading.Lock()
         self._requests = 0
         self._deadline = deadline
@@ -185,7 +186,7 @@ class Transport:
     @property
     def requests_throttled(self) -> int:
         """Requests that got a 429."""
-        return sum(limiter.throttled_requests for limiter in self._limiters.values())
+        return sum(limiter.throttled_requests for limiter in self.limiters.values())
 
     def describe_outage(self) -> str:
         """What requests are failing now, since when, and until when they are retried; empty if none is."""
@@ -235,7 +236,7 @@ class Transport:
         :raises SequenceGatewayError: if something on the way refused it.
         :raises SequenceClientClosedError: if the client is closed meanwhile.
         """
-        request = _Request(method, path, query, body, headers, self._limiters[budget], read, most, final)
+        request = _Request(method, path, query, body, headers, self.limiters[budget], read, most, final)
         attempts = ""
         try:
             return self._with_retries(request, self._deadline if retry else 0.0)
@@ -307,7 +308,9 @@ class Transport:
         with self._count_lock:
             self._requests += 1
         try:
-            response = self._pool.send(request.method, request.target, request.body, request.headers)
+            response = self._pool.send(
+                request.method, request.target, request.body, request.headers, most=request.most
+            )
         except urllib3.exceptions.HTTPError as e:
             raise _no_response(request, *describe_failure(e)) from None
         status = response.status

@@ -110,7 +110,9 @@ def pull(
         for scan in state.scans.values():
             if scan.reported_total is not None and found.get(scan.number, 0) < scan.reported_total:
                 _read_again(scan, state, resource, table)
-        read, loaded = load.keys(), load.merge()
+        read = load.keys()
+        _check_slices(state.scans.values(), read, resource, table)
+        loaded = load.merge()
         return PullSummary(
             state.reported_total,
             read,
@@ -203,9 +205,24 @@ def _read_again(scan: ListScan, state: _PullState, resource: Resource, table: st
     raise IncompletePullError(_too_few(scan.reported_total, resource, found(), table))
 
 
-def _too_few(reported: int | None, resource: Resource, read: int, table: str) -> str:
+def _check_slices(scans: Iterable[ListScan], read: int, resource: Resource, table: str) -> None:
+    """
+    Check that the slices of a list have together what it had before it was split: an answer that came late on a connection
+    may have been taken for that to the request of another slice, whose total it then has as well.
+
+    :param read: how many different items were read in all.
+    :raises IncompletePullError: if they have less.
+    """
+    for scan in scans:
+        reported = scan.whole.reported_total
+        if scan.slice_of is not None and reported is not None and read < reported:
+            raise IncompletePullError(_too_few(reported, resource, read, table, reads=1))
+
+
+def _too_few(reported: int | None, resource: Resource, read: int, table: str, reads: int = MAX_READS) -> str:
+    times = f"{reads} reads" if reads > 1 else "one read, slice by slice"
     return (
-        f"Sequence reports {reported} {resource.name}, but gave {read} in {MAX_READS} reads\n"
+        f"Sequence reports {reported} {resource.name}, but gave {read} in {times}\n"
         f"{table} is as it was before; nothing was loaded"
     )
 

@@ -251,6 +251,7 @@ POSTGRESQL = DatabaseDialect(
     loggers=("psycopg",),
     json_text=_Jsonb(),
     bind_timestamp="as_is",
+    read_only=("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = '5s'"),
     holds_nul=False,
     longest_key=(2000, "bytes"),  # an entry of an index has 2,704
     stage_in_transaction=True,

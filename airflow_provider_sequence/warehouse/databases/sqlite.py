@@ -44,6 +44,7 @@ SQLITE = DatabaseDialect(
     begin="BEGIN IMMEDIATE",
     name_parts=2,
     on_connect=(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",),
+    read_only=("PRAGMA query_only = ON",),
     insert=insert,
     indexes=True,
     partial_indexes=True,

@@ -47,6 +47,36 @@ def test_a_try_has_one_row_from_its_start_to_its_end(engine, warehouse):
 
 
 @every_database
+def test_tries_that_send_to_one_limit_are_told_how_many_they_are(engine, warehouse, monkeypatch):
+    """Usage events have a limit of their own. One that has read its query for longer than a while, and sent nothing, has none."""
+    monkeypatch.setattr(runs, "BEAT_SECONDS", 3600.0)
+
+    def open_peer(counts: dict[str, int | None], **changes: Any) -> tuple[RunRow, list[int]]:
+        told: list[int] = []
+        row = RunRow(engine, "sequence_runs", replace(TRY, **changes), lambda: counts, told.append)
+        row.open()
+        return row, told
+
+    first, of_first = open_peer({"requests": 0}, run_id="1")
+    second, of_second = open_peer({"requests": 9}, run_id="2", operation="void")
+    others = [
+        open_peer({"requests": 9}, run_id="3", operation="pull"),
+        open_peer({"requests": 9}, run_id="4", resource="seat_events"),
+        open_peer({"requests": 9}, run_id="5", account="another"),
+    ]
+    assert (of_first, of_second, [told for _, told in others]) == ([1], [2], [[1], [2], [1]])
+    long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
+    with engine.begin() as connection:
+        connection.execute(first._table.update().values(started_at=long_ago))
+    assert second._update() == 1
+    assert first._update() == 2
+    second.close(RunOutcome.SUCCESS)
+    assert first._update() == 1
+    for row in (first, *(row for row, _ in others)):
+        row.close(RunOutcome.SUCCESS)
+
+
+@every_database
 def test_a_heartbeat_writes_counts_and_is_no_end(engine, warehouse, monkeypatch):
     monkeypatch.setattr(runs, "BEAT_SECONDS", 0.05)
     asked = threading.Semaphore(0)

@@ -49,7 +49,7 @@ def moment(value: Moment) -> dt.datetime:
 
 def manual_dag(schedule: Any = None, **options: Any) -> Any:
     """A DAG, with an id of its own, that nothing but a person starts; its runs have no data interval to speak of."""
-    from airflow.providers.common.compat.sdk import DAG
+    from airflow import DAG
 
     start_date = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     return DAG(f"dag_{next(_number)}", schedule=schedule, start_date=start_date, catchup=False, **options)
@@ -142,7 +142,11 @@ def run(
 def _errors() -> Iterator[dict[str, list[BaseException]]]:
     """What the tries of each task end with. ``dag.test()`` tells it to callbacks on some lines, to listeners on all."""
     from airflow.listeners import hookimpl
-    from airflow.providers.common.compat.sdk import get_listener_manager
+
+    try:
+        from airflow.sdk.listener import get_listener_manager
+    except ImportError:  # before 3.2
+        from airflow.listeners.listener import get_listener_manager
 
     errors: dict[str, list[BaseException]] = {}
 

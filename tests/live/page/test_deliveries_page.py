@@ -1,0 +1,91 @@
+"""The page as a person meets it: in Airflow's navigation, in both colour schemes, with and without permissions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.support.airflow import Airflow
+
+#: Pictures go here, where it is set; those of the guide are made so.
+SHOTS = os.environ.get("SEQUENCE_TEST_SHOTS")
+BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 29)"}
+
+
+def shot(page: Any, name: str) -> None:
+    if SHOTS:
+        Path(SHOTS).mkdir(parents=True, exist_ok=True)
+        page.screenshot(
+            path=str(Path(SHOTS) / f"{name}.png"), clip={"x": 0, "y": 0, "width": 1180, "height": 900}
+        )
+
+
+@pytest.mark.parametrize("scheme", BACKGROUNDS)
+def test_days_are_drawn_in_both_schemes(ui: Airflow, open_as: Callable[..., Any], scheme: str) -> None:
+    page = open_as("vera", scheme)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(f"{ui.url}/sequence-deliveries/")
+
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == BACKGROUNDS[scheme]
+    assert page.locator("#days tbody tr").count() == 14
+    assert page.locator("svg rect.delivered").first.bounding_box()["height"] > 50
+    badges = page.locator("#days .badge").all_inner_texts()
+    assert {"equal", "3 differences", "not checked", "checked before the last push"} == set(badges)
+    assert [each for each in complaints if "Content Security Policy" in each] == []
+    shot(page, f"deliveries-page-{scheme}")
+
+
+def test_filters_are_a_form(ui: Airflow, open_as: Callable[..., Any]) -> None:
+    page = open_as("vera")
+    page.goto(f"{ui.url}/sequence-deliveries/")
+    page.locator("select[name=days]").select_option("31")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**days=31**")
+
+    assert page.locator("#days tbody tr").count() == 31
+
+
+def test_a_viewer_sees_no_rows(ui: Airflow, open_as: Callable[..., Any]) -> None:
+    page = open_as("vera")
+    page.goto(f"{ui.url}/sequence-deliveries/")
+    page.locator("#reasons a").first.click()
+
+    assert page.get_by_role("heading", name="You may not see this").is_visible()
+
+
+def test_an_operator_goes_from_a_reason_to_a_body(ui: Airflow, open_as: Callable[..., Any]) -> None:
+    page = open_as("oscar")
+    page.goto(f"{ui.url}/sequence-deliveries/")
+    page.locator("#reasons tr", has_text="400 BadRequest").locator("a").click()
+    page.locator("#rows").wait_for()
+    assert "/dags/usage/runs/scheduled__" in page.locator("#rows a").first.get_attribute("href")
+    page.locator("#rows a", has_text="body").first.click()
+
+    assert "customerEventId" in page.locator("pre").inner_text()
+
+
+def test_nobody_is_asked_to_log_in(ui: Airflow, open_as: Callable[..., Any]) -> None:
+    page = open_as(None)
+    answer = page.goto(f"{ui.url}/sequence-deliveries/acme/")
+
+    assert answer.status == 401
+    assert page.get_by_role("heading", name="You are not logged in").is_visible()
+
+
+def test_the_page_is_in_airflows_navigation(ui: Airflow, open_as: Callable[..., Any]) -> None:
+    page = open_as("vera", "dark")
+    page.goto(f"{ui.url}/plugin/sequence-deliveries")
+    frame = page.frame_locator("iframe")
+    frame.locator("#days").wait_for()
+    shot(page, "deliveries-page-in-airflow")
+    frame.get_by_role("link", name="Runs").click()
+    frame.get_by_role("heading", name="Last tries").wait_for()
+
+    page.goto(ui.url)
+    page.get_by_role("button", name="Browse").click()
+    page.get_by_role("menuitem", name="Sequence deliveries").wait_for()
