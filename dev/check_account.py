@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import datetime as dt
 import os
 import re
@@ -382,6 +383,44 @@ def alias_list(account: Account) -> Finding:
         except RefusedError:
             continue
     return Finding(" and ".join(taken) or "neither repeated parameters nor commas")
+
+
+@check("customer-id-as-alias")
+def customer_id_as_alias(account: Account) -> Finding:
+    customer = account.sample("/customers")[0]
+    answer = account.get("/seat-balances", ("customerAliases", customer["id"]))
+    taken = any(item["id"] == customer["id"] for item in answer["items"])
+    return Finding("an id is taken" if taken else "an id is not taken")
+
+
+@check("currency-list")
+def currency_list(account: Account) -> Finding:
+    path = "/invoices/list-summary"
+    by_currency = {item["currency"]: item for item in account.sample(path)}
+    if len(by_currency) < 2:
+        raise CannotTellError("the newest invoices are all in one currency")
+    pair = dict(list(by_currency.items())[:2])
+    try:
+        listed = [account.gives(path, item, ("invoiceCurrency", ",".join(pair))) for item in pair.values()]
+    except RefusedError as e:
+        return Finding(f"refused ({e.status})")
+    return Finding("commas" if all(listed) else "no list")
+
+
+@check("merchants")
+def merchants(account: Account) -> Finding:
+    listed = account.sample("/tax-registrations")
+    if len(listed) == PAGE:
+        raise CannotTellError("/tax-registrations has more than a page")
+    found = set()
+    for owner in account.sample("/sequence-accounts")[:3]:
+        with contextlib.suppress(RefusedError):
+            answer = account.get(f"/tax-registrations/for-merchant/{owner['id']}")
+            found |= {item["id"] for item in answer["items"]}
+    if not found:
+        raise CannotTellError("no account has tax registrations as a merchant")
+    fits = found <= {item["id"] for item in listed}
+    return Finding("the list names them" if fits else "the list lacks some", fits)
 
 
 @check("filter-comparison")

@@ -173,8 +173,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         name="alias-list",
-        question="Are several customerAlias of usage events repeated parameters or separated by commas, and is a comma or "
-        "a percent sign in an alias safe?",
+        question="Are several customerAlias of usage events, and customerAliases of seat balances, repeated parameters or "
+        "separated by commas, and is a comma or a percent sign in an alias safe?",
         taken="Asks for one alias a request. An alias with a comma or a percent sign is not sent: the list is read "
         "without this filter, and compared on the client.",
         otherwise="Nothing: it is right under each reading.",
@@ -185,6 +185,38 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         ),
         switches=("customer_alias_parameter",),
         request="GET /usage-events?customerAlias=<a>&customerAlias=<b>, and GET /usage-events?customerAlias=<a>,<b>",
+        reads_only=True,
+    ),
+    Assumption(
+        name="customer-id-as-alias",
+        question="Does customerAliases of seat balances take a customer's id as well?",
+        taken="Keeps the customers that have the alias, or whose id it is.",
+        otherwise="Nothing: it is right under each reading.",
+        code=(_API + "resources.SEAT_BALANCES",),
+        switches=(),
+        request="GET /seat-balances?customerAliases=<the id of a known customer>",
+        reads_only=True,
+    ),
+    Assumption(
+        name="currency-list",
+        question="Does invoiceCurrency of invoice summaries take several currencies, separated by commas, as that of invoices "
+        "does?",
+        taken="Asks for one currency a request, and compares it on the client. exclude_invoice_currency takes one there.",
+        otherwise="Nothing: it is right under each reading.",
+        code=(_API + "resource.Filter.max_values", _API + "resources.RESOURCES"),
+        switches=(),
+        request="GET /invoices/list-summary?invoiceCurrency=<a>,<b>",
+        reads_only=True,
+    ),
+    Assumption(
+        name="merchants",
+        question="Which list gives the ids of the merchants whose tax registrations can be listed?",
+        taken="The list of tax registrations: merchants are those that it names. They have no list of their own.",
+        otherwise="`merchant_tax_registrations` lacks those of a merchant that the list does not name.",
+        code=(_API + "resources.TAX_REGISTRATIONS", _API + "resource.Resource.parent_key"),
+        switches=(),
+        request="GET /tax-registrations, and GET /tax-registrations/for-merchant/<the id of an account of "
+        "GET /sequence-accounts>",
         reads_only=True,
     ),
     Assumption(
@@ -432,7 +464,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         name="body-fields",
-        question="Are fields that are not documented, and optional ones that are null, ignored or refused in a body?",
+        question="Are fields that are not documented, and an eventProperties that is null, ignored or refused in a body? (That "
+        "customerEventId, and eventTimestamp of usage events, may be null is documented.)",
         taken="Sends documented fields only, and leaves out optional ones that have no value.",
         otherwise="Nothing: it is right under each reading.",
         code=(_API + "event_mapper.make_event", _API + "aliases.CustomerAlias.fields"),

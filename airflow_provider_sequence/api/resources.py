@@ -133,7 +133,7 @@ SEAT_BALANCES = Resource(
             "customerAliases",
             encode_each,
             max_values=1,  # assumption alias-list
-            # A customer's id may stand for an alias.
+            # The id, too: assumption customer-id-as-alias.
             match_fields=("customerAliases", "id"),
             is_ambiguous=may_be_a_list,
             overlaps=True,
@@ -207,7 +207,8 @@ def _invoice_filters(currencies: int | None) -> tuple[Filter, ...]:
 
 
 _DUE_DATE = TimeFilter("due_date", "dueDate", "dueAfter", "dueBefore", days=True)
-#: Neither is the date of sending a field, nor is it documented which one is the date of an invoice.
+#: Neither is the date of sending a field, nor is it documented which one is the date of an invoice: assumption
+#: unchecked-dates.
 _SENT_DATE = TimeFilter("sent_date", "", "sentAfter", "sentBefore", days=True)
 _INVOICE_DATE = TimeFilter("invoice_date", "", "invoiceAfter", "invoiceBefore", days=True)
 
@@ -382,7 +383,7 @@ RESOURCES: Mapping[str, Resource] = {
                 "id invoiceNumber status paymentStatus currency grossTotal customerId customerLegalCompanyName "
                 "billingScheduleId billingPeriod:json dueDate:date dueDateSource accountingDate:date links:json"
             ),
-            _invoice_filters(1),
+            _invoice_filters(1),  # assumption currency-list
             _DUE_DATE,
             (_INVOICE_DATE, _SENT_DATE),
         ),
@@ -503,7 +504,7 @@ RESOURCES: Mapping[str, Resource] = {
             "/tax-registrations/for-merchant/{id}",
             _fields(_TAX_REGISTRATION.format("merchantId")),
             paged=False,
-            # Merchants have no list of their own.
+            # Merchants have no list of their own: assumption merchants.
             parent=TAX_REGISTRATIONS,
             parent_key="merchantId",
             parent_field="merchantId",

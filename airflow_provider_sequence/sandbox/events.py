@@ -65,11 +65,20 @@ def json_object(raw: bytes, settings: SandboxSettings) -> None:
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a body."""
+    """
+    One field of a body.
+
+    :param nullable: whether it is documented that null is as if it were left out.
+    """
 
     name: str
     check: Callable[[bytes, SandboxSettings], Any]
     required: bool = False
+    nullable: bool = False
+
+    def may_be_null(self, settings: SandboxSettings) -> bool:
+        """Whether null is as if the field were left out."""
+        return self.nullable or (not self.required and settings.null_fields == "absent")
 
 
 @dataclass(frozen=True)
@@ -88,17 +97,17 @@ class EventKind:
 USAGE = EventKind(
     "eventType",
     (
-        Field("customerEventId", text),
+        Field("customerEventId", text, nullable=True),
         Field("customerAlias", text, required=True),
         Field("eventType", text, required=True),
-        Field("eventTimestamp", instant),
+        Field("eventTimestamp", instant, nullable=True),
         Field("eventProperties", json_object),
     ),
 )
 SEAT = EventKind(
     "seatType",
     (
-        Field("customerEventId", text),
+        Field("customerEventId", text, nullable=True),
         Field("customerAlias", text, required=True),
         Field("seatType", text, required=True),
         Field("eventTimestamp", instant, required=True),
@@ -131,7 +140,7 @@ def accept(kind: EventKind, body: bytes, settings: SandboxSettings, identifiers:
     checked: dict[str, Any] = {}
     for field in kind.fields:
         raw = sent.pop(field.name, None)
-        if raw == b"null" and not field.required and settings.null_fields == "absent":
+        if raw == b"null" and field.may_be_null(settings):
             raw = None
         if raw is not None:
             try:

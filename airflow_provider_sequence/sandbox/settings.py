@@ -120,7 +120,9 @@ class SandboxSettings:
     )
     null_fields: Annotated[
         Literal["reject", "absent"],
-        SettingInfo("An optional body field that is null: refused, or as if left out."),
+        SettingInfo(
+            "An optional body field that is null, where that is not documented: refused, or as if left out."
+        ),
     ] = "reject"
     naive_timestamps: Annotated[
         Literal["utc", "reject"], SettingInfo("Timestamps without an offset, in bodies and in filters.")

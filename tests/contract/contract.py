@@ -201,8 +201,7 @@ def _plain(call: str, facts: Mapping[str, Any], groups: Mapping[str, Any]) -> di
     }
     return {
         "call": call,
-        # 404 is custom for an id that is not there.
-        "statuses": [*facts["statuses"][1:], *([404] if "{id}" in call else [])],
+        "statuses": facts["statuses"][1:],
         "query": {"own": query},
         "answer": {
             "status": 200,

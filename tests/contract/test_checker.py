@@ -296,6 +296,7 @@ def test_error_answer_may_have_any_body():
     [
         ("GET /usage-events", 418, "status: expected one of"),
         ("GET /usage-events", 404, "status: expected one of"),
+        ("GET /invoices/{id}/line-items", 404, "status: expected one of"),
         ("GET /usage-events", 201, "status: expected one of"),
         ("POST /usage-events", 200, "status: expected one of"),
     ],
@@ -304,9 +305,17 @@ def test_undocumented_status_is_reported(name, status, words):
     assert_one(answer(name, status=status), f"{name} -> {status}: {words}", "400, 401")
 
 
-def test_missing_id_may_be_answered_404():
-    assert answer("GET /seat-events/{id}", status=404) == []
-    assert answer("GET /usage-metrics/{id}/calculate", status=404) == []
+@pytest.mark.parametrize(
+    "documented_or_inferred",
+    [
+        "GET /customers/{id}/aliases",
+        "GET /invoices/{id}/currency-conversions",
+        "GET /seat-events/{id}",
+        "GET /usage-metrics/{id}/calculate",
+    ],
+)
+def test_missing_id_may_be_answered_404(documented_or_inferred):
+    assert answer(documented_or_inferred, status=404) == []
 
 
 def test_success_of_an_unknown_call_is_reported():

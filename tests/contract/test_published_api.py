@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from airflow_provider_sequence.api.resource import Resource
 from airflow_provider_sequence.api.resources import RESOURCES
 from airflow_provider_sequence.sandbox.resources import BY_PATH
 from tests.contract.contract import load, published
+from tests.contract.examples import NEW_SEAT_EVENT, NEW_USAGE_EVENT
 from tests.support.server import Server
 
 LISTS = {call.removeprefix("GET "): facts for call, facts in published().items() if "answer" in facts}
@@ -167,3 +169,18 @@ def test_demo_has_every_field_and_null_only_where_it_may_be(path, demo):
 def test_missing_id_is_refused_as_documented(path, demo):
     documented = 404 if 404 in LISTS[path]["statuses"] else 400
     assert demo.call("GET", path.replace("{id}", "nobody")).status_code == documented
+
+
+@pytest.mark.contract(off=True)
+@pytest.mark.parametrize("path", ["/usage-events", "/seat-events"])
+def test_null_is_taken_in_a_body_where_it_is_documented_and_never_sent(path, sandbox):
+    call = f"POST {path}"
+    fields = published()[call]["body"]
+    whole = {"/usage-events": NEW_USAGE_EVENT, "/seat-events": NEW_SEAT_EVENT}[path]
+    assert whole.keys() == fields.keys()
+    (endpoint,) = (each for each in load().endpoints if each.name == call)
+    for name, kind in fields.items():
+        body = whole | {name: None}
+        status = sandbox.call("POST", path, json=body).status_code
+        assert status == (201 if "?" in kind else 400), name
+        assert list(endpoint.request.check(json.dumps(body).encode())), name

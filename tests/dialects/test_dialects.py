@@ -259,10 +259,11 @@ def test_snowflake_loads_a_file_over_the_stage_of_a_temporary_table_in_the_targe
     put, copy = recorder.beginning("PUT", "COPY")
     assert name.startswith("sales._sequence_")
     file = re.fullmatch(
-        rf"PUT 'file://\S+/(sequence_\w{{32}})' {re.escape(stage)} SOURCE_COMPRESSION = NONE", put
+        rf"PUT 'file://\S+/(sequence_\w{{32}}\.gz)' {re.escape(stage)} SOURCE_COMPRESSION = GZIP AUTO_COMPRESS = FALSE",
+        put,
     )
     assert file is not None
-    assert copy.startswith(f"COPY INTO {name} FROM {stage} FILES = ('{file[1]}.gz') PURGE = TRUE FILE_FORMAT")
+    assert copy.startswith(f"COPY INTO {name} FROM {stage} FILES = ('{file[1]}') PURGE = TRUE FILE_FORMAT")
 
 
 @pytest.mark.parametrize("dialect", sorted(URLS.keys() - NO_TRANSACTIONS))

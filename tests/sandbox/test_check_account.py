@@ -130,6 +130,9 @@ READINGS: dict[str, dict[str, dict[str, Any]]] = {
 SEEN = {
     "window-time": Finding("the event's own timestamp"),
     "filter-comparison": Finding("to the character"),
+    "customer-id-as-alias": Finding("an id is taken"),
+    "currency-list": Finding("commas"),
+    "merchants": Finding("the list names them"),
     "time-in-ids": Finding("UUIDv7, newest first"),
     "calculate-period": Finding("times to the moment, the end is included, dates"),
     "deleted-aliases": Finding("listed, with deletedAt or archivedAt"),
@@ -163,7 +166,9 @@ def filled(sandbox: Server) -> Server:
         "customer-aliases", [{"customerId": "other", "value": "old", "deletedAt": "2026-03-01T00:00:00Z"}]
     )
     sandbox.add("usage-metrics", [{"eventType": "message sent", "aggregationType": "COUNT"}])
-    sandbox.add("invoices", [{"dueDate": "2026-03-01"}])
+    sandbox.add("invoices", [{"dueDate": "2026-03-01", "currency": currency} for currency in ("GBP", "EUR")])
+    sandbox.add("sequence-accounts", [{"id": "merchant"}])
+    sandbox.add("tax-registrations", [{"merchantId": "merchant"}, {"customerId": "other"}])
     for n in range(24):
         post(f"e-{n}", ["acme", "globex"][n % 2], n)
     post("e-0", "VOID", 0)

@@ -96,6 +96,17 @@ def test_rows_go_in_few_files_and_leave_none(snowflake, statements, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
+def test_a_killed_load_leaves_no_rows_on_disk(snowflake, tmp_path, monkeypatch):
+    """Nothing cleans up here, as after a SIGKILL: the connector's folders are left, and a link to no file."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    load(f"{snowflake.schema}staged", [["k", "x", None, 1, None, None]])
+
+    left = list(tmp_path.rglob("*"))
+    assert [path.name for path in left if path.is_file()] == []
+    assert [path.suffix for path in left if path.is_symlink()] == [".gz"]
+
+
 def push_one(columns: str, **options: Any) -> dict[str, Any]:
     event = "'acme' AS customer_alias, '2026-03-01T10:00:00Z' AS event_timestamp"
     operator = SqlToSequenceUsageEventsOperator(

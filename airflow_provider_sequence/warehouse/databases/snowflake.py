@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from sqlalchemy import Table
@@ -20,19 +24,32 @@ def put_snowflake(connection: Connection, table: Table, file: IO[bytes]) -> None
     Load a file of :func:`~airflow_provider_sequence.warehouse.loaders.to_plain_csv` over the table's own stage, which goes with the table.
 
     The file has no name here, but a link to it has: one of its own, since Snowflake loads no file of a name twice. It
-    reads a file that it can't find as an empty one, unless FILES names it.
+    reads a file that it can't find as an empty one, unless FILES names it. It is compressed here: the connector would
+    write a compressed copy into the temporary folder, which stays there if the process is killed.
     """
     quote = connection.dialect.identifier_preparer
     name = quote.format_table(table)
     stage = f"@{name.removesuffix(table.name)}%{table.name}"
-    link = f"sequence_{uuid.uuid4().hex}"
-    with tempfile.TemporaryDirectory(prefix="sequence_") as folder:
-        os.symlink(f"/dev/fd/{file.fileno()}", f"{folder}/{link}")
-        connection.exec_driver_sql(f"PUT 'file://{folder}/{link}' {stage} SOURCE_COMPRESSION = NONE")
+    link = f"sequence_{uuid.uuid4().hex}.gz"
+    with tempfile.TemporaryDirectory(prefix="sequence_") as folder, _compressed(file) as compressed:
+        os.symlink(f"/dev/fd/{compressed.fileno()}", f"{folder}/{link}")
+        connection.exec_driver_sql(
+            f"PUT 'file://{folder}/{link}' {stage} SOURCE_COMPRESSION = GZIP AUTO_COMPRESS = FALSE"
+        )
     connection.exec_driver_sql(
-        f"COPY INTO {name} FROM {stage} FILES = ('{link}.gz') PURGE = TRUE FILE_FORMAT ="
+        f"COPY INTO {name} FROM {stage} FILES = ('{link}') PURGE = TRUE FILE_FORMAT ="
         " (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '\"' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ())"
     )
+
+
+@contextmanager
+def _compressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """A compressed copy of a file, without a name, too."""
+    with tempfile.TemporaryFile() as target:
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=target, mtime=0) as packed:
+            shutil.copyfileobj(file, packed)
+        target.flush()
+        yield target
 
 
 #: The driver's codes of VARIANT, OBJECT, ARRAY and MAP.

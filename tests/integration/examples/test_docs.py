@@ -17,7 +17,8 @@ from airflow_provider_sequence.exceptions import SequenceError
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from dev.resources_page import COMMAND, PAGE, resources_page
 from tests.integration.examples.test_dags import CHECKOUT, EXAMPLES
-from tests.integration.support.airflow import manual_dag
+from tests.integration.support.airflow import interval_dag, manual_dag
+from tests.integration.support.databases import on_postgres
 
 DOCS = CHECKOUT / "docs"
 GUIDES = sorted(DOCS.glob("*.md"))
@@ -28,26 +29,86 @@ PUBLIC = ("transfers.sequence_to_sql", "transfers.sql_to_sequence", "operators.s
 each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 
 
-def code_blocks() -> list[Any]:
+def code_blocks(text: str, language: str = "python") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def define(code: str, dag: Any) -> Any:
+    """The DAG, with the tasks of a block of code, which has the names of the package."""
+    scope: dict[str, Any] = {}
+    for name in PUBLIC:
+        scope |= vars(importlib.import_module(f"airflow_provider_sequence.{name}"))
+    with dag:
+        exec(compile(code, "guide", "exec"), scope)
+    return dag
+
+
+def each_block() -> list[Any]:
     blocks = [
         pytest.param(code, id=f"{guide.stem}-{n}")
         for guide in GUIDES
-        for n, code in enumerate(re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.DOTALL | re.MULTILINE))
-    ]  # fmt: skip
+        for n, code in enumerate(code_blocks(guide.read_text()))
+    ]
     assert blocks
     return blocks
 
 
-@pytest.mark.parametrize("code", code_blocks())
+@pytest.mark.parametrize("code", each_block())
 def test_code_of_the_guides_runs(code, airflow_db, sandbox, sequence_conn):
-    """In a DAG, with the names of the package; Airflow refuses unknown arguments."""
+    """In a DAG; Airflow refuses unknown arguments."""
     sandbox.add("customers", [{"id": "0184421e-a9cc-711b-af93-bf0511d4d833"}])
     sandbox.add("usage-metrics", [{"id": "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27"}])
-    scope: dict[str, Any] = {}
-    for name in PUBLIC:
-        scope |= vars(importlib.import_module(f"airflow_provider_sequence.{name}"))
-    with manual_dag():
-        exec(compile(code, "guide", "exec"), scope)
+    define(code, manual_dag())
+
+
+def recipes() -> dict[str, str]:
+    """The recipes for pulls, by their headings."""
+    text = (DOCS / "pull.md").read_text().partition("## Recipes\n")[2]
+    heading, *parts = re.split(r"^### (.*)\n", text, flags=re.MULTILINE)
+    assert not heading.strip()
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+#: How many rows each recipe loads into each table, from the demo account and for the interval below. The window of
+#: invoices begins on 1 August; lists with ``include_archived`` have one archived item.
+LOADED = {
+    "Invoices and their line items, for revenue reports": {"invoices": 3, "invoice_line_items": 6},
+    "Customers and their contacts": {"customers": 4, "customer_contacts": 4},
+    "Quotes": {"quotes": 2},
+    "Credits": {"credits": 1, "credit_balances": 1, "credit_grants": 1},
+}
+INTERVAL = ("2024-09-15", "2024-10-15")
+
+
+def pull_recipe(title: str, run_dag: Any, sandbox: Any) -> None:
+    sandbox._admin("POST", "/_sandbox/demo")
+    (code,) = code_blocks(recipes()[title])
+    result = run_dag(define(code, interval_dag(*INTERVAL)), INTERVAL[1])
+    assert set(result.states.values()) == {"success"}, result.errors
+
+
+def test_every_recipe_has_its_row():
+    assert LOADED.keys() == recipes().keys()
+
+
+@pytest.mark.parametrize("title", LOADED)
+def test_recipes_load_their_tables(title, run_dag, sandbox, sequence_conn, warehouse):
+    pull_recipe(title, run_dag, sandbox)
+    tables = {name: warehouse.rows(f"SELECT count(*) FROM {name}")[0][0] for name in warehouse.tables()}
+    assert tables == LOADED[title]
+
+
+@on_postgres
+def test_revenue_report_has_the_figures_of_the_lines(run_dag, sandbox, sequence_conn, warehouse):
+    title = "Invoices and their line items, for revenue reports"
+    pull_recipe(title, run_dag, sandbox)
+    (report,) = code_blocks(recipes()[title], "sql")
+    rows = warehouse.rows(report)
+    # The invoice of October is a draft, and each invoice has two lines: 64.05 and 65.05, 66.05 and 67.05.
+    assert sorted((str(day), currency, f"{total:.2f}") for day, _, currency, total in rows) == [
+        ("2024-08-01", "GBP", "129.10"),
+        ("2024-09-01", "GBP", "133.10"),
+    ]
 
 
 def included() -> list[tuple[Path, str, str]]:

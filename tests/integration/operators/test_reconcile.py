@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -362,6 +363,44 @@ class TestDifferencesTable:
         assert table(warehouse) == [(each, "missing") for each in ids]
 
 
+UUID = "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b2"
+#: Columns of ids that are no text: the type, and three values as SQL.
+IDS = {
+    "integer": ("INTEGER", "7", "-8", "9007199254740993"),
+    "bigint": ("BIGINT", "7", "-8", "9007199254740993"),
+    "uuid": ("UUID", f"'{UUID}1'", f"'{UUID}2'", f"'{UUID}3'"),
+}
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "kind"),
+    [("sqlite", "integer"), ("postgres", "bigint"), ("postgres", "uuid")],
+    indirect=["warehouse"],
+)
+def test_ids_of_any_type_and_deep_properties(kind, run_dag, sandbox, sequence_conn, warehouse):
+    column, kept, changed, lost = IDS[kind]
+    as_json = "JSONB" if warehouse.is_postgres else "TEXT"
+    warehouse.execute(f"CREATE TABLE deep (customer_event_id {column}, event_properties {as_json})")
+    deep = '{"a": [{"b": [1.10, {"c": null, "d": ["x", 12345678901234567890.5]}]}]}'
+    warehouse.execute(f"INSERT INTO deep VALUES ({kept}, '{deep}'), ({changed}, '{deep}')")
+    fixed = f"'acme' AS customer_alias, 'call' AS event_type, '{NOON}' AS event_timestamp"
+    sql = f"SELECT customer_event_id, event_properties, {fixed} FROM deep"
+    with interval_dag(START, END) as dag:
+        SqlToSequenceUsageEventsOperator(task_id="push", sql=sql, sql_conn_id="warehouse")
+    assert run_dag(dag, END).states == {"push": "success"}
+    assert found(reconcile(sql=sql)) == {}
+
+    # Three brackets down, a digit more.
+    deeper = deep.replace("67890.5", "67890.51")
+    warehouse.execute(f"UPDATE deep SET event_properties = '{deeper}' WHERE customer_event_id = {changed}")
+    warehouse.execute(f"INSERT INTO deep VALUES ({lost}, '{deep}')")
+    assert found(reconcile(sql=sql, differences_table="differences")) == {"missing": 1, "different": 1}
+    ids = {each["customerEventId"] for each in sandbox.ledger()["items"]}
+    kinds = dict(table(warehouse))
+    assert len(ids) == len(kinds) == 2
+    assert [kinds.get(each) for each in sorted(ids, key=kinds.__contains__)] == [None, "different"]
+
+
 class TestMaxDifferences:
     @pytest.mark.parametrize("limit", [2, "2", 0.5, "0.5", 1.0])
     def test_no_more_than_allowed(self, limit, sequence_conn, give, post):
@@ -611,6 +650,24 @@ class TestMetric:
         log = "".join(capfd.readouterr()) + caplog.text
         assert "DifferencesError" in log
         assert SECRET not in log
+
+    def test_parameters_of_the_metric_are_sent_with_each_alias(
+        self, run_dag, sandbox, sequence_conn, warehouse, metric
+    ):
+        with interval_dag(START, END) as dag:
+            SequenceReconcileMetricOperator(
+                task_id="metric",
+                metric_id=metric,
+                sql_conn_id="warehouse",
+                sql=values(acme="0", globex="0"),
+                custom_parameters={"since": "{{ data_interval_start | ds }}", "share": Decimal("1.10")},
+            )
+        result = run_dag(dag, END)
+
+        assert result.states["metric"] == "success", result.errors
+        logged = sandbox._admin("GET", "/_sandbox/requests")["items"]
+        sent = [dict(parse_qsl(each["query"])) for each in logged if "/calculate" in each["path"]]
+        assert [each["customParameters"] for each in sent] == ['{"since":"2026-03-01","share":"1.10"}'] * 2
 
     @pytest.mark.parametrize(
         "sql",

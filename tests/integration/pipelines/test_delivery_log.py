@@ -17,7 +17,7 @@ from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import USAGE_EVENT, EventFacts
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
-from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError
+from airflow_provider_sequence.exceptions import SequenceApiError, SequenceConfigurationError, WarehouseError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.delivery_log_table import ADDED_LATER
@@ -26,6 +26,7 @@ from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.warehouse.engine import connect
 from tests.integration.support.databases import every_database, on_postgres, sqlite_and_postgres
+from tests.integration.support.values import error_text
 
 TASK = {"dag_id": "billing", "task_id": "push", "run_id": "manual__1"}
 COLUMNS = ["customer_event_id", "customer_alias", "event_type", "event_timestamp", "units"]
@@ -72,6 +73,20 @@ def test_delivered_is_found_and_nothing_else(open_delivery_log):
     assert known_hashes(open_delivery_log(), ["a", "b", "c", "d"]) == {"a": "h1", "b": "h2"}
     assert known_hashes(open_delivery_log(), ["a"]) == {"a": "h1"}
     assert known_hashes(open_delivery_log(), []) == {}
+
+
+@sqlite_and_postgres
+def test_words_of_a_trigger_are_not_told(engine, warehouse):
+    def store() -> None:
+        with connect(engine) as connection:
+            log = DeliveryLog(connection, "deliveries", account="acc", resource="usage_events", task=TASK)
+            log.store([delivered("a")])
+
+    store()
+    warehouse.refuse_rows("deliveries", "no customer ann@example.org")
+    with pytest.raises(WarehouseError, match=r"^\w+: a trigger .* \(SQLSTATE \w{5}\)$") as caught:
+        store()
+    assert "ann@example.org" not in error_text(caught.value)
 
 
 @every_database

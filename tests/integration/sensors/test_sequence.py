@@ -14,6 +14,7 @@ import threading
 import time
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from airflow.providers.common.compat.sdk import (
@@ -207,6 +208,19 @@ def test_metric_is_exact_and_its_period_half_open(options, answer, run_dag, sand
     result = run_dag(one_sensor(SequenceUsageMetricSensor, **METRIC | options, deferrable=True), END)
 
     assert result.xcoms == {"wait": answer}, result.errors
+
+
+def test_parameters_of_a_metric_are_sent_in_every_mode(run_dag, sandbox, sequence_conn, usage):
+    options = METRIC | {
+        "min_event_count": 3,
+        "custom_parameters": {"since": "{{ data_interval_start | ds }}", "share": Decimal("1.10")},
+    }
+    result = run_dag(in_every_way(SequenceUsageMetricSensor, **options), END)
+    assert result.states == dict.fromkeys(WAYS, "success"), result.errors
+    sent = [dict(parse_qsl(each["query"])) for each in requests(sandbox) if "/calculate" in each["path"]]
+    assert [each["customParameters"] for each in sent] == ['{"since":"2026-03-01","share":"1.10"}'] * len(
+        WAYS
+    )
 
 
 def test_metric_that_is_a_digit_short_is_waited_for(run_dag, sandbox, sequence_conn, usage):

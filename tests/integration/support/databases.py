@@ -60,6 +60,18 @@ class Warehouse:
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
+    def refuse_rows(self, table: str, words: str, way: str = "ABORT") -> None:
+        """Make a trigger that refuses each new row of a table in its own words; ``way`` is SQLite's."""
+        trigger = f"CREATE TRIGGER refuse BEFORE INSERT ON {table}"
+        if self.is_sqlite:
+            self.execute(f"{trigger} BEGIN SELECT RAISE({way}, '{words}'); END")
+        elif self.is_postgres:
+            body = f"BEGIN RAISE EXCEPTION '{words}'; END"
+            self.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+            self.execute(f"{trigger} FOR EACH ROW EXECUTE FUNCTION refuse()")
+        else:
+            self.execute(f"{trigger} FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{words}'")
+
     def tables(self) -> set[str]:
         """Names of the tables there are."""
         with self.engine.connect() as connection:

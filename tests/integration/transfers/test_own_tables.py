@@ -17,7 +17,7 @@ from airflow_provider_sequence.pipelines.pull.pipeline import pull
 from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import keys_of_window
 from tests.integration.support.databases import Warehouse, on, on_both_postgres_drivers, on_postgres
-from tests.integration.support.values import utc
+from tests.integration.support.values import error_text, utc
 from tests.support import account
 from tests.support.account import Account
 
@@ -247,3 +247,23 @@ def test_value_that_a_column_refuses_is_not_tried_again(words, options, sequence
     assert "acme" not in str(caught.value)
     assert "call" not in str(caught.value)
     assert warehouse.rows("SELECT * FROM staged") == []
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "way", "sqlstate"),
+    [
+        ("sqlite", "ABORT", "45000"),
+        ("sqlite", "FAIL", "45000"),
+        ("sqlite", "ROLLBACK", "45000"),
+        ("postgres", "", "P0001"),
+    ],
+    indirect=["warehouse"],
+)
+def test_words_of_a_trigger_are_not_told(way, sqlstate, sequence, warehouse):
+    create(warehouse)
+    warehouse.refuse_rows("staged", "no customer ann@example.org", way)
+    with pytest.raises(WarehouseError, match=rf"^\w+: a trigger .* \(SQLSTATE {sqlstate}\)$") as caught:
+        load(sequence)
+
+    assert "ann@example.org" not in error_text(caught.value)
+    assert warehouse.rows("SELECT count(*) FROM staged") == [(0,)]
