@@ -84,11 +84,19 @@ def _is_3_0() -> bool:
 def _speed_up_and_mend() -> None:
     """Give older lines of Airflow 3 what ``dag.test()`` has on later ones."""
     try:
-        from airflow.sdk.execution_time import supervisor
+        from airflow.sdk.execution_time import supervisor, task_runner
     except ImportError:  # Airflow 2 runs tasks without any of it
         return
     # since 3.3 the tasks of a process share one API; to make one takes seconds
     supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    # 3.0's dag.test() calls callbacks without the error; its workers give it
+    finalize = task_runner.finalize
+
+    def finalize_with_error(ti: Any, state: Any, context: Any, log: Any, error: Any = None) -> None:
+        context.setdefault("exception", error)
+        finalize(ti, state, context, log, error)
+
+    task_runner.finalize = finalize_with_error
     if _is_3_0():  # a sensor's first start stays text there, which a real worker reads as a time
         from airflow.sdk.api import client
 
