@@ -28,9 +28,11 @@ from airflow_provider_sequence.pipelines.reconcile.usage_metric import (
     reconcile_metric,
 )
 from airflow_provider_sequence.utils.delivery_log import open_delivery_log
+from airflow_provider_sequence.utils.metrics import TaskCounters
 from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
 from airflow_provider_sequence.utils.params import parse_bool, parse_decimal, parse_int
+from airflow_provider_sequence.utils.progress import Progress, log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import parse_window, window_of_run
 from airflow_provider_sequence.utils.task_run import Route, task_run
@@ -220,7 +222,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
                         )
                 if log is not None:
                     reconciliation.add_voided(log.known)
-                reconciliation.compare()
+                self._compare(reconciliation, client, resource)
                 if resend:
                     state = RunState() if log is None else ResendState(log)
                     self._resend(reconciliation, client, resource, state)
@@ -252,21 +254,33 @@ class SequenceReconcileOperator(_ReconcileOperator):
                     raise DifferencesError(summary.describe(allowed, query_for_all))
         return summary.as_dict()
 
+    def _compare(self, reconciliation: Reconciliation, client: SequenceClient, resource: Resource) -> None:
+        """Compare, with progress lines: Sequence probably has as many events as the query."""
+        expected = reconciliation.summary.expected or None
+        with log_progress(
+            self.log, resource.name, client, "requests", lambda: Progress(reconciliation.read, expected)
+        ):
+            reconciliation.compare()
+
     def _resend(
         self, reconciliation: Reconciliation, client: SequenceClient, resource: Resource, state: DeliveryState
     ) -> None:
         """Send what is missing or different again, and compare once more."""
-        pushed = push(
-            reconciliation.to_resend(),
-            client,
-            resource,
-            threads=parse_int("concurrency", self.concurrency),
-            state=state,
-        )
+        self.log.info("Sending again what is missing or different")
+        counters = TaskCounters()
+        with log_progress(self.log, resource.name, client, resource.create_budget, counters.progress):
+            pushed = push(
+                reconciliation.to_resend(),
+                client,
+                resource,
+                threads=parse_int("concurrency", self.concurrency),
+                state=state,
+                on_progress=counters.update,
+            )
         reconciliation.summary.resent = pushed.counts[Status.DELIVERED]
         for outcome in pushed.first_rejected:
             self.log.warning("Rejected %s: %s", outcome.shown_row, outcome.reason)
-        reconciliation.compare()
+        self._compare(reconciliation, client, resource)
 
 
 class SequenceReconcileMetricOperator(_ReconcileOperator):
@@ -348,15 +362,18 @@ class SequenceReconcileMetricOperator(_ReconcileOperator):
             ):
                 run.result = summary.as_dict
                 rows = metric_rows(named_rows(query, ("customer_alias", "value")), parse_decimal)
-                reconcile_metric(
-                    rows,
-                    client,
-                    self.metric_id,
-                    period,
-                    summary,
-                    tolerance=tolerance,
-                    custom_parameters=self.custom_parameters,
-                )
+                with log_progress(
+                    self.log, "aliases", client, "requests", lambda: Progress(summary.aliases, query.count)
+                ):
+                    reconcile_metric(
+                        rows,
+                        client,
+                        self.metric_id,
+                        period,
+                        summary,
+                        tolerance=tolerance,
+                        custom_parameters=self.custom_parameters,
+                    )
                 result = summary.as_dict()
                 self.log.info("The metric of [%s, %s)\n%s", period.start, period.end, summary.as_table())
                 if summary.different:

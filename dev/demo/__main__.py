@@ -42,7 +42,7 @@ def main(home: Path) -> int:
             day = FIRST_DAY.replace(day=FIRST_DAY.day + days - 1)
             so_far = compare(engine, day, 1)
             say(
-                f"DAG run {day:%Y-%m-%d}: {progress}, {so_far.rows} rows, {summary['applied'] - sent} sent, "
+                f"run {day:%Y-%m-%d}: {progress}, {so_far.rows} rows, {summary['applied'] - sent} sent, "
                 f"{so_far.rejected.total()} rejected, {so_far.staged} staged"
             )
             sent = summary["applied"]
@@ -55,7 +55,10 @@ def main(home: Path) -> int:
     _print_table(
         comparison, after["applied"] - before["applied"], after["applied"] - after["distinct_events"]
     )
-    return 1 if comparison.differences else 0
+    if comparison.differences:
+        return 1
+    _print_next(warehouse)
+    return 0
 
 
 def _print_table(result: Comparison, sent: int, twice: int) -> None:
@@ -68,6 +71,20 @@ def _print_table(result: Comparison, sent: int, twice: int) -> None:
         ("differences", len(result.differences)),
     ]
     print_table(f"Usage of {FIRST_DAY:%Y-%m-%d} and the {DAYS - 1} days after it", lines, result.differences)
+
+
+def _print_next(warehouse: Path) -> None:
+    lines = {
+        "make demo": "once more: nothing is sent twice",
+        shown(warehouse.with_name("airflow.log")): "what Airflow logged of each task",
+        shown(warehouse): "sequence_delivery_log, sequence_runs, and more tables",
+        "example_dags": "this DAG is in example_sequence_daily_usage.py",
+        "docs/connection.md": "your own account and warehouse",
+        "docs/push.md": "all that a push can do",
+    }
+    print("\nWhat next")
+    for what, meaning in lines.items():
+        print(f"  {what:<20}  {meaning}")
 
 
 def _airflow_runs(home: Path, api: str, warehouse: Path) -> Iterator[str]:

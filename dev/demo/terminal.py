@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import NoReturn
 CHECKOUT = Path(__file__).parents[2]
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+#: Columns of a terminal that nobody has made wider, and of a table's figures.
+_COLUMNS, _FIGURE = 80, 8
 
 _started = time.monotonic()
 
@@ -55,9 +59,12 @@ def say(text: str) -> None:
 def print_table(title: str, lines: Sequence[tuple[str, object]], differences: Sequence[str]) -> None:
     """Print what came of it: a label and a number on each line, and the first of the differences."""
     print(f"\n{title}")
-    width = max(len(label) for label, _ in lines)
+    width = _COLUMNS - _FIGURE - len("    ")
     for label, found in lines:
-        print(f"  {label:<{width}}  {found if isinstance(found, str) else format(found, ','):>8}")
+        # A reason of Sequence's may be longer than a line.
+        *first, last = textwrap.wrap(label, width, subsequent_indent=" " * 8)
+        figure = found if isinstance(found, str) else format(found, ",")
+        print("".join(f"  {part}\n" for part in first) + f"  {last:<{width}}  {figure:>{_FIGURE}}")
     for difference in differences[:10]:
         print(f"  ! {difference}")
 

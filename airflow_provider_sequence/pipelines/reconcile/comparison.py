@@ -190,6 +190,8 @@ class Reconciliation:
         self._started_at = time.monotonic()
         self._requests = client.requests_sent
         self.summary = ReconcileSummary()
+        #: Events of Sequence's list that were read so far, in this look at it.
+        self.read = 0
 
     def __enter__(self) -> Self:
         """Return the reconciliation itself."""
@@ -247,7 +249,9 @@ class Reconciliation:
 
     def _find(self) -> None:
         self._db.execute("DELETE FROM found")
+        self.read = 0
         for item in self._client.items(self._resource, None, self._window):
+            self.read += 1
             # Newest first: the first copy of an id is the one that counts.
             self._db.execute(
                 "INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?)",

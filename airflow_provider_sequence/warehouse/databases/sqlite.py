@@ -38,6 +38,8 @@ def _read_text(connection: sqlite3.Connection) -> None:
 
 SQLITE = DatabaseDialect(
     connection_types=("sqlite",),
+    # The hook opens the file. Its own URL names arguments that SQLAlchemy warns of, where the connection's extra is {}.
+    url="sqlite://",
     # Its numbers are floats.
     number=Text(),
     # Python's driver begins no transaction before DDL, and asks for the write lock late.

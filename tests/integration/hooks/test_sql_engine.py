@@ -38,3 +38,11 @@ def test_engine_speaks_with_the_hooks_driver(monkeypatch, tmp_path, conn_type):
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
     with create_sql_engine("warehouse").connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+def test_engine_of_sqlite_warns_of_nothing(monkeypatch, tmp_path, recwarn):
+    """The hook's own URL has the argument __extra__, which SQLAlchemy does not know."""
+    fields = {"conn_type": "sqlite", "host": str(tmp_path / "file"), "extra": "{}"}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(fields))
+    create_sql_engine("warehouse").connect().close()
+    assert [str(each.message) for each in recwarn] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,6 +21,7 @@ from airflow_provider_sequence.operators.sequence import (
 )
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+from airflow_provider_sequence.utils import progress
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import sqlite_and_postgres
 from tests.integration.support.values import error_text, utc
@@ -549,6 +551,22 @@ class TestSettings:
         assert result.xcoms["reconcile"]["outside"] == 1
 
 
+def test_progress_is_logged(sandbox, sequence_conn, warehouse, metric, give, monkeypatch, capfd, caplog):
+    """Of reading, of sending again, and of a metric; here a line as soon as anything is slow."""
+    monkeypatch.setattr(progress, "INTERVAL", 0.02)
+    sandbox.settings(latency_ms=100)
+    give("a", "b")
+    assert reconcile(resend=True)["resent"] == 2
+    compare_metric(metric, values(acme="2"))
+    log = "".join(capfd.readouterr()) + caplog.text
+    for line in (
+        "usage_events: 0 rows, 0 a second, 0% of the limit\\b(?!,)",
+        "usage_events: . rows, .* a second, .*% of the limit, 0 rejected",
+        "aliases: 1 rows, ",
+    ):
+        assert re.search(line, log), line
+
+
 SECRET = "ann@example.org"
 
 
@@ -628,8 +646,13 @@ class TestMetric:
 
     def test_sums_that_agree_do_not_hide_aliases_that_differ(self, sequence_conn, warehouse, metric, post):
         post("a", n=1)
-        with pytest.raises(DifferencesError, match="2"):
-            compare_metric(metric, values(acme="0", globex="1"))
+        with pytest.raises(DifferencesError, match="2") as differ:
+            compare_metric(metric, values(acme="0", globex="1", initech="0"))
+        assert (differ.value.result["aliases"], differ.value.result["different"]) == (3, 2)
+        assert differ.value.result["different_rows"] == [
+            {"row": 1, "warehouse": "0", "sequence": "1"},
+            {"row": 2, "warehouse": "1", "sequence": "0"},
+        ]
 
     def test_no_alias_is_in_the_log(self, run_dag, sequence_conn, warehouse, metric, post, capfd, caplog):
         post("a", alias=SECRET, n=7)

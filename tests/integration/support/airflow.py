@@ -84,11 +84,19 @@ def _is_3_0() -> bool:
 def _speed_up_and_mend() -> None:
     """Give older lines of Airflow 3 what ``dag.test()`` has on later ones."""
     try:
-        from airflow.sdk.execution_time import supervisor
+        from airflow.sdk.execution_time import supervisor, task_runner
     except ImportError:  # Airflow 2 runs tasks without any of it
         return
     # since 3.3 the tasks of a process share one API; to make one takes seconds
     supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    # 3.0's dag.test() calls callbacks without the error; its workers give it
+    finalize = task_runner.finalize
+
+    def finalize_with_error(ti: Any, state: Any, context: Any, log: Any, error: Any = None) -> None:
+        context.setdefault("exception", error)
+        finalize(ti, state, context, log, error)
+
+    task_runner.finalize = finalize_with_error
     if _is_3_0():  # a sensor's first start stays text there, which a real worker reads as a time
         from airflow.sdk.api import client
 
@@ -106,6 +114,7 @@ def run(
     logical_date: Moment | None,
     *,
     conf: dict[str, Any] | None = None,
+    run_after: Moment | None = None,
     between_tries: Callable[[], object] = lambda: None,
 ) -> DagResult:
     """Run a DAG once; a run of the same logical date is done again.
@@ -113,6 +122,7 @@ def run(
     :param dag: the DAG; for :func:`interval_dag` the logical date is the interval's end.
     :param logical_date: None is what a manual run of Airflow 3 has.
     :param conf: the run's own parameters.
+    :param run_after: the same one gives the run the same id again; on Airflow 2 the logical date alone does.
     :param between_tries: called after a try that is followed by another.
     """
     for task in dag.tasks:
@@ -121,13 +131,14 @@ def run(
 
     _sync(dag)
     date = None if logical_date is None else moment(logical_date)
-    takes_logical_date = (
-        "logical_date" in inspect.signature(dag.test).parameters
-    )  # Airflow 2 says execution_date
+    takes = inspect.signature(dag.test).parameters
+    dates = {
+        "logical_date" if "logical_date" in takes else "execution_date": date
+    }  # Airflow 2 says the latter
+    if run_after is not None and "run_after" in takes:
+        dates["run_after"] = moment(run_after)
     with _errors() as errors:
-        finished = dag.test(
-            **{"logical_date" if takes_logical_date else "execution_date": date}, run_conf=conf
-        )
+        finished = dag.test(**dates, run_conf=conf)
     instances = finished.get_task_instances()
     return DagResult(
         state=str(finished.state),

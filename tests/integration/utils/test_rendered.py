@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import pytest
 from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_sequence.operators.sequence import (
@@ -130,3 +131,63 @@ def test_lengths_of_time_from_templates_and_xcom(run_dag, sandbox, sequence_conn
     for number in range(len(given)):
         assert result.xcoms[f"t{number}"]["window_start"] == "2026-02-28T18:00:00Z"
     assert len(result.xcoms["split_window"]) == 3
+
+
+PUSH, RECONCILE = SqlToSequenceUsageEventsOperator, SequenceReconcileOperator
+GOOD = SQL["sql"]
+LATE = GOOD.replace("'a'", "'late'").replace("03-01", "02-01")
+FUTURE = GOOD.replace("'a'", "'future'").replace("2026", "2126")
+OF_APRIL, OF_MAY, OF_JUNE = (
+    {"sql": GOOD.replace("03-01", day), "window_start": f"2026-{day}", "window_end": f"2026-{day}T13"}
+    for day in ("04-01", "05-01", "06-01")
+)
+RETRIED = {"rows": 0, "delivered": 0, "unchanged": 0, "rejected": 0}
+#: A parameter of a task, and what a person gives for it; what of the task's result, or of its
+#: error, shows that it was taken.
+FLAGS: list[tuple[Any, str, Any, dict[str, Any], str, Any]] = [
+    (PUSH, "dry_run", True, {}, "dry_run", True),
+    (PUSH, "dry_run", False, {}, "dry_run", None),
+    (PUSH, "retry_rejected", True, {}, "retried", RETRIED),
+    (PUSH, "retry_rejected", False, {}, "retried", None),
+    (PUSH, "late_after", "P10D", {"sql": LATE}, "late", 1),
+    (PUSH, "late_after", 864_000, {"sql": LATE}, "late", 1),
+    (PUSH, "max_future", "PT5M", {"sql": FUTURE, "max_rejected": 1}, "rejected", 1),
+    (PUSH, "max_future", 9_000_000_000, {"sql": FUTURE}, "rejected", 0),
+    (PUSH, "min_rows", 1, {}, "rows", 1),
+    (PUSH, "min_rows", 2, {}, "error", "1 rows, and at least 2 are expected (min_rows)"),
+    (PUSH, "max_rejected", 1, {"sql": FUTURE}, "rejected", 1),
+    (PUSH, "max_rejected", 0.5, {"sql": f"{FUTURE} UNION ALL {GOOD}"}, "rejected", 1),
+    (PUSH, "max_rejected", 0.1, {"sql": f"{FUTURE} UNION ALL {GOOD}"}, "error", "1 of 2 rows were rejected, 0.2 are allowed"),
+    (PUSH, "keep_delivered_for", "P30D", {}, "rows", 1),
+    (PUSH, "keep_delivered_for", 3600, {}, "error", "is less than a day"),
+    (RECONCILE, "max_differences", 1, OF_APRIL, "missing", 1),
+    (RECONCILE, "max_differences", 0.5, OF_APRIL, "error", "1 events differ"),
+    (RECONCILE, "resend", False, OF_MAY, "error", "1 events differ"),
+    (RECONCILE, "resend", True, OF_JUNE, "resent", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+def test_flags_that_a_person_gives(run_dag, sandbox, sequence_conn, warehouse, native):
+    """From the DAG's params, as the form of a run that is started by hand sets them."""
+    given = {f"t{number}": value for number, (_, _, value, *_) in enumerate(FLAGS)}
+    with interval_dag(
+        START, END, params=dict.fromkeys(given, "of the DAG"), render_template_as_native_obj=native
+    ) as dag:
+        for number, (kind, name, _, options, *_) in enumerate(FLAGS):
+            flag = {"delivery_log_table": f"log_{number}", name: f"{{{{ params.t{number} }}}}"}
+            kind(task_id=f"t{number}", **SQL | options | flag)
+        PUSH.partial(task_id="mapped", dry_run="{{ params.t0 }}", sql_conn_id="warehouse").expand(sql=[GOOD])
+    result = run_dag(dag, END, conf=given)
+
+    for number, (_, name, value, _, key, expected) in enumerate(FLAGS):
+        task_id, case = f"t{number}", (name, value, native)
+        if key == "error":
+            assert expected in str(result.error(task_id)), case
+        else:
+            assert (case, result.states[task_id], result.xcoms[task_id].get(key)) == (
+                case,
+                "success",
+                expected,
+            )
+    assert result.states["mapped"] == "success"
