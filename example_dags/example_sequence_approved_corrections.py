@@ -14,7 +14,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, AirflowOptionalProviderFeatureException, task
+from airflow import DAG
+from airflow.exceptions import AirflowOptionalProviderFeatureException
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
@@ -48,7 +49,7 @@ if ApprovalOperator is not None:
         }
         check = SqlToSequenceUsageEventsOperator(task_id="check", dry_run=True, **usage)
 
-        @task.branch
+        @dag.task.branch
         def many_corrected(ti: Any = None, params: Any = None) -> str:
             """Ask only if more events would be corrected than may be without."""
             corrected = ti.xcom_pull(task_ids="check")["corrected"]
