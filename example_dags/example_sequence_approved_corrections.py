@@ -22,6 +22,7 @@ from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsa
 
 try:
     from airflow.providers.standard.operators.hitl import ApprovalOperator
+    from airflow.providers.standard.operators.python import BranchPythonOperator
 except (ImportError, AirflowOptionalProviderFeatureException):
     ApprovalOperator = None
 
@@ -49,12 +50,15 @@ if ApprovalOperator is not None:
         }
         check = SqlToSequenceUsageEventsOperator(task_id="check", dry_run=True, **usage)
 
-        @dag.task.branch
-        def many_corrected(ti: Any = None, params: Any = None) -> str:
+        def choose(corrected: str, max_corrected: str) -> str:
             """Ask only if more events would be corrected than may be without."""
-            corrected = ti.xcom_pull(task_ids="check")["corrected"]
-            return "approve" if corrected > int(params["max_corrected"]) else "push"
+            return "approve" if int(corrected) > int(max_corrected) else "push"
 
+        branch = BranchPythonOperator(
+            task_id="branch",
+            python_callable=choose,
+            op_args=["{{ ti.xcom_pull(task_ids='check')['corrected'] }}", "{{ params.max_corrected }}"],
+        )
         approve = ApprovalOperator(
             task_id="approve",
             subject="Correct {{ ti.xcom_pull(task_ids='check')['corrected'] }} events in Sequence?",
@@ -65,7 +69,6 @@ if ApprovalOperator is not None:
         push = SqlToSequenceUsageEventsOperator(
             task_id="push", trigger_rule="none_failed_min_one_success", **usage
         )
-        branch = many_corrected()
         check >> branch >> [approve, push]
         approve >> push
         # [END howto_sequence_approved_corrections]
