@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence import exceptions
+from airflow_provider_sequence.compat import task
 from airflow_provider_sequence.exceptions import SequenceError
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from dev.resources_page import COMMAND, PAGE, resources_page
@@ -28,26 +29,21 @@ PUBLIC = ("transfers.sequence_to_sql", "transfers.sql_to_sequence", "operators.s
 each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 
 
-def code_blocks() -> list[Any]:
-    blocks = [
-        pytest.param(code, id=f"{guide.stem}-{n}")
-        for guide in GUIDES
-        for n, code in enumerate(re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.DOTALL | re.MULTILINE))
-    ]  # fmt: skip
-    assert blocks
-    return blocks
+def blocks_of(guide: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("code", code_blocks())
-def test_code_of_the_guides_runs(code, airflow_db, sandbox, sequence_conn):
-    """In a DAG, with the names of the package; Airflow refuses unknown arguments."""
+@pytest.mark.parametrize("guide", [g for g in GUIDES if blocks_of(g)], ids=lambda path: path.stem)
+def test_code_of_the_guides_runs(guide, airflow_db, sandbox, sequence_conn):
+    """In a DAG, with the names of the package and of the code above; Airflow refuses unknown arguments."""
     sandbox.add("customers", [{"id": "0184421e-a9cc-711b-af93-bf0511d4d833"}])
     sandbox.add("usage-metrics", [{"id": "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27"}])
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = {"task": task}
     for name in PUBLIC:
         scope |= vars(importlib.import_module(f"airflow_provider_sequence.{name}"))
-    with manual_dag():
-        exec(compile(code, "guide", "exec"), scope)
+    for n, code in enumerate(blocks_of(guide)):
+        with manual_dag():
+            exec(compile(code, f"{guide.stem}-{n}", "exec"), scope)
 
 
 def included() -> list[tuple[Path, str, str]]:
