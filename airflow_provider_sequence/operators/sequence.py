@@ -219,7 +219,7 @@ class SequenceVoidUsageEventsOperator(SqlPushOperator):
     ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id``, ``runs_table``, ``keep_delivered_for``,
     ``dry_run`` and ``min_rows``; the result is the same.
 
-    :param event_type: the event type to write; what a voided event says is of no account. (templated)
+    :param event_type: the event type to write; a voided event is not billed, whatever its type. (templated)
     """
 
     template_fields: Sequence[str] = (*SqlPushOperator.template_fields, "event_type")
