@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 import requests
+from airflow import __version__ as airflow_version
 
 from airflow_provider_sequence.compat import task
 from airflow_provider_sequence.hooks.sequence import SequenceHook
@@ -61,15 +62,17 @@ def sent(sandbox: Any) -> list[str]:
 pytestmark = pytest.mark.usefixtures("sequence_conn")
 
 
-@on_postgres
-def test_push_after_dbt_looks_back_and_sends_once(run_dag, sandbox, warehouse):
-    now = dt.datetime.now(dt.UTC)
-    make_usage(warehouse, [now - HOUR, now - 6 * 24 * HOUR, now - 8 * 24 * HOUR])
-    with manual_dag():
-        dag = run_code(recipe("After a dbt model"))["dag"]
-    for _ in range(2):
-        assert run_dag(dag, None).state == "success"
-    assert sorted(sent(sandbox)) == ["u-0", "u-1"]
+if airflow_version >= "3":  # before, a run that an asset starts has a data interval, and Asset another name
+
+    @on_postgres
+    def test_push_after_dbt_looks_back_and_sends_once(run_dag, sandbox, warehouse):
+        now = dt.datetime.now(dt.UTC)
+        make_usage(warehouse, [now - HOUR, now - 6 * 24 * HOUR, now - 8 * 24 * HOUR])
+        with manual_dag():
+            dag = run_code(recipe("After a dbt model"))["dag"]
+        for _ in range(2):
+            assert run_dag(dag, None).state == "success"
+        assert sorted(sent(sandbox)) == ["u-0", "u-1"]
 
 
 def test_seats_of_employees(run_dag, sandbox, warehouse):
