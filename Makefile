@@ -85,9 +85,9 @@ debian-packages:
 
 test-warehouses: debian-packages $(patsubst %,$(WAREHOUSES)/%/.ready,$(WAREHOUSES_ENVS) bigquery-emulator clickhouse-emulator snowflake-emulator)
 	@SEQUENCE_STANDINS="redshift bigquery databricks" SEQUENCE_BIGQUERY_PYTHON=$(CURDIR)/$(WAREHOUSES)/bigquery-emulator/bin/python \
-		$(WAREHOUSES)/clouds/bin/python -m pytest $(addprefix tests/warehouses/test_,warehouses.py engines.py bigquery.py redshift.py databricks.py) $(ARGS)
+		$(WAREHOUSES)/clouds/bin/python -m pytest $(addprefix tests/warehouses/test_,warehouses.py cookbook.py engines.py bigquery.py redshift.py databricks.py) $(ARGS)
 	@SEQUENCE_STANDINS=snowflake SEQUENCE_SNOWFLAKE_PYTHON=$(CURDIR)/$(WAREHOUSES)/snowflake-emulator/bin/python \
-		$(WAREHOUSES)/snowflake/bin/python -m pytest tests/warehouses/test_warehouses.py tests/warehouses/test_snowflake.py $(ARGS)
+		$(WAREHOUSES)/snowflake/bin/python -m pytest $(addprefix tests/warehouses/test_,warehouses.py cookbook.py snowflake.py) $(ARGS)
 	@SEQUENCE_STANDINS=mariadb \
 		$(WAREHOUSES)/mysql/bin/python -m pytest tests/warehouses/test_warehouses.py tests/warehouses/test_mysql.py $(ARGS)
 	@SEQUENCE_STANDINS=clickhouse SEQUENCE_CLICKHOUSE_PYTHON=$(CURDIR)/$(WAREHOUSES)/clickhouse-emulator/bin/python \

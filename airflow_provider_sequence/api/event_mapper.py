@@ -1,4 +1,4 @@
-"""Event mapper: rows of a query become checked events, or errors that name the field and the reason."""
+"""Event mapper: rows become checked events, or errors that name the field and the reason."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def _given(constant: Any) -> Callable[[Any, str, dt.tzinfo], Any]:
 
 class EventMapper:
     """
-    Mapper of a query's rows to events of one kind.
+    Mapper of rows to events of one kind.
 
     :param kind: :data:`USAGE_EVENT` or :data:`SEAT_EVENT`.
-    :param column_names: the query's columns, in order.
-    :param columns: ``{column the event knows: column of the query}`` where the names differ.
+    :param column_names: the rows' columns, in order.
+    :param columns: ``{column the event knows: column of the rows}`` where the names differ.
     :param constants: ``{column the event knows: value}`` for fields that are the same for each row.
-    :param event_key: columns of the query that identify an event, where there is no ``customer_event_id``.
+    :param event_key: columns that identify an event, where there is no ``customer_event_id``.
     :param timezone: the zone of timestamps that have none.
     :param longest_id: how long an id may be, in ``bytes`` of UTF-8 or in ``characters``; None without a limit.
-    :raises SequenceConfigurationError: if the query lacks a column, has one twice, or has none to make an id of.
+    :raises SequenceConfigurationError: if a column is missing or there twice, or there is none to make an id of.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class EventMapper:
         id_index = take(CUSTOMER_EVENT_ID)
         if id_index is None and not key:
             raise SequenceConfigurationError(
-                f"the query has no column {CUSTOMER_EVENT_ID}, and no event_key is set\nIt gives {_names(self._index)}\n"
+                f"there is no column {CUSTOMER_EVENT_ID}, and no event_key is set\n{self._columns_there()}\n"
                 "An event without an id can't be told from its own retry: the customer would be billed twice\n"
-                f"Select a {CUSTOMER_EVENT_ID}, name it with columns=, or set event_key to the columns that "
+                f"Give a {CUSTOMER_EVENT_ID}, name it with columns=, or set event_key to the columns that "
                 "identify a row"
             )
         if id_index is not None and key:
@@ -86,7 +86,7 @@ class EventMapper:
                 f"both a {CUSTOMER_EVENT_ID} column and event_key are given; an event has one id\nLeave one out"
             )
         if missing := [name for name in key if find_column(name, self._index) is None]:
-            raise SequenceConfigurationError(f"event_key names {_names(missing)}, {self._not_in_query()}")
+            raise SequenceConfigurationError(f"event_key names {_names(missing)}, {self._no_column()}")
         self._id_index = id_index
         key = tuple(str(find_column(name, self._index)) for name in key)
         self._key = tuple((self._index[name], name) for name in key)
@@ -98,7 +98,7 @@ class EventMapper:
         ]
         if missing:
             raise SequenceConfigurationError(
-                f"a row of {kind.name} needs {_names(missing)}, {self._not_in_query()}\nRename it in the query or "
+                f"a row of {kind.name} needs {_names(missing)}, {self._no_column()}\nRename a column or "
                 "name it with columns={…}"
             )
         self._properties_index = take(PROPERTIES) if kind.has_properties else None
@@ -111,7 +111,7 @@ class EventMapper:
             if kind.has_properties and self._properties_index is None
             else []
         )
-        #: Columns of the query that go into no event.
+        #: Columns that go into no event.
         self.unused = (
             ()
             if self._properties
@@ -130,7 +130,7 @@ class EventMapper:
         """
         Make the event of a row.
 
-        :param row: values in the order of the query's columns.
+        :param row: values in the order of the columns.
         :raises InvalidEventError: if the row can't become an event; it names the field and the reason.
         """
         zone = self._zone
@@ -207,11 +207,9 @@ class EventMapper:
         name = self._columns.get(column, column)
         found = find_column(name, self._index)
         if found is None and column in self._columns:
-            raise SequenceConfigurationError(f"columns= maps {column} to {name}, {self._not_in_query()}")
+            raise SequenceConfigurationError(f"columns= maps {column} to {name}, {self._no_column()}")
         if found is not None and column in self._constants:
-            raise SequenceConfigurationError(
-                f"{column} is given both as a constant and as a column of the query"
-            )
+            raise SequenceConfigurationError(f"{column} is given both as a constant and as a column")
         return None if found is None else self._index[found]
 
     def _checked_constant(self, field: EventField) -> Any:
@@ -221,8 +219,11 @@ class EventMapper:
         except InvalidEventError as e:
             raise SequenceConfigurationError(f"{field.column}= {e.reason}") from None
 
-    def _not_in_query(self) -> str:
-        return f"which the query does not give\nIt gives {_names(self._index)}"
+    def _no_column(self) -> str:
+        return f"which is no column\n{self._columns_there()}"
+
+    def _columns_there(self) -> str:
+        return f"The columns are {_names(self._index)}"
 
 
 def make_event(kind: EventKind, fields: Mapping[str, Any], *, timezone: dt.tzinfo | str = dt.UTC) -> Event:

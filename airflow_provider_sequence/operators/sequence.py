@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_sequence.api.events import VOID_ALIAS, VOID_EVENT
 from airflow_provider_sequence.api.resource import Resource
@@ -14,6 +14,10 @@ from airflow_provider_sequence.compat import AirflowFailException, BaseOperator,
 from airflow_provider_sequence.exceptions import InvalidEventError, SequenceRejectedError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
+from airflow_provider_sequence.operators.push_rows import (
+    SequencePushSeatEventsOperator,
+    SequencePushUsageEventsOperator,
+)
 from airflow_provider_sequence.operators.reconcile import (
     SequenceReconcileMetricOperator,
     SequenceReconcileOperator,
@@ -24,9 +28,10 @@ from airflow_provider_sequence.pipelines.push.summary import PushSummary, Reject
 from airflow_provider_sequence.utils.metrics import emit_metrics
 from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
+from airflow_provider_sequence.utils.operator_options import OperatorOptions, SequenceOptions, SqlPushOptions
 from airflow_provider_sequence.utils.params import parse_int
-from airflow_provider_sequence.utils.push_operator import PushOperator
 from airflow_provider_sequence.utils.retries import fail_without_retry
+from airflow_provider_sequence.utils.sql_push_operator import SqlPushOperator
 from airflow_provider_sequence.utils.task_run import Route, task_run
 from airflow_provider_sequence.warehouse.reader import named_rows, read_rows
 
@@ -38,6 +43,8 @@ __all__ = [
     "SequenceCreateCustomerAliasesOperator",
     "SequenceCreateSeatEventOperator",
     "SequenceCreateUsageEventOperator",
+    "SequencePushSeatEventsOperator",
+    "SequencePushUsageEventsOperator",
     "SequenceReconcileMetricOperator",
     "SequenceReconcileOperator",
     "SequenceVoidUsageEventsOperator",
@@ -49,7 +56,7 @@ class _SequenceOperator(SequenceTaskMixin, BaseOperator):
 
     ui_color = "#d6f0e4"
 
-    def __init__(self, *, sequence_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+    def __init__(self, *, sequence_conn_id: str = DEFAULT_CONN_ID, **kwargs: Unpack[OperatorOptions]) -> None:
         super().__init__(**kwargs)
         self.sequence_conn_id = sequence_conn_id
 
@@ -126,7 +133,7 @@ class SequenceCreateUsageEventOperator(_CreateEventOperator):
         event_type: str,
         event_timestamp: Any,
         event_properties: Mapping[str, Any] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SequenceOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.customer_event_id = customer_event_id
@@ -177,7 +184,7 @@ class SequenceCreateSeatEventOperator(_CreateEventOperator):
         seat_type: str,
         event_timestamp: Any,
         total: int | str,
-        **kwargs: Any,
+        **kwargs: Unpack[SequenceOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.customer_event_id = customer_event_id
@@ -196,7 +203,7 @@ class SequenceCreateSeatEventOperator(_CreateEventOperator):
         )
 
 
-class SequenceVoidUsageEventsOperator(PushOperator):
+class SequenceVoidUsageEventsOperator(SqlPushOperator):
     """
     Void usage events, so that they are billed no more: the ids that a query gives.
 
@@ -212,16 +219,16 @@ class SequenceVoidUsageEventsOperator(PushOperator):
     ``concurrency``, ``delivery_log_table``, ``delivery_log_conn_id``, ``runs_table``, ``keep_delivered_for``,
     ``dry_run`` and ``min_rows``; the result is the same.
 
-    :param event_type: the event type to write; what a voided event says is of no account. (templated)
+    :param event_type: the event type to write; a voided event is not billed, whatever its type. (templated)
     """
 
-    template_fields: Sequence[str] = (*PushOperator.template_fields, "event_type")
+    template_fields: Sequence[str] = (*SqlPushOperator.template_fields, "event_type")
 
     resource = USAGE_EVENTS
     kind = VOID_EVENT
     voids = True
 
-    def __init__(self, *, event_type: str = VOID_ALIAS, **kwargs: Any) -> None:
+    def __init__(self, *, event_type: str = VOID_ALIAS, **kwargs: Unpack[SqlPushOptions]) -> None:
         super().__init__(**kwargs)
         self.event_type = event_type
 
@@ -264,7 +271,7 @@ class SequenceCreateCustomerAliasesOperator(_SequenceOperator):
         sql_conn_id: str,
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
         max_rejected: float | str = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[SequenceOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.sql = sql

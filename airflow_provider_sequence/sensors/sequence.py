@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from itertools import count
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Unpack
 
 from airflow_provider_sequence.api import lossless_json
 from airflow_provider_sequence.api.answer_size import MAX_PAGE
@@ -41,6 +41,7 @@ from airflow_provider_sequence.triggers.conditions import (
     PokeResult,
 )
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
+from airflow_provider_sequence.utils.operator_options import SensorOptions
 from airflow_provider_sequence.utils.params import parse_decimal, parse_filters, parse_int
 from airflow_provider_sequence.utils.run_window import parse_window, window_of_run
 
@@ -218,7 +219,7 @@ class SequenceEventsSensor(_ConditionSensor):
         filters: Mapping[str, Any] | None = None,
         window_start: Any = None,
         window_end: Any = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SensorOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.resource = resource
@@ -285,7 +286,7 @@ class SequenceUsageMetricSensor(_ConditionSensor):
         custom_parameters: Mapping[str, Any] | str | None = None,
         period_start: Any = None,
         period_end: Any = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SensorOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.metric_id = metric_id
@@ -336,7 +337,12 @@ class SequenceUnmappedAliasesSensor(_ConditionSensor):
     trigger_name = "SequenceUnmappedAliasesTrigger"
 
     def __init__(
-        self, *, max_unmapped: int | str = 0, window_start: Any = None, window_end: Any = None, **kwargs: Any
+        self,
+        *,
+        max_unmapped: int | str = 0,
+        window_start: Any = None,
+        window_end: Any = None,
+        **kwargs: Unpack[SensorOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.max_unmapped = max_unmapped

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 from airflow_provider_sequence.api.events import SEAT_EVENT, USAGE_EVENT
 from airflow_provider_sequence.api.resources import SEAT_EVENTS, USAGE_EVENTS
-from airflow_provider_sequence.utils.push_operator import PushOperator
+from airflow_provider_sequence.utils.operator_options import SqlPushOptions
+from airflow_provider_sequence.utils.sql_push_operator import SqlPushOperator
 
 
-class SqlToSequenceUsageEventsOperator(PushOperator):
+class SqlToSequenceUsageEventsOperator(SqlPushOperator):
     """
     Push the rows of a query to Sequence as usage events.
 
@@ -32,7 +33,7 @@ class SqlToSequenceUsageEventsOperator(PushOperator):
         ``customer_event_id``: the same values give the same id for ever. (templated)
     :param timezone: the zone of timestamps that have none. (templated)
     :param max_rejected: how many rows may be rejected: a number (``10``) or a part (``0.01``). (templated)
-    :param concurrency: how many requests may be in flight at a time. (templated)
+    :param concurrency: how many requests may be in flight at a time; 32 by default, and 8 for seats. (templated)
     :param delivery_log_table: ``table`` or ``schema.table`` that remembers what was delivered, so that a run sends
         only what is new or changed, and a retry goes on where the last try stopped; made when missing. Without it,
         every row is sent. (templated)
@@ -61,12 +62,12 @@ class SqlToSequenceUsageEventsOperator(PushOperator):
         rejected events were retried; and ``dry_run``, in a dry run.
     """
 
-    template_fields: Sequence[str] = (*PushOperator.template_fields, "event_type")
+    template_fields: Sequence[str] = (*SqlPushOperator.template_fields, "event_type")
 
     resource = USAGE_EVENTS
     kind = USAGE_EVENT
 
-    def __init__(self, *, event_type: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, event_type: str | None = None, **kwargs: Unpack[SqlPushOptions]) -> None:
         super().__init__(**kwargs)
         self.event_type = event_type
 
@@ -74,7 +75,7 @@ class SqlToSequenceUsageEventsOperator(PushOperator):
         return {"event_type": self.event_type}
 
 
-class SqlToSequenceSeatEventsOperator(PushOperator):
+class SqlToSequenceSeatEventsOperator(SqlPushOperator):
     """
     Push the rows of a query to Sequence as seat events.
 
@@ -88,13 +89,14 @@ class SqlToSequenceSeatEventsOperator(PushOperator):
     :param seat_type: the seat type, where it is the same for each row. (templated)
     """
 
-    template_fields: Sequence[str] = (*PushOperator.template_fields, "seat_type")
+    template_fields: Sequence[str] = (*SqlPushOperator.template_fields, "seat_type")
 
     resource = SEAT_EVENTS
     kind = SEAT_EVENT
+    default_concurrency = 8
 
-    def __init__(self, *, seat_type: str | None = None, concurrency: int | str = 8, **kwargs: Any) -> None:
-        super().__init__(concurrency=concurrency, **kwargs)
+    def __init__(self, *, seat_type: str | None = None, **kwargs: Unpack[SqlPushOptions]) -> None:
+        super().__init__(**kwargs)
         self.seat_type = seat_type
 
     def _constants(self) -> dict[str, str | None]:

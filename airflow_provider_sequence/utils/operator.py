@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
@@ -24,17 +23,28 @@ class SequenceTaskMixin:
     told_to_end = False
 
     # What the DAG names, before it is rendered.
-    _named: Mapping[str, Any]
+    _named: dict[str, Any]
+    # Whether the task is made of a mapped one, when it runs: of values that may have been None in an XCom.
+    _is_mapped: bool
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Keep what the DAG names: rendered, a parameter that became None can't be told from one left out."""
+        """Make a task that names nothing yet."""
         self = super().__new__(cls)
-        # A mapped task is made when it runs, of values that may have been None in an XCom.
-        is_mapped = kwargs.get("_airflow_from_mapped", False)
-        rendered = {_PARAMETERS.get(field, field) for field in cls.template_fields} & kwargs.keys()
-        named = {name: kwargs[name] for name in rendered if is_mapped or kwargs[name] is not None}
-        object.__setattr__(self, "_named", named)
+        object.__setattr__(self, "_is_mapped", kwargs.get("_airflow_from_mapped", False))
+        object.__setattr__(self, "_named", {})
         return self
+
+    def _hook_apply_defaults(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """
+        Keep what the DAG names: rendered, a parameter that became None can't be told from one left out.
+
+        Airflow calls this before the constructor of each class, with what ``default_args`` has for it, too.
+        """
+        for field in self.template_fields:
+            name = _PARAMETERS.get(field, field)
+            if name in kwargs and (self._is_mapped or kwargs[name] is not None):
+                self._named.setdefault(name, kwargs[name])
+        return args, kwargs
 
     def _hook_options(self) -> dict[str, Any]:
         """Options of the hook's client."""

@@ -1,11 +1,12 @@
-"""Base of the operators that push rows of a warehouse as events."""
+"""Base of the operators that push rows as events, wherever the rows come from."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 from airflow_provider_sequence.api.event_mapper import EventMapper
 from airflow_provider_sequence.api.events import EventKind, event_of_body, is_void
@@ -15,7 +16,6 @@ from airflow_provider_sequence.assets.sequence import set_outlet_extra
 from airflow_provider_sequence.compat import BaseOperator, Context
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceUnavailableError
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
-from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
 from airflow_provider_sequence.links.sequence import SequenceDeliveriesLink
 from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.push.delivery_state import (
@@ -25,7 +25,6 @@ from airflow_provider_sequence.pipelines.push.delivery_state import (
     RunState,
 )
 from airflow_provider_sequence.pipelines.push.interval import OutsideCount
-from airflow_provider_sequence.pipelines.push.outcomes import Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.senders import DryRunSender, Sender
 from airflow_provider_sequence.pipelines.push.sort import MappedRow
@@ -33,19 +32,14 @@ from airflow_provider_sequence.pipelines.push.summary import PushSummary, Reject
 from airflow_provider_sequence.pipelines.push.timestamps import TimestampPolicy
 from airflow_provider_sequence.utils.delivery_log import open_delivery_log
 from airflow_provider_sequence.utils.metrics import TaskCounters, emit_metrics
-from airflow_provider_sequence.utils.openlineage import TransferLineage
 from airflow_provider_sequence.utils.operator import SequenceTaskMixin
+from airflow_provider_sequence.utils.operator_options import OperatorOptions
 from airflow_provider_sequence.utils.params import parse_bool, parse_duration, parse_int, require_rows
 from airflow_provider_sequence.utils.progress import log_progress
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import interval_of_run
 from airflow_provider_sequence.utils.task_run import Route, task_run
-from airflow_provider_sequence.warehouse.dialects import dialect_of
-from airflow_provider_sequence.warehouse.reader import read_rows
-
-if TYPE_CHECKING:
-    from airflow.providers.openlineage.extractors import OperatorLineage
-
+from airflow_provider_sequence.warehouse.reader import QueryRows
 
 #: How long the log keeps what was delivered, at the least.
 LEAST_KEPT = dt.timedelta(days=1)
@@ -57,15 +51,12 @@ _SENDS_ALL_AGAIN = (
 
 class PushOperator(SequenceTaskMixin, BaseOperator):
     """
-    Base of the operators that push a query's rows as events.
+    Base of the operators that push rows as events.
 
-    A subclass names the ``resource``, the ``kind`` of event, and fields that are the same for each row.
+    A subclass gives the rows, and names the ``resource``, the ``kind`` of event, and fields that are the same for each row.
     """
 
     template_fields: Sequence[str] = (
-        "sql",
-        "parameters",
-        "sql_conn_id",
         "sequence_conn_id",
         "columns",
         "event_key",
@@ -83,12 +74,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         "is_dry_run",
         "min_rows",
     )
-    template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers: ClassVar[dict[str, str]] = {
-        "sql": "sql",
-        "parameters": "json",
-        "columns": "json",
-    }
+    template_fields_renderers: ClassVar[dict[str, str]] = {"columns": "json"}
     ui_color = "#d6f0e4"
     operator_extra_links = (SequenceDeliveriesLink(),)
 
@@ -97,21 +83,19 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
     #: Whether what is delivered voids events.
     voids: ClassVar[bool] = False
 
-    # For OpenLineage, which asks when the task is over.
-    _lineage: TransferLineage | None = None
+    default_concurrency: ClassVar[int] = 32
+    #: Connection that the rows come from, empty where they come from none; the delivery log is there, too, by default.
+    sql_conn_id: str = ""
 
     def __init__(
         self,
         *,
-        sql: str,
-        sql_conn_id: str,
-        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
         sequence_conn_id: str = DEFAULT_CONN_ID,
         columns: Mapping[str, str] | None = None,
         event_key: Sequence[str] | None = None,
         timezone: str = "UTC",
         max_rejected: float | str = 0,
-        concurrency: int | str = 32,
+        concurrency: int | str | None = None,
         delivery_log_table: str | None = None,
         delivery_log_conn_id: str | None = None,
         runs_table: str | None = None,
@@ -122,18 +106,15 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         late: Literal["report", "reject"] = "report",
         dry_run: bool | str = False,
         min_rows: int | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorOptions],
     ) -> None:
         super().__init__(**kwargs)
-        self.sql = sql
-        self.sql_conn_id = sql_conn_id
-        self.parameters = parameters
         self.sequence_conn_id = sequence_conn_id
         self.columns = columns
         self.event_key = event_key
         self.timezone = timezone
         self.max_rejected = max_rejected
-        self.concurrency = concurrency
+        self.concurrency = self.default_concurrency if concurrency is None else concurrency
         self.delivery_log_table = delivery_log_table
         self.delivery_log_conn_id = delivery_log_conn_id
         self.runs_table = runs_table
@@ -153,8 +134,19 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         """Fields that are the same for each row, by the names of their columns."""
         raise NotImplementedError
 
+    def _source(self) -> str:
+        """Where the rows come from, for the log."""
+        raise NotImplementedError
+
+    def _read_rows(self, context: Context) -> AbstractContextManager[QueryRows]:
+        """Return what reads the rows when it is entered; what is wrong with the options is raised here."""
+        raise NotImplementedError
+
+    def _begin_sending(self) -> None:
+        """Do what is done before the first event is sent, and not in a dry run."""
+
     def execute(self, context: Context) -> dict[str, Any]:
-        """Push the query's rows; return the summary."""
+        """Push the rows; return the summary."""
         with fail_without_retry():
             self.check_rendered()
             limit = RejectionLimit.parse(self.max_rejected)
@@ -165,12 +157,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
             retry_rejected = self._retries_rejected()
             keep = self._keeps_delivered()
             min_rows = None if self.min_rows is None else parse_int("min_rows", self.min_rows, min_value=0)
-            engine = create_sql_engine(self.sql_conn_id)
-            if not dialect_of(engine).tried:
-                self.log.warning(
-                    "Pushes from %s were never tried; compare the first events with the query",
-                    engine.dialect.name,
-                )
+            reading = self._read_rows(context)
             with (
                 self.hook.client as client,
                 task_run(self, context, client, self._route(), interval, writes=not is_dry_run) as run,
@@ -182,27 +169,14 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     voiding=self.voids,
                     read_only=is_dry_run,
                 ) as log,
-                read_rows(engine, self.sql, self.parameters, self.running_query) as query,
+                reading as given,
             ):
                 self.log.info(
-                    "The query is read; its rows take %.1f MB of the worker's disk", query.disk_bytes / 1e6
+                    "The rows are read; they take %.1f MB of the worker's disk", given.disk_bytes / 1e6
                 )
-                to_event = EventMapper(
-                    self.kind,
-                    query.columns,
-                    columns=self.columns,
-                    constants=self._constants(),
-                    event_key=self.event_key,
-                    timezone=self.timezone,
-                    longest_id=None if log is None else log.longest_id,
-                )
-                if to_event.unused:
-                    self.log.warning(
-                        "Columns of the query that go into no event: %s", ", ".join(to_event.unused)
-                    )
-                rows = map_rows(query.batches, to_event)
+                rows = self._mapped(given, log)
                 push_rows = partial(self._push, threads=threads, policy=policy)
-                total = query.count
+                total = given.count
                 if is_dry_run:
                     self.log.info("Dry run: nothing is sent, and nothing is written")
                     counters = TaskCounters()
@@ -212,7 +186,7 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                     self._require_rows(summary.rows, min_rows, why_empty)
                     return self._result(counters, interval, dry_run=True)
                 policy.clock = client.now
-                self._lineage = TransferLineage.capture(self, self.resource.name, engine)
+                self._begin_sending()
                 state = RunState() if log is None else LoggedState(log)
                 with (
                     emit_metrics(client, self.resource.name) as self._counters,
@@ -248,12 +222,28 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         set_outlet_extra(context, self.outlets, facts)
         return self._result(self._counters, interval)
 
+    def _mapped(self, given: QueryRows, log: DeliveryLog | None) -> Iterator[MappedRow]:
+        if not given.columns:
+            return iter(())  # no row, and so no names of columns that could be wrong
+        to_event = EventMapper(
+            self.kind,
+            given.columns,
+            columns=self.columns,
+            constants=self._constants(),
+            event_key=self.event_key,
+            timezone=self.timezone,
+            longest_id=None if log is None else log.longest_id,
+        )
+        if to_event.unused:
+            self.log.warning("Columns that go into no event: %s", ", ".join(to_event.unused))
+        return map_rows(given.batches, to_event)
+
     def _route(self) -> Route:
         operation, verb = ("void", "to void ") if self.voids else ("push", "")
         return Route(
             operation,
             self.resource.name,
-            f"{verb}from {self.sql_conn_id} to {{sequence}}",
+            f"{verb}from {self._source()} to {{sequence}}",
             self.resource.create_budget,
         )
 
@@ -304,11 +294,11 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         return keep
 
     def _require_rows(self, rows: int, min_rows: int | None, why_empty: str | None) -> None:
-        """Fail where the query gave too few rows, or none in a run that has no interval to select by."""
-        require_rows(rows, min_rows or 0, "They are those of the query; what it gave is delivered")
+        """Fail where there were too few rows, or none in a run that has no interval to select by."""
+        require_rows(rows, min_rows or 0, "They were read; what was read is delivered")
         if rows == 0 and min_rows is None and why_empty:
             raise SequenceConfigurationError(
-                f"the query gave no row, and {why_empty};\na query that selects by it never gives one\n{USE_INTERVALS}\n"
+                f"there was no row, and {why_empty};\na query that selects by it never gives one\n{USE_INTERVALS}\n"
                 "If it is right that there is no row, set min_rows=0"
             )
 
@@ -317,8 +307,8 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
         outside, policy.outside = policy.outside, None
         if outside is not None and (outside.before or outside.after):
             self.log.warning(
-                "Of the rows to send, %d lie before the run's interval [%s, %s), and %d after it. That is right if the "
-                "query looks back for late rows; if not, its WHERE and timezone=%r don't fit together",
+                "Of the rows to send, %d lie before the run's interval [%s, %s), and %d after it. That is right if "
+                "late rows are selected, too; if not, the selection and timezone=%r don't fit together",
                 outside.before,
                 outside.interval.start,
                 outside.interval.end,
@@ -362,12 +352,3 @@ class PushOperator(SequenceTaskMixin, BaseOperator):
                 "Another body than an earlier row with the same id: %s; the last one counts",
                 outcome.shown_row,
             )
-
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
-        """Return for OpenLineage which tables the rows came from, and how many were delivered."""
-        if self._lineage is None:  # a dry run, too
-            return None
-        summary = self._counters.summary
-        return self._lineage.push_facets(
-            self.sql, rows=summary.rows, delivered=summary.counts[Status.DELIVERED]
-        )

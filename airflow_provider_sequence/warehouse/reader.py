@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -109,11 +109,20 @@ def _read_all(
         raise SequenceConfigurationError(_NOT_A_QUERY)
     with closing(result):  # MySQL's drivers take nothing else before, not even a rollback
         converters = dialect.converters(result.cursor.description, driver_connection)
-        size = FIRST_ROWS
-        while rows := [_converted(row, converters) for row in result.fetchmany(size)]:
-            row_bytes = spool.add(rows) // len(rows) + 1
-            size = max(1, min(BATCH_ROWS, 4 * size, BATCH_BYTES // row_bytes))
+        spool_rows(lambda size: [_converted(row, converters) for row in result.fetchmany(size)], spool)
         return tuple(result.keys())
+
+
+def spool_rows(fetch: Callable[[int], list[Row]], spool: RowSpool) -> None:
+    """
+    Spool rows to the end, however wide they are.
+
+    :param fetch: gives the next rows, at most as many as it is told; none at the end.
+    """
+    size = FIRST_ROWS
+    while rows := fetch(size):
+        row_bytes = spool.add(rows) // len(rows) + 1
+        size = max(1, min(BATCH_ROWS, 4 * size, BATCH_BYTES // row_bytes))
 
 
 def named_rows(

@@ -16,7 +16,7 @@ _INTRODUCTION = """# Performance
 Written by `make bench` (`python -m tests.benchmarks`); no figure is by hand. Real operators in processes of their own
 work against a real PostgreSQL and a server on the same machine, which answers like Sequence after a given time and is
 fast enough not to be what is measured. The other tools do the same against the same server and database, in the same
-run and in turns. A target that is missed is said to be.
+run and in turns. Missed targets are marked.
 """
 
 _HOW = """## How it was measured

@@ -229,7 +229,7 @@ def test_late_twin_of_a_request(world: World):
 @pytest.mark.xfail(
     strict=True,
     reason="a request that a gateway holds back for longer than the client waits, and lets go once a later body of the "
-    "same event has arrived, puts the earlier body in force; a reconciliation with `resend=True` mends it",
+    "same event has arrived, puts the earlier body in force; a reconciliation with `resend=True` fixes it",
 )
 def test_late_twin_of_an_earlier_row(world: World):
     """A gateway lets go of a request, whose client gave it up, only after the next row of the same id went through."""

@@ -71,7 +71,7 @@ class PushSummary:
             would_be = {Status.DELIVERED: "would be delivered", Status.REJECTED: "would be rejected"}
             by_status = {would_be.get(Status(name), name): count for name, count in by_status.items()}
         lines: dict[str, float] = {
-            "rows in the query": self.rows,
+            "rows": self.rows,
             **by_status,
             **({"not tried": self.not_tried} if self.not_tried else {}),
             **{flag.value: count for flag, count in self.flags.items()},

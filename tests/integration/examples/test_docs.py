@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sequence import exceptions
+from airflow_provider_sequence.compat import task
 from airflow_provider_sequence.exceptions import SequenceError
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from dev.resources_page import COMMAND, PAGE, resources_page
@@ -33,32 +34,31 @@ def code_blocks(text: str, language: str = "python") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def define(code: str, dag: Any) -> Any:
-    """The DAG, with the tasks of a block of code, which has the names of the package."""
-    scope: dict[str, Any] = {}
+def public_names() -> dict[str, Any]:
+    """What the code of a guide may use without an import: the names of the package."""
+    scope: dict[str, Any] = {"task": task}
     for name in PUBLIC:
         scope |= vars(importlib.import_module(f"airflow_provider_sequence.{name}"))
+    return scope
+
+
+def define(code: str, dag: Any, scope: dict[str, Any]) -> Any:
+    """The DAG, with the tasks of a block of code."""
     with dag:
         exec(compile(code, "guide", "exec"), scope)
     return dag
 
 
-def each_block() -> list[Any]:
-    blocks = [
-        pytest.param(code, id=f"{guide.stem}-{n}")
-        for guide in GUIDES
-        for n, code in enumerate(code_blocks(guide.read_text()))
-    ]
-    assert blocks
-    return blocks
-
-
-@pytest.mark.parametrize("code", each_block())
-def test_code_of_the_guides_runs(code, airflow_db, sandbox, sequence_conn):
-    """In a DAG; Airflow refuses unknown arguments."""
+@pytest.mark.parametrize(
+    "guide", [guide for guide in GUIDES if code_blocks(guide.read_text())], ids=lambda path: path.stem
+)
+def test_code_of_the_guides_runs(guide, airflow_db, sandbox, sequence_conn):
+    """In a DAG, with the names of the package and of the code above; Airflow refuses unknown arguments."""
     sandbox.add("customers", [{"id": "0184421e-a9cc-711b-af93-bf0511d4d833"}])
     sandbox.add("usage-metrics", [{"id": "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27"}])
-    define(code, manual_dag())
+    scope = public_names()
+    for code in code_blocks(guide.read_text()):
+        define(code, manual_dag(), scope)
 
 
 def recipes() -> dict[str, str]:
@@ -83,7 +83,7 @@ INTERVAL = ("2024-09-15", "2024-10-15")
 def pull_recipe(title: str, run_dag: Any, sandbox: Any) -> None:
     sandbox._admin("POST", "/_sandbox/demo")
     (code,) = code_blocks(recipes()[title])
-    result = run_dag(define(code, interval_dag(*INTERVAL)), INTERVAL[1])
+    result = run_dag(define(code, interval_dag(*INTERVAL), public_names()), INTERVAL[1])
     assert set(result.states.values()) == {"success"}, result.errors
 
 

@@ -76,7 +76,7 @@ if airflow_version >= "3":  # before, "@daily" has data intervals
             push("push", ROWS + "WHERE 1 = 0")
         result = run_dag(dag, None)
 
-        assert "the query gave no row, and this run has no data interval" in str(result.error("push"))
+        assert "there was no row, and this run has no data interval" in str(result.error("push"))
 
 
 def test_empty_interval_of_some_length_is_no_error(run_dag, sandbox, sequence_conn, warehouse):

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+import inspect
+from typing import Any, get_type_hints
 
 import pytest
-from airflow.providers.common.compat.sdk import task
 
+from airflow_provider_sequence.compat import BaseOperator, BaseSensorOperator, task
+from airflow_provider_sequence.operators.push_rows import _RowsPushOperator
 from airflow_provider_sequence.operators.sequence import (
+    SequencePushSeatEventsOperator,
+    SequencePushUsageEventsOperator,
     SequenceReconcileMetricOperator,
     SequenceReconcileOperator,
+    SequenceVoidUsageEventsOperator,
 )
 from airflow_provider_sequence.sensors.sequence import (
     SequenceEventsSensor,
     SequenceUnmappedAliasesSensor,
     SequenceUsageMetricSensor,
+    _ConditionSensor,
 )
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
-from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
+from airflow_provider_sequence.transfers.sql_to_sequence import (
+    SqlToSequenceSeatEventsOperator,
+    SqlToSequenceUsageEventsOperator,
+)
+from airflow_provider_sequence.utils.operator_options import (
+    OperatorOptions,
+    PushOptions,
+    RowsPushOptions,
+    SensorOptions,
+    SqlPushOptions,
+)
+from airflow_provider_sequence.utils.push_operator import PushOperator
+from airflow_provider_sequence.utils.sql_push_operator import SqlPushOperator
 from airflow_provider_sequence.utils.windows import split_window
 from tests.integration.support.airflow import interval_dag
 
@@ -86,6 +104,61 @@ def test_nothing_stands_for_all(run_dag, sandbox, sequence_conn, warehouse):
     assert "window_start is set in the DAG" in str(result.error("mapped"))
     # The half of the mapped task that has a bound.
     assert sandbox.summary()["requests"] == 1
+
+
+def test_default_args_reach_each_class_and_are_checked(run_dag, sandbox, sequence_conn, warehouse):
+    """Airflow gives them to the class whose constructor names them, the bases' among them."""
+    push = {
+        "event_type": "call",
+        "seat_type": "editor",
+        "sql_conn_id": "warehouse",
+        "min_rows": 0,
+        "concurrency": 3,
+    }
+    with interval_dag(START, END, default_args=push | {"late_after": 60, "deferrable": True}) as dag:
+        none = nothing()
+        for number, defaults in enumerate(({"event_type": TEXT}, {"late_after": none}, {"dry_run": TEXT})):
+            task = SqlToSequenceUsageEventsOperator(
+                task_id=f"t{number}", sql=SQL["sql"].replace("'call'", "'mail'"), default_args=defaults
+            )
+            none.operator >> task
+        SqlToSequenceUsageEventsOperator.partial(
+            task_id="mapped", max_future=None, sql=SQL["sql"].replace(", 'call' AS event_type", "")
+        ).expand(event_key=[None])
+        made = [
+            kind(task_id=kind.__name__, **options)
+            for kind, options in (
+                (SqlToSequenceUsageEventsOperator, {"sql": "SELECT 1"}),
+                (SqlToSequenceSeatEventsOperator, {"sql": "SELECT 1"}),
+                (SequencePushUsageEventsOperator, {"rows": []}),
+                (SequencePushSeatEventsOperator, {"rows": []}),
+                (SequenceVoidUsageEventsOperator, {"sql": "SELECT 1", "event_type": "call"}),
+            )
+        ]
+        sensor = SequenceUnmappedAliasesSensor(task_id="sensor")
+    for task in made:
+        assert (task.min_rows, task.late_after, task.concurrency) == (0, 60, 3)
+        assert getattr(task, "event_type", "call") == "call"
+        assert getattr(task, "seat_type", "editor") == "editor"
+        assert getattr(task, "sql_conn_id", None) in {"warehouse", None}
+    assert sensor.deferrable is True
+    result = run_dag(dag, END)
+
+    for number, name in enumerate(("event_type", "late_after", "dry_run")):
+        assert f"{name} is set in the DAG" in str(result.error(f"t{number}"))
+    assert "event_key is set in the DAG" in str(result.error("mapped"))
+
+
+@pytest.mark.parametrize(
+    ("bases", "options"),
+    [((BaseOperator,), OperatorOptions), ((BaseSensorOperator, _ConditionSensor), SensorOptions),
+     ((PushOperator,), PushOptions), ((SqlPushOperator,), SqlPushOptions), ((_RowsPushOperator,), RowsPushOptions)],
+)  # fmt: skip
+def test_editors_are_told_every_option(bases, options):
+    """Those that the constructors of a class's bases name."""
+    named = {name for base in bases for name, each in inspect.signature(base.__init__).parameters.items()
+             if each.kind is each.KEYWORD_ONLY}  # fmt: skip
+    assert named - {"default_args"} <= options.__annotations__.keys() | get_type_hints(options).keys()
 
 
 def test_native_templates(run_dag, sandbox, sequence_conn, warehouse):
