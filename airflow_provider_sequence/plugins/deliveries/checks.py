@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_sequence.api.timestamps import utc_text
+from airflow_provider_sequence.pipelines.runs import SILENT, RunOutcome
 from airflow_provider_sequence.plugins.deliveries.times import as_utc
 
 Span = tuple[dt.datetime, dt.datetime]
@@ -38,14 +39,10 @@ class Check:
     detail: str = ""
 
 
-#: A try that says that it runs, and was not heard of for so long, is lost: its process is gone.
-_SILENCE = dt.timedelta(minutes=5)
-
-
 def state_of(run: Any, now: dt.datetime) -> str:
     """Tell how a try is doing: its outcome, or ``lost`` if it says that it runs and is silent."""
-    silent = now - as_utc(run.seen_at or run.started_at) > _SILENCE
-    return "lost" if run.outcome == "running" and silent else str(run.outcome)
+    silent = now - as_utc(run.seen_at) > SILENT
+    return "lost" if run.outcome == RunOutcome.RUNNING and silent else str(run.outcome)
 
 
 def check_day(day: dt.datetime, runs: Sequence[Any], now: dt.datetime) -> Check:
@@ -105,9 +102,9 @@ def _touches(run: Any, span: Span) -> bool:
 
 def _end(run: Any, now: dt.datetime) -> dt.datetime:
     """When a try was over: now, if it runs; when it was seen last, if nobody knows."""
-    if state_of(run, now) == "running":
+    if state_of(run, now) == RunOutcome.RUNNING:
         return now
-    return as_utc(run.ended_at or run.seen_at or run.started_at)
+    return as_utc(run.ended_at or run.seen_at)
 
 
 def _overlap(one: Span, other: Span) -> Span | None:

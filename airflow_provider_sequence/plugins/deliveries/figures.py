@@ -222,8 +222,7 @@ _SHOWN_COUNTS["void"] = _SHOWN_COUNTS["push"]
 
 def make_run(row: Any, now: dt.datetime) -> Run:
     """Show a try."""
-    seen = row.ended_at or row.seen_at or row.started_at
-    seconds = (as_utc(seen) - as_utc(row.started_at)).total_seconds()
+    seconds = (as_utc(row.ended_at or row.seen_at) - as_utc(row.started_at)).total_seconds()
     names = _SHOWN_COUNTS.get(row.operation, ())
     counts = [
         f"{name.replace('_', ' ')} {value:,}"
