@@ -33,6 +33,8 @@ MAX_SHOWN = 200
 #: Runs of the days of a page that are looked at, at most: the newest ones.
 MAX_RUNS = 20_000
 _MAX_ACCOUNTS = 50
+#: How much earlier than its usage an event may have been tried.
+_CLOCKS_DIFFER = dt.timedelta(days=1)
 
 #: Not a parameter: so a partial index of the rejected rows is seen to fit.
 _REJECTED = literal_column(f"'{delivery_log_table.REJECTED}'", String)
@@ -242,14 +244,20 @@ def _mine(table: Table, scope: Scope) -> ColumnElement[bool]:
 
 
 def _rejected(log: Source, scope: Scope) -> ColumnElement[bool]:
-    """Rejected entries of usage in the scope; without a time of usage, those that were tried last in it."""
-    table = _table(log)
-    c = table.c
+    """
+    Rejected entries of usage in the scope; without a time of usage, those that were tried last in it.
+
+    They are found by the time of their last try, which has an index, and which is after the usage.
+    """
+    c = _table(log).c
     tried = and_(c.last_at >= scope.start, c.last_at < scope.end)
     if "event_timestamp" not in log.missing:
         used = and_(c.event_timestamp >= scope.start, c.event_timestamp < scope.end)
-        tried = or_(used, and_(c.event_timestamp.is_(None), tried))
-    return and_(_mine(table, scope), c.status == _REJECTED, tried)
+        tried = and_(
+            c.last_at >= scope.start - _CLOCKS_DIFFER,
+            or_(used, and_(c.event_timestamp.is_(None), tried)),
+        )
+    return and_(_mine(_table(log), scope), c.status == _REJECTED, tried)
 
 
 def _of_event(log: Table, account: str, kinds: Sequence[str], event_id: str) -> ColumnElement[bool]:
