@@ -40,7 +40,7 @@ def main(home: Path) -> int:
     url = f"http://127.0.0.1:{port}"
     environment = _airflow(home, url) | prepare(home)
     say("Airflow's tasks push and compare a month of usage, up to yesterday.")
-    say(f"About a minute; their log: {shown(home / 'tasks.log')}")
+    say(f"A minute or two; their log: {shown(home / 'tasks.log')}")
     for place, day in enumerate(deliver(home, environment, DAYS)):
         if place % 7 == 0:
             say(f"delivered {day}")
