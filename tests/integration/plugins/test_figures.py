@@ -66,6 +66,7 @@ def test_reasons_count_what_is_rejected_now(warehouse, fill, pages):
             entry(None, status="rejected", reason="no time, long ago", last_at=TODAY - 40 * DAY),
             entry(TODAY - 40 * DAY, status="rejected", reason="long ago", last_at=TODAY),
             entry(yesterday, reason="delivered since"),
+            entry(yesterday, status="rejected", reason="tried long before its time", last_at=TODAY - 15 * DAY),
         ]
     )  # fmt: skip
     found = pages.overview(DEPLOYMENT, {})["reasons"]
