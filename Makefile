@@ -19,7 +19,7 @@ export UV_SYSTEM_CERTS ?= true
 demo: $(VENV)/.ready
 	@$(BIN)/python -m dev.demo
 
-# The page of deliveries in Airflow's UI, over a month of made-up deliveries, until Ctrl-C.
+# The page of deliveries in Airflow's UI, over a month that its tasks deliver to the sandbox, until Ctrl-C.
 .PHONY: demo-ui
 demo-ui: $(VENV)/.ready
 	@$(BIN)/python -m dev.demo.ui
@@ -128,10 +128,10 @@ test-form: $(VENV)/.ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirements dev/playwright.txt
 	@$(BIN)/python -m pytest tests/live/form $(ARGS)
 
-# The page of deliveries in a real browser, likewise.
+# The page of deliveries in a real browser, likewise. Some minutes.
 .PHONY: test-page
 test-page: $(VENV)/.ready
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --exclude-newer $(PACKAGES_AS_OF) playwright
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirements dev/playwright.txt
 	@$(BIN)/python -m pytest tests/live/page $(ARGS)
 
 # Mutation testing: which small faults in the package the tests do not find. make mutation ARGS="--per-module 4"

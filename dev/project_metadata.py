@@ -22,5 +22,10 @@ class ProjectMetadata(MetadataHookInterface):
             "Changelog": f"{repository}/blob/{branch}/CHANGELOG.md",
         }
         text = (Path(self.root) / "README.md").read_text()
-        text = re.sub(r"\]\((?!https?:|#)([^)\s]+)\)", rf"]({repository}/blob/{branch}/\1)", text)
+        text = re.sub(r"(!\[[^]]*)?\]\((?!https?:|#)([^)\s]+)\)", self._absolute, text)
         metadata["readme"] = {"content-type": "text/markdown", "text": text}
+
+    def _absolute(self, link: re.Match[str]) -> str:
+        # Of a picture the file itself, and not the page about it.
+        kind = "raw" if link[1] else "blob"
+        return f"{link[1] or ''}]({self.config['repository']}/{kind}/{self.config['branch']}/{link[2]})"

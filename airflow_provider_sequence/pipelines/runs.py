@@ -11,35 +11,20 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    and_,
-    false,
-    func,
-    not_,
-    or_,
-    select,
-)
+from sqlalchemy import Table, and_, false, func, not_, or_, select
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.pipelines.runs_table import make_table
 from airflow_provider_sequence.warehouse.ddl import (
     create_if_missing,
     create_indexes,
     existing_columns,
-    index_name,
     table_name_in,
 )
 from airflow_provider_sequence.warehouse.engine import connect, require_transactions, transaction
-from airflow_provider_sequence.warehouse.types import LONG_TEXT, UtcTimestamp
 
 log = logging.getLogger(__name__)
 
@@ -53,27 +38,6 @@ SILENT = dt.timedelta(minutes=10)
 #: Operations that post usage events, which the account limits by themselves.
 _POSTS = ("push", "void")
 
-#: Columns of counts; where one does not apply, it is NULL.
-COUNTS = (
-    "rows",
-    "delivered",
-    "unchanged",
-    "corrected",
-    "rejected",
-    "late",
-    "conflicting",
-    "not_tried",
-    "read",
-    "loaded",
-    "throttled",
-    "requests",
-    "per_minute",
-    "expected",
-    "found",
-    "missing",
-    "different",
-    "unexpected",
-)
 Counts = Mapping[str, int | None]
 
 
@@ -243,30 +207,7 @@ class RunRow:
 
 def _make_table(connection: Connection, name: str) -> Table:
     schema, plain = table_name_in(connection, name)
-    table = Table(
-        plain,
-        MetaData(),
-        Column("id", String(36), primary_key=True),
-        Column("account", String(64), nullable=False),
-        Column("operation", String(16), nullable=False),
-        Column("resource", String(64), nullable=False),
-        Column("sequence_conn_id", LONG_TEXT),
-        Column("dag_id", LONG_TEXT),
-        Column("task_id", LONG_TEXT),
-        Column("run_id", LONG_TEXT),
-        Column("map_index", Integer),
-        Column("try_number", Integer),
-        Column("window_start", UtcTimestamp()),
-        Column("window_end", UtcTimestamp()),
-        Column("started_at", UtcTimestamp(), nullable=False),
-        Column("seen_at", UtcTimestamp(), nullable=False),
-        Column("ended_at", UtcTimestamp()),
-        Column("outcome", String(16), nullable=False),
-        Column("error", LONG_TEXT),
-        *(Column(count, BigInteger) for count in COUNTS),
-        schema=schema,
-    )
-    Index(index_name(table, "by_start"), table.c.account, table.c.started_at)
+    table = make_table(plain, schema)
     with transaction(connection):
         create_if_missing(connection, table)
     with connection.begin():

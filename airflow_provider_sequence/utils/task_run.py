@@ -13,7 +13,8 @@ from airflow_provider_sequence.api.client import SequenceClient
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.compat import Context
 from airflow_provider_sequence.hooks.sql_engine import create_sql_engine
-from airflow_provider_sequence.pipelines.runs import COUNTS, DEFAULT_TABLE, RunOutcome, RunRow, TaskTry
+from airflow_provider_sequence.pipelines.runs import DEFAULT_TABLE, RunOutcome, RunRow, TaskTry
+from airflow_provider_sequence.pipelines.runs_table import COUNTS
 
 Result = Mapping[str, Any]
 

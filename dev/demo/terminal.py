@@ -22,12 +22,15 @@ _COLUMNS, _FIGURE = 80, 8
 _started = time.monotonic()
 
 
-def run(main: Callable[[Path], int], home: str) -> NoReturn:
+def run(
+    main: Callable[[Path], int], home: str, stopped: str = "Stopped. Run it again: it goes on where it was."
+) -> NoReturn:
     """
     Run a demo, and end with what it returns; a signal that asks for the end ends it as Ctrl-C does.
 
     :param main: the demo; it is given its home.
     :param home: the name of the home in the checkout, if the command line names no other.
+    :param stopped: what is said after Ctrl-C.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--home", type=Path, default=CHECKOUT / home, help="what the demo makes is kept here")
@@ -39,7 +42,7 @@ def run(main: Callable[[Path], int], home: str) -> NoReturn:
     try:
         sys.exit(main(folder))
     except KeyboardInterrupt:
-        print("Stopped. Run it again: it goes on where it was.")
+        print(stopped)
         sys.exit(130)
 
 

@@ -33,8 +33,16 @@ NOTES = [None, None, None, "naïve retry", "größer als erwartet", "🧾", "lin
 Row = tuple[str, str | None, str, str, float | int, str | None, str | None]
 
 
-def make_warehouse(path: Path) -> None:
-    """Make the database, unless it is there."""
+def make_warehouse(
+    path: Path, month: dt.datetime = MONTH, rows: int = ROWS, *, bad_rows: bool = True
+) -> None:
+    """
+    Make the database, unless it is there.
+
+    :param month: when the rows begin.
+    :param rows: how many there are.
+    :param bad_rows: whether some of them can't be delivered.
+    """
     if path.exists():
         return
     unfinished = path.with_suffix(".new")
@@ -45,7 +53,9 @@ def make_warehouse(path: Path) -> None:
             "quantity DECIMAL(18, 6), region TEXT, note TEXT)"
         )
         connection.execute("CREATE INDEX usage_used_at ON usage (used_at)")
-        connection.executemany("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?)", _rows())
+        connection.executemany(
+            "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?)", _rows(month, rows, bad_rows=bad_rows)
+        )
     connection.close()
     unfinished.rename(path)
 
@@ -72,12 +82,12 @@ def make_postgres_warehouse(warehouse: sa.Engine) -> int:
         return int(connection.exec_driver_sql("SELECT count(*) FROM usage").scalar_one())
 
 
-def _rows() -> Iterator[Row]:
+def _rows(month: dt.datetime = MONTH, rows: int = ROWS, *, bad_rows: bool = True) -> Iterator[Row]:
     chance = random.Random(SEED)
-    bad = _rows_to_reject()
-    for number in range(ROWS - len(bad)):
+    bad = _rows_to_reject() if bad_rows else []
+    for number in range(rows - len(bad)):
         kind = chance.choice(list(KINDS))
-        used_at = MONTH + dt.timedelta(seconds=chance.randrange(DAYS * 86_400))
+        used_at = month + dt.timedelta(seconds=chance.randrange(DAYS * 86_400))
         quantity = Decimal(chance.randrange(1, 10**7)).scaleb(-KINDS[kind])
         yield (
             f"usage-{number:06}",

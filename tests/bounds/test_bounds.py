@@ -11,8 +11,12 @@ import contextlib
 import datetime as dt
 import importlib
 import json
+import os
 import pkgutil
+import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -36,8 +40,12 @@ WINDOW = {"window_start": "{{ data_interval_start }}", "window_end": "{{ data_in
 ROWS = 5
 QUERY = """SELECT id AS customer_event_id, 'acme' AS customer_alias, 'api-call' AS event_type, at AS event_timestamp, quantity
            FROM usage"""
-#: It needs a driver that no extra installs.
-NOT_IMPORTED = "airflow_provider_sequence.warehouse.databases.clickhouse_cursor"
+#: They need a driver that no extra installs, and what Airflow has since 3.1.
+NOT_IMPORTED = {
+    "airflow_provider_sequence.warehouse.databases.clickhouse_cursor",
+    "airflow_provider_sequence.plugins.deliveries.app",
+    "airflow_provider_sequence.plugins.deliveries.security",
+}
 
 
 @pytest.fixture
@@ -56,10 +64,24 @@ def connections(sequence_sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_every_module_can_be_imported():
     package = airflow_provider_sequence
     modules = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
-    assert NOT_IMPORTED in modules
+    assert set(modules) >= NOT_IMPORTED
     for name in modules:
-        if name != NOT_IMPORTED and not name.endswith("__main__"):
+        if name not in NOT_IMPORTED and not name.endswith("__main__"):
             importlib.import_module(name)
+
+
+def test_airflow_loads_the_plugin():
+    setting = json.dumps({"acme": {"conn_id": "warehouse", "delivery_log_table": "log"}})
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "plugins", "--output", "json"],
+        env=os.environ | {"AIRFLOW__SEQUENCE__DELIVERIES": setting, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "sequence_deliveries" in done.stdout
+    assert not re.search("(?i)failed to import plugin", done.stdout + done.stderr)
 
 
 def test_push_twice_pull_and_reconcile(run_dag, connections):

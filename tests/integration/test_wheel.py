@@ -87,6 +87,14 @@ def test_wheel_declares_the_provider(wheel):
     }
 
 
+def test_links_and_pictures_of_the_readme_work_outside_the_checkout(wheel):
+    readme = read(wheel, "METADATA")
+
+    assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", readme)
+    assert re.search(r"!\[[^]]*\]\(https://[^)]*/raw/main/docs/deliveries-page-light\.png\)", readme)
+    assert re.search(r"[^!]\[Runs\]\(https://[^)]*/blob/main/docs/runs\.md\)", readme)
+
+
 def test_wheel_asks_for_what_the_package_imports(wheel):
     required = re.findall(r"^Requires-Dist: ([A-Za-z0-9._-]+)[^;\n]*$", read(wheel, "METADATA"), re.MULTILINE)
 

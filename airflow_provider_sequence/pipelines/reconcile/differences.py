@@ -19,6 +19,23 @@ from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTi
 _BATCH = 1000
 
 
+def make_table(name: str, schema: str | None) -> Table:
+    """Describe the table of differences."""
+    return Table(
+        name,
+        MetaData(),
+        Column("account", String(64), nullable=False),
+        Column("resource", String(64), nullable=False),
+        Column("window_start", UtcTimestamp(), nullable=False),
+        Column("window_end", UtcTimestamp(), nullable=False),
+        Column("customer_event_id", KEY_TEXT, nullable=False),
+        Column("difference", String(16), nullable=False),
+        Column("sequence_id", LONG_TEXT),
+        Column("found_at", UtcTimestamp(), nullable=False),
+        schema=schema,
+    )
+
+
 def store_differences(
     connection: Connection,
     table: str,
@@ -38,19 +55,7 @@ def store_differences(
     """
     require_transactions(connection, "a table of differences", "Leave the table out")
     schema, name = table_name_in(connection, table)
-    target = Table(
-        name,
-        MetaData(),
-        Column("account", String(64), nullable=False),
-        Column("resource", String(64), nullable=False),
-        Column("window_start", UtcTimestamp(), nullable=False),
-        Column("window_end", UtcTimestamp(), nullable=False),
-        Column("customer_event_id", KEY_TEXT, nullable=False),
-        Column("difference", String(16), nullable=False),
-        Column("sequence_id", LONG_TEXT),
-        Column("found_at", UtcTimestamp(), nullable=False),
-        schema=schema,
-    )
+    target = make_table(name, schema)
     scope = {
         "account": account,
         "resource": resource,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_sequence.api.timestamps import utc_text
+from airflow_provider_sequence.pipelines.runs import SILENT, RunOutcome
 from airflow_provider_sequence.plugins.deliveries.times import as_utc
 
 Span = tuple[dt.datetime, dt.datetime]
@@ -38,14 +39,10 @@ class Check:
     detail: str = ""
 
 
-#: A try that says that it runs, and was not heard of for so long, is lost: its process is gone.
-_SILENCE = dt.timedelta(minutes=5)
-
-
 def state_of(run: Any, now: dt.datetime) -> str:
     """Tell how a try is doing: its outcome, or ``lost`` if it says that it runs and is silent."""
-    silent = now - as_utc(run.seen_at or run.started_at) > _SILENCE
-    return "lost" if run.outcome == "running" and silent else str(run.outcome)
+    silent = now - as_utc(run.seen_at) > SILENT
+    return "lost" if run.outcome == RunOutcome.RUNNING and silent else str(run.outcome)
 
 
 def check_day(day: dt.datetime, runs: Sequence[Any], now: dt.datetime) -> Check:
@@ -59,14 +56,18 @@ def check_day(day: dt.datetime, runs: Sequence[Any], now: dt.datetime) -> Check:
     :param runs: tries whose window touches the day, the newest first.
     """
     end = day + dt.timedelta(days=1)
-    pushes = [run for run in runs if run.operation in {"push", "void"} and run.window_start is not None]
+    pushes = [
+        (_window(run), _end(run, now))
+        for run in runs
+        if run.operation in {"push", "void"} and run.window_start is not None
+    ]
     open_spans: list[Span] = [(day, end)]
     used = []
     is_outdated = False
     for run in runs:
         if run.operation != "reconcile" or run.missing is None or run.window_start is None:
             continue
-        window = as_utc(run.window_start), as_utc(run.window_end)
+        window = _window(run)
         seen = [span for each in open_spans if (span := _overlap(each, window))]
         if not seen:
             continue
@@ -74,7 +75,7 @@ def check_day(day: dt.datetime, runs: Sequence[Any], now: dt.datetime) -> Check:
         open_spans = [rest for each in open_spans for rest in _without(each, window)]
         began = as_utc(run.started_at)
         is_outdated |= any(
-            _touches(push, span) and _end(push, now) > began for push in pushes for span in seen
+            ended > began and _overlap(pushed, span) for pushed, ended in pushes for span in seen
         )
     if open_spans:
         return Check(Verdict.NOT_CHECKED, "not checked", "parts of it were" if used else "")
@@ -94,20 +95,15 @@ def check_day(day: dt.datetime, runs: Sequence[Any], now: dt.datetime) -> Check:
     )
 
 
-def touches(run: Any, start: dt.datetime, end: dt.datetime) -> bool:
-    """Whether a run's window has an instant in common with ``[start, end)``."""
-    return run.window_start is not None and _touches(run, (start, end))
-
-
-def _touches(run: Any, span: Span) -> bool:
-    return as_utc(run.window_start) < span[1] and as_utc(run.window_end) > span[0]
+def _window(run: Any) -> Span:
+    return as_utc(run.window_start), as_utc(run.window_end)
 
 
 def _end(run: Any, now: dt.datetime) -> dt.datetime:
     """When a try was over: now, if it runs; when it was seen last, if nobody knows."""
-    if state_of(run, now) == "running":
+    if state_of(run, now) == RunOutcome.RUNNING:
         return now
-    return as_utc(run.ended_at or run.seen_at or run.started_at)
+    return as_utc(run.ended_at or run.seen_at)
 
 
 def _overlap(one: Span, other: Span) -> Span | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_sequence.plugins.deliveries.checks import Check, check_day, state_of, touches
+from airflow_provider_sequence.plugins.deliveries.checks import Check, check_day, state_of
 from airflow_provider_sequence.plugins.deliveries.times import (
     as_utc,
     write_duration,
@@ -125,18 +125,16 @@ def last_pushes(runs: Iterable[Any], start: dt.datetime, end: dt.datetime) -> li
     """
     Choose of each task and DAG run the last push that came to its end and whose window lies in ``[start, end)``.
 
-    :param runs: tries, the newest first.
+    :param runs: tries whose window touches it, the newest first.
     """
     last: dict[tuple[Any, ...], Any] = {}
     for run in runs:
-        is_inside = (
-            touches(run, start, end) and as_utc(run.window_start) >= start and as_utc(run.window_end) <= end
-        )
         if (
             run.operation == "push"
-            and is_inside
             and run.outcome in {"success", "failed"}
             and run.unchanged is not None
+            and as_utc(run.window_start) >= start
+            and as_utc(run.window_end) <= end
         ):
             last.setdefault((run.dag_id, run.task_id, run.run_id, run.map_index), run)
     return list(last.values())
@@ -222,8 +220,7 @@ _SHOWN_COUNTS["void"] = _SHOWN_COUNTS["push"]
 
 def make_run(row: Any, now: dt.datetime) -> Run:
     """Show a try."""
-    seen = row.ended_at or row.seen_at or row.started_at
-    seconds = (as_utc(seen) - as_utc(row.started_at)).total_seconds()
+    seconds = (as_utc(row.ended_at or row.seen_at) - as_utc(row.started_at)).total_seconds()
     names = _SHOWN_COUNTS.get(row.operation, ())
     counts = [
         f"{name.replace('_', ' ')} {value:,}"

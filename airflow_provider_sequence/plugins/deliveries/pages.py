@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from airflow_provider_sequence.pipelines.delivery_log_table import ADDED_LATER
 from airflow_provider_sequence.plugins.deliveries import figures, queries
 from airflow_provider_sequence.plugins.deliveries.checks import state_of
 from airflow_provider_sequence.plugins.deliveries.database import Cache, reading
-from airflow_provider_sequence.plugins.deliveries.queries import USAGE_COLUMNS, Scope, Source
+from airflow_provider_sequence.plugins.deliveries.queries import Scope, Source
 from airflow_provider_sequence.plugins.deliveries.request import (
     OPERATIONS,
     OUTCOMES,
@@ -42,7 +43,7 @@ class Sources:
     @property
     def usable_log(self) -> Source | None:
         """The delivery log, if it can be read."""
-        return None if self.log.table is None or self.log.missing - USAGE_COLUMNS else self.log
+        return None if self.log.table is None or self.log.missing - ADDED_LATER else self.log
 
     @property
     def usage_log(self) -> Any:
@@ -56,8 +57,8 @@ class Sources:
             said.append(
                 f"There is no delivery log {self.log.name}: no push has made it yet, or the setting names another."
             )
-        elif self.log.missing - USAGE_COLUMNS:
-            names = ", ".join(sorted(self.log.missing - USAGE_COLUMNS))
+        elif self.log.missing - ADDED_LATER:
+            names = ", ".join(sorted(self.log.missing - ADDED_LATER))
             said.append(
                 f"The table {self.log.name} is no delivery log of this release: it has no column {names}."
             )

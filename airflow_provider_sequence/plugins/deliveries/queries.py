@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Column,
     Integer,
-    MetaData,
     String,
     Table,
     and_,
@@ -24,8 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
+from airflow_provider_sequence.pipelines import delivery_log_table, runs_table
+from airflow_provider_sequence.pipelines.reconcile import differences
 from airflow_provider_sequence.warehouse.ddl import existing_columns, table_name_in
-from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
 #: Kinds of events that are pushed.
 RESOURCES = ("usage_events", "seat_events")
@@ -34,56 +33,11 @@ MAX_SHOWN = 200
 #: Runs of the days of a page that are looked at, at most: the newest ones.
 MAX_RUNS = 20_000
 _MAX_ACCOUNTS = 50
-
-#: Columns of the delivery log that those of earlier releases lack.
-USAGE_COLUMNS = frozenset({"event_timestamp", "customer_alias", "event_type"})
-
-_TIMES = (
-    *("event_timestamp", "first_at", "last_at", "window_start", "window_end"),
-    *("started_at", "seen_at", "ended_at", "found_at"),
-)
-_TYPES: dict[str, Any] = {
-    **dict.fromkeys(_TIMES, UtcTimestamp()),
-    "customer_event_id": KEY_TEXT,
-    "reason": LONG_TEXT,
-    "rejected_body": LONG_TEXT,
-}
-_LOG = (
-    *("account", "resource", "customer_event_id", "status", "previous_hash", "sequence_id", "http_status"),
-    *("reason", "rejected_body", "attempts", "first_at", "last_at", "dag_id", "task_id", "run_id"),
-    *("customer_alias", "event_type", "event_timestamp"),
-)
-_COUNTS = (
-    *("rows", "delivered", "unchanged", "corrected", "rejected", "late", "conflicting", "not_tried", "read"),
-    *(
-        "loaded",
-        "throttled",
-        "requests",
-        "per_minute",
-        "expected",
-        "found",
-        "missing",
-        "different",
-        "unexpected",
-    ),
-)
-_RUNS = (
-    *("id", "account", "operation", "resource", "dag_id", "task_id", "run_id", "map_index", "try_number"),
-    *("window_start", "window_end", "started_at", "seen_at", "ended_at", "outcome", "error", *_COUNTS),
-)
-_DIFFERENCES = (
-    *("account", "resource", "window_start", "window_end", "customer_event_id", "difference", "sequence_id"),
-    "found_at",
-)
-_NUMBERS = {
-    "map_index": Integer(),
-    "try_number": Integer(),
-    "attempts": Integer(),
-    "http_status": Integer(),
-} | {name: BigInteger() for name in _COUNTS}
+#: How much earlier than its usage an event may have been tried.
+_CLOCKS_DIFFER = dt.timedelta(days=1)
 
 #: Not a parameter: so a partial index of the rejected rows is seen to fit.
-_REJECTED = literal_column("'rejected'", String)
+_REJECTED = literal_column(f"'{delivery_log_table.REJECTED}'", String)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,26 +79,26 @@ class Source:
 
 def find_log(connection: Connection, name: str) -> Source:
     """Find the delivery log."""
-    return _find(connection, name, _LOG)
+    return _find(connection, name, partial(delivery_log_table.make_table, partial_indexes=False))
 
 
 def find_runs(connection: Connection, name: str) -> Source:
     """Find the table of runs."""
-    return _find(connection, name, _RUNS)
+    return _find(connection, name, runs_table.make_table)
 
 
 def find_differences(connection: Connection, name: str) -> Source:
     """Find the table of differences."""
-    return _find(connection, name, _DIFFERENCES)
+    return _find(connection, name, differences.make_table)
 
 
-def _find(connection: Connection, name: str, columns: Iterable[str]) -> Source:
-    schema, table = table_name_in(connection, name)
-    there = existing_columns(connection, schema, table)
+def _find(connection: Connection, name: str, make_table: Callable[[str, str | None], Table]) -> Source:
+    schema, plain = table_name_in(connection, name)
+    there = existing_columns(connection, schema, plain)
     if there is None:
         return Source(name, None)
-    made = [Column(each, _TYPES.get(each, _NUMBERS.get(each, String()))) for each in columns]
-    return Source(name, Table(table, MetaData(), *made, schema=schema), frozenset(columns) - there)
+    table = make_table(plain, schema)
+    return Source(name, table, frozenset(column.name for column in table.columns) - there)
 
 
 def accounts(connection: Connection, tables: Sequence[Table]) -> list[str]:
@@ -290,14 +244,20 @@ def _mine(table: Table, scope: Scope) -> ColumnElement[bool]:
 
 
 def _rejected(log: Source, scope: Scope) -> ColumnElement[bool]:
-    """Rejected entries of usage in the scope; without a time of usage, those that were tried last in it."""
-    table = _table(log)
-    c = table.c
+    """
+    Rejected entries of usage in the scope; without a time of usage, those that were tried last in it.
+
+    They are found by the time of their last try, which has an index, and which is after the usage.
+    """
+    c = _table(log).c
     tried = and_(c.last_at >= scope.start, c.last_at < scope.end)
     if "event_timestamp" not in log.missing:
         used = and_(c.event_timestamp >= scope.start, c.event_timestamp < scope.end)
-        tried = or_(used, and_(c.event_timestamp.is_(None), tried))
-    return and_(_mine(table, scope), c.status == _REJECTED, tried)
+        tried = and_(
+            c.last_at >= scope.start - _CLOCKS_DIFFER,
+            or_(used, and_(c.event_timestamp.is_(None), tried)),
+        )
+    return and_(_mine(_table(log), scope), c.status == _REJECTED, tried)
 
 
 def _of_event(log: Table, account: str, kinds: Sequence[str], event_id: str) -> ColumnElement[bool]:

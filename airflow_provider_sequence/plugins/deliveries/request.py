@@ -6,12 +6,13 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_sequence.pipelines.runs import RunOutcome
 from airflow_provider_sequence.plugins.deliveries.queries import RESOURCES, Scope
 
 #: How many days a page may show; the second is the default.
 DAYS = (7, 14, 31)
 _EARLIEST, _LATEST = dt.date(2000, 1, 1), dt.date(2100, 1, 1)
-OUTCOMES = ("running", "success", "failed", "killed")
+OUTCOMES = tuple(outcome.value for outcome in RunOutcome)
 OPERATIONS = ("push", "void", "pull", "reconcile", "metric")
 
 

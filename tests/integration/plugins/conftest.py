@@ -33,12 +33,11 @@ def setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def fill(warehouse: Warehouse) -> Callable[..., None]:
+def fill(warehouse: Warehouse, engine: sa.engine.Engine) -> Callable[..., None]:
     """Make the tables, and put rows into them."""
 
     def fill(*, old_log: bool = False, **rows: Any) -> None:
-        tables = deliveries.tables(old_log=old_log)
-        tables["log"].metadata.create_all(warehouse.engine)
+        tables = deliveries.make_tables(engine, old_log=old_log)
         with warehouse.engine.begin() as connection:
             for name, several in rows.items():
                 if several:

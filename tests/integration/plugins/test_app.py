@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
 
+from airflow_provider_sequence.plugins.deliveries import app as page_app
 from airflow_provider_sequence.plugins.deliveries.figures import reason_key
+from tests.integration.support.databases import on
 from tests.support.deliveries import TODAY, difference, entry, try_of
 
 AGGREGATES = ["/", "/acme/", "/acme/runs"]
@@ -93,6 +97,7 @@ def test_links_lead_to_the_tasks_run(filled, ask):
     assert "{&#34;a" not in rejected  # a body is one more click away
 
 
+@on("sqlite", "postgres")
 def test_an_event_is_found_by_its_id(filled, ask):
     found = ask("/acme/rows/warehouse/event?event_id=event-1").text
 
@@ -133,6 +138,32 @@ def test_errors_of_the_database_tell_their_class_only(filled, ask, warehouse):
     assert answer.status_code == 503
     assert "The warehouse answers OperationalError." in answer.text
     assert "secret_table" not in answer.text
+
+
+def test_more_pages_than_can_be_made_are_refused_at_once(
+    filled, api_server, setting, pages, ask, monkeypatch
+):
+    monkeypatch.setattr(page_app, "_THREADS", 1)
+    monkeypatch.setattr(page_app, "_WAITING", 0)
+    begun, answered = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> dict[str, object]:
+        begun.set()
+        answered.wait(60)
+        raise LookupError
+
+    monkeypatch.setattr(pages, "overview", slow)
+    api_server[1]["page"] = page_app.create_app(pages)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(ask, "/acme/")
+        assert begun.wait(60)
+        refused = ask("/acme/runs")
+        answered.set()
+        with pytest.raises(LookupError):
+            first.result(60)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert "Too many pages are asked for" in refused.text
+    assert ask("/acme/runs").status_code == 200
 
 
 def test_closed_where_airflows_security_has_moved():

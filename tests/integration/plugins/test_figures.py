@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sequence.pipelines.delivery_log_table import ADDED_LATER
 from airflow_provider_sequence.plugins.deliveries.checks import check_day
 from airflow_provider_sequence.plugins.deployments import Deployment
 from tests.integration.support.databases import on
@@ -65,6 +66,7 @@ def test_reasons_count_what_is_rejected_now(warehouse, fill, pages):
             entry(None, status="rejected", reason="no time, long ago", last_at=TODAY - 40 * DAY),
             entry(TODAY - 40 * DAY, status="rejected", reason="long ago", last_at=TODAY),
             entry(yesterday, reason="delivered since"),
+            entry(yesterday, status="rejected", reason="tried long before its time", last_at=TODAY - 15 * DAY),
         ]
     )  # fmt: skip
     found = pages.overview(DEPLOYMENT, {})["reasons"]
@@ -178,12 +180,12 @@ def test_log_of_an_earlier_release_is_said_to_be_one(warehouse, fill, pages):
     old = entry(TODAY, status="rejected", reason="400 Bad", last_at=TODAY)
     fill(
         old_log=True,
-        log=[{k: v for k, v in old.items() if k not in {"customer_alias", "event_type", "event_timestamp"}}],
+        log=[{name: value for name, value in old.items() if name not in ADDED_LATER}],
     )
     found = pages.overview(DEPLOYMENT, {})
 
     assert (
-        "is of an earlier release: it has no column customer_alias, event_timestamp, event_type"
+        "is of an earlier release: it has no column customer_alias, event_timestamp, event_type, previous_hash, voided_hash"
         in found["notices"][0]
     )
     assert not found["has_usage"]

@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from tests.live.conftest import DAGS
+from dev.demo.month import DAGS
+from dev.demo.ui import PEOPLE, deliver, prepare
 from tests.live.form.conftest import browser
 from tests.live.support.airflow import COMPONENTS, Airflow
-from tests.support import deliveries
 
 __all__ = ["browser"]
-
-PASSWORDS = {"vera": "viewer-secret", "oscar": "op-secret"}
-SETTING = {
-    "acme": {
-        "conn_id": "warehouse",
-        "delivery_log_table": "sequence_delivery_log",
-        "runs_table": "sequence_runs",
-        "differences_table": "sequence_differences",
-    }
-}
 
 
 @pytest.fixture(scope="session")
 def ui(home: Path) -> Iterator[Airflow]:
-    """An API server with a viewer and an operator, and a month of deliveries up to yesterday."""
-    warehouse = home / "warehouse.db"
-    engine = sa.create_engine(f"sqlite:///{warehouse}")
-    tables = deliveries.tables()
-    tables["log"].metadata.create_all(engine)
-    yesterday = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time.min, dt.UTC) - dt.timedelta(
-        days=1
-    )
-    with engine.begin() as connection:
-        for name, rows in deliveries.month(yesterday).items():
-            connection.execute(sa.insert(tables[name]), rows)
-    engine.dispose()
-    passwords = home / "passwords.json"
-    passwords.write_text(json.dumps(PASSWORDS))
-    environ = {
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "vera:viewer,oscar:op",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-        "AIRFLOW__SEQUENCE__DELIVERIES": json.dumps(SETTING),
-        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse)}),
-    }
-    with Airflow(home, DAGS, URL.create("sqlite", database=str(home / "airflow.db")), environ) as airflow:
+    """An API server with a viewer and an operator, and the demo's days up to yesterday, delivered by real tasks."""
+    settings = prepare(home)
+    with Airflow(
+        home, DAGS.parent, URL.create("sqlite", database=str(home / "airflow.db")), settings
+    ) as airflow:
         airflow.cli("db", "migrate")
+        assert len(list(deliver(home, airflow.environ, days=8))) == 8
         airflow.start("api-server", *COMPONENTS["api-server"], f"--port={airflow.port}")
         airflow.eventually("the UI is there", lambda: _is_up(airflow))
         yield airflow
@@ -77,7 +48,7 @@ def open_as(browser: Any, ui: Airflow) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(viewport={"width": 1180, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         if user:
-            login = {"username": user, "password": PASSWORDS[user]}
+            login = {"username": user, "password": PEOPLE[user]}
             answer = requests.post(f"{ui.url}/auth/token", json=login, timeout=30)
             answer.raise_for_status()
             context.add_cookies([{"name": "_token", "value": answer.json()["access_token"], "url": ui.url}])

@@ -26,7 +26,7 @@ def shot(page: Any, name: str) -> None:
 
 @pytest.mark.parametrize("scheme", BACKGROUNDS)
 def test_days_are_drawn_in_both_schemes(ui: Airflow, open_as: Callable[..., Any], scheme: str) -> None:
-    page = open_as("vera", scheme)
+    page = open_as("viewer", scheme)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.goto(f"{ui.url}/sequence-deliveries/")
@@ -41,7 +41,7 @@ def test_days_are_drawn_in_both_schemes(ui: Airflow, open_as: Callable[..., Any]
 
 
 def test_filters_are_a_form(ui: Airflow, open_as: Callable[..., Any]) -> None:
-    page = open_as("vera")
+    page = open_as("viewer")
     page.goto(f"{ui.url}/sequence-deliveries/")
     page.locator("select[name=days]").select_option("31")
     page.get_by_role("button", name="Show").click()
@@ -51,7 +51,7 @@ def test_filters_are_a_form(ui: Airflow, open_as: Callable[..., Any]) -> None:
 
 
 def test_a_viewer_sees_no_rows(ui: Airflow, open_as: Callable[..., Any]) -> None:
-    page = open_as("vera")
+    page = open_as("viewer")
     page.goto(f"{ui.url}/sequence-deliveries/")
     page.locator("#reasons a").first.click()
 
@@ -59,11 +59,11 @@ def test_a_viewer_sees_no_rows(ui: Airflow, open_as: Callable[..., Any]) -> None
 
 
 def test_an_operator_goes_from_a_reason_to_a_body(ui: Airflow, open_as: Callable[..., Any]) -> None:
-    page = open_as("oscar")
+    page = open_as("op")
     page.goto(f"{ui.url}/sequence-deliveries/")
-    page.locator("#reasons tr", has_text="400 BadRequest").locator("a").click()
+    page.locator("#reasons tr", has_text="400").locator("a").click()
     page.locator("#rows").wait_for()
-    assert "/dags/usage/runs/scheduled__" in page.locator("#rows a").first.get_attribute("href")
+    assert "/dags/usage_push/runs/manual__" in page.locator("#rows a").first.get_attribute("href")
     page.locator("#rows a", has_text="body").first.click()
 
     assert "customerEventId" in page.locator("pre").inner_text()
@@ -71,14 +71,14 @@ def test_an_operator_goes_from_a_reason_to_a_body(ui: Airflow, open_as: Callable
 
 def test_nobody_is_asked_to_log_in(ui: Airflow, open_as: Callable[..., Any]) -> None:
     page = open_as(None)
-    answer = page.goto(f"{ui.url}/sequence-deliveries/acme/")
+    answer = page.goto(f"{ui.url}/sequence-deliveries/demo/")
 
     assert answer.status == 401
     assert page.get_by_role("heading", name="You are not logged in").is_visible()
 
 
 def test_the_page_is_in_airflows_navigation(ui: Airflow, open_as: Callable[..., Any]) -> None:
-    page = open_as("vera", "dark")
+    page = open_as("viewer", "dark")
     page.goto(f"{ui.url}/plugin/sequence-deliveries")
     frame = page.frame_locator("iframe")
     frame.locator("#days").wait_for()
@@ -89,3 +89,15 @@ def test_the_page_is_in_airflows_navigation(ui: Airflow, open_as: Callable[..., 
     page.goto(ui.url)
     page.get_by_role("button", name="Browse").click()
     page.get_by_role("menuitem", name="Sequence deliveries").wait_for()
+
+
+def test_a_task_that_ran_has_a_button_to_its_tries(ui: Airflow, open_as: Callable[..., Any]) -> None:
+    page = open_as("op")
+    page.goto(f"{ui.url}/sequence-deliveries/demo/runs?operation=push&outcome=failed")
+    task = page.locator("a[href*='/dags/usage_push/']").first.get_attribute("href")
+    page.goto(f"{ui.url}{task}/details")
+    page.get_by_role("link", name="Sequence deliveries").click()
+    page.get_by_role("heading", name="Last tries").wait_for()
+
+    assert "RejectedRowsError" in page.locator("table").inner_text()
+    assert page.locator("table tbody tr").count() == 1
