@@ -16,6 +16,7 @@ from airflow_provider_sequence.api.answer_size import MAX_PAGE
 from airflow_provider_sequence.api.resources import USAGE_EVENTS, get_resource
 from airflow_provider_sequence.api.usage_metrics import aliases_to_ask, custom_parameters_text
 from airflow_provider_sequence.compat import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -47,6 +48,10 @@ from airflow_provider_sequence.utils.run_window import parse_window, window_of_r
 
 #: Most seconds between two pokes while Sequence is out of reach.
 MAX_PAUSE = 60.0
+
+
+#: What Airflow says of a task that was deferred for longer than its timeout.
+_TIMED_OUT = "Trigger timeout"
 
 
 class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
@@ -164,7 +169,9 @@ class _ConditionSensor(SequenceTaskMixin, BaseSensorOperator):
         """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSensorTimeout:
+        except AirflowException:  # of another class in each line of Airflow
+            if (next_kwargs or {}).get("error") != _TIMED_OUT:
+                raise
             message = f"After {self.timeout:,g} s: {self._state(context)}"
         kind = AirflowSkipException if self.soft_fail else AirflowSensorTimeout
         raise kind(message)

@@ -43,7 +43,8 @@ def public_names() -> dict[str, Any]:
 
 
 def define(code: str, dag: Any, scope: dict[str, Any]) -> Any:
-    """The DAG, with the tasks of a block of code."""
+    """The DAG, with the tasks of a block of code, whose imports are those of Airflow 3."""
+    code = code.replace("from airflow.sdk import", "from airflow_provider_sequence.compat import")
     with dag:
         exec(compile(code, "guide", "exec"), scope)
     return dag
