@@ -140,7 +140,7 @@ def test_default_args_reach_each_class_and_are_checked(run_dag, sandbox, sequenc
         assert (task.min_rows, task.late_after, task.concurrency) == (0, 60, 3)
         assert getattr(task, "event_type", "call") == "call"
         assert getattr(task, "seat_type", "editor") == "editor"
-        assert getattr(task, "sql_conn_id", None) in {"warehouse", None}
+        assert task.sql_conn_id in {"warehouse", ""}
     assert sensor.deferrable is True
     result = run_dag(dag, END)
 
