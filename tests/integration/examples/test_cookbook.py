@@ -37,7 +37,7 @@ def recipe(heading: str, page: str = "cookbook") -> str:
 
 def run_code(code: str, **scope: Any) -> dict[str, Any]:
     scope = {**vars(operators), **vars(transfers), "task": task, **scope}
-    exec(compile(code, "cookbook", "exec"), scope)
+    exec(compile(code, __file__, "exec"), scope)
     return scope
 
 
