@@ -54,7 +54,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": _modules("hooks.sequence"),
-        "operators": _modules("operators.sequence", "operators.reconcile"),
+        "operators": _modules("operators.sequence", "operators.push_rows", "operators.reconcile"),
         "sensors": _modules("sensors.sequence"),
         "triggers": _modules("triggers.sequence"),
         "transfers": [

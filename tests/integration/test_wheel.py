@@ -92,7 +92,7 @@ def test_links_and_pictures_of_the_readme_work_outside_the_checkout(wheel):
 
     assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", readme)
     assert re.search(r"!\[[^]]*\]\(https://[^)]*/raw/main/docs/deliveries-page-light\.png\)", readme)
-    assert re.search(r"[^!]\[Runs\]\(https://[^)]*/blob/main/docs/runs\.md\)", readme)
+    assert re.search(r"[^!]\[runs\]\(https://[^)]*/blob/main/docs/runs\.md\)", readme)
 
 
 def test_wheel_asks_for_what_the_package_imports(wheel):
