@@ -187,7 +187,7 @@ def test_push_told_to_end_before_it_sends(world: World, monkeypatch: pytest.Monk
         task_id="push", sequence_conn_id="sequence", **world.push_options()
     )
     monkeypatch.setattr(
-        "airflow_provider_sequence.utils.push_operator.create_sql_engine",
+        "airflow_provider_sequence.utils.sql_push_operator.create_sql_engine",
         lambda conn_id: operator.on_kill() or create_sql_engine(conn_id),
     )
     with pytest.raises(SequenceClientClosedError):
