@@ -89,5 +89,8 @@ def test_answer_costs_no_more_than_it_is_worth(
 
 
 def check_shown(message: str) -> None:
-    assert message.isprintable()
+    """What an answer says is on one line; the others are ours."""
+    lines = message.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert not any("forged" in line for line in lines[1:])
     assert len(message) < 600
