@@ -74,7 +74,7 @@ def test_table_without_a_catalog_is_refused_before_the_first_request(
     databricks_warehouse, monkeypatch, sandbox, sequence_conn
 ):
     use_extra(monkeypatch, catalog=None)
-    with pytest.raises(AirflowFailException, match=r"needs a catalog: name it catalog\.schema\.table"):
+    with pytest.raises(AirflowFailException, match=r"needs a catalog\nName it catalog\.schema\.table"):
         pull(Standin("databricks", "sales.", databricks_warehouse.run))
 
     assert databricks_warehouse.statements == []
