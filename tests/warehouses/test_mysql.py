@@ -94,7 +94,9 @@ def test_rows_are_tuples_and_text_is_unicode_whatever_the_extra_says(mariadb, mo
 
 def test_client_that_the_hook_does_not_know_is_refused(mariadb, monkeypatch):
     set_extra(monkeypatch, client="pymysql")
-    with pytest.raises(SequenceConfigurationError, match=r"'pymysql'.*mysqlclient, mysql-connector-python"):
+    with pytest.raises(
+        SequenceConfigurationError, match=r"(?s)'pymysql'.*mysqlclient, mysql-connector-python"
+    ):
         read("SELECT 1")
 
 

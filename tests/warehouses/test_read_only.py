@@ -226,6 +226,6 @@ def test_engine_speaks_the_dialect_of_the_hooks_driver(monkeypatch, driver, fiel
 
 def test_oracle_timestamp_that_lost_its_zone_is_refused():
     require_zone = oracle_converter(("AT", oracledb.DB_TYPE_TIMESTAMP_TZ))
-    with pytest.raises(SequenceConfigurationError, match=r"the column AT .*SYS_EXTRACT_UTC\(AT\)"):
+    with pytest.raises(SequenceConfigurationError, match=r"(?s)the column AT .*SYS_EXTRACT_UTC\(AT\)"):
         require_zone(dt.datetime(2026, 3, 1, tzinfo=dt.UTC).replace(tzinfo=None))
     assert oracle_converter(("AT", oracledb.DB_TYPE_TIMESTAMP)) is None

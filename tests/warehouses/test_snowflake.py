@@ -190,12 +190,13 @@ def test_corrections_cost_few_statements(snowflake, sandbox, sequence_conn, stat
     result = push(table, **log)
 
     assert result["corrected"] == 300
-    assert [s.split()[0] for s in statements if not s.startswith("DESC")][:3] == [
+    of_events = [each for each in statements if "runs" not in each.lower()]
+    assert [each.split()[0] for each in of_events if not each.startswith("DESC")][:3] == [
         "SELECT",
         "SELECT",
         "UPDATE",
     ]
-    assert len(statements) <= 10
+    assert len(of_events) <= 10
 
 
 def test_error_holds_no_value(snowflake, sandbox, sequence_conn):
