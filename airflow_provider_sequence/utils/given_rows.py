@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -41,7 +42,11 @@ def call_rows(function: Callable[..., Any], context: Mapping[str, Any]) -> Any:
         raise SequenceConfigurationError("rows is a task that was not called\nGive rows=that_task()")
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return function(**context)
+        with warnings.catch_warnings():
+            # Airflow 2 warns of each old name that is in the context.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            values = dict(context)
+        return function(**values)
     names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
     missing = [
         p.name for p in parameters if p.name in names and p.default is p.empty and p.name not in context

@@ -144,7 +144,7 @@ def test_dag_of_the_readme(run_dag, sandbox, sequence_conn, warehouse):
     rows = [{"id": f"r-{n}", "at": (FIRST + dt.timedelta(hours=n)).isoformat(), "n": n} for n in range(30)]
     warehouse.execute("INSERT INTO usage VALUES (:id, 'acme', :at, :n)", *rows)
     scope: dict[str, Any] = {}
-    code = readme_dag().replace("catchup=False):\n", "catchup=False) as dag:\n")
+    code = readme_dag().replace("):\n", ") as dag:\n", 1)
     assert "as dag" in code
     exec(compile(code, "README.md", "exec"), scope)
     result = run_dag(scope["dag"], FIRST + dt.timedelta(days=1))
