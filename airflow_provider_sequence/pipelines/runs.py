@@ -21,7 +21,7 @@ from airflow_provider_sequence.pipelines.runs_table import make_table
 from airflow_provider_sequence.warehouse.ddl import (
     create_if_missing,
     create_indexes,
-    existing_columns,
+    missing_columns,
     table_name_in,
 )
 from airflow_provider_sequence.warehouse.engine import connect, require_transactions, transaction
@@ -211,8 +211,8 @@ def _make_table(connection: Connection, name: str) -> Table:
     with transaction(connection):
         create_if_missing(connection, table)
     with connection.begin():
-        there = existing_columns(connection, schema, plain) or set()
-    if missing := [column.name for column in table.columns if column.name not in there]:
+        missing = missing_columns(connection, table)
+    if missing:
         raise SequenceConfigurationError(
             f"the table {name} is there, but is no table of runs: it has no column {', '.join(missing)}. Name another "
             "table in runs_table; one that is missing is made"

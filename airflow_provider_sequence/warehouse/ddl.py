@@ -71,6 +71,12 @@ def existing_columns(connection: Connection, schema: str | None, name: str) -> s
     return dialect_of(connection).columns(connection, schema, name)
 
 
+def missing_columns(connection: Connection, table: Table) -> list[str]:
+    """List the columns of a table that the one in the database lacks."""
+    there = existing_columns(connection, table.schema, table.name) or set()
+    return [column.name for column in table.columns if column.name not in there]
+
+
 def require_new_name(connection: Connection, schema: str | None, name: str) -> None:
     """
     Refuse the name of a missing table where the same name in lower case is there: SQL without quotes would mean that one.

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
-from airflow_provider_sequence.warehouse.ddl import create_if_missing, existing_columns, table_name_in
+from airflow_provider_sequence.warehouse.ddl import create_if_missing, missing_columns, table_name_in
 from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
@@ -66,8 +66,7 @@ def store_differences(
     rows = iter(differences)
     with transaction(connection):
         create_if_missing(connection, target)
-        there = existing_columns(connection, schema, name) or set()
-        if missing := [column.name for column in target.columns if column.name not in there]:
+        if missing := missing_columns(connection, target):
             raise SequenceConfigurationError(
                 f"the table {table} is there, but has no column {', '.join(missing)}\nName another table: one that "
                 "is missing is made"
