@@ -109,8 +109,7 @@ def record_delivery_log(dialect: str, monkeypatch: pytest.MonkeyPatch, *, voidin
 def record_reconcile(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Run a reconciliation on a recorder."""
     recorder: Any = Recorder(dialect)
-    names = {"account", "resource", "window_start", "window_end", "customer_event_id", "difference"}
-    monkeypatch.setattr(differences, "existing_columns", lambda *_: {*names, "sequence_id", "found_at"})
+    monkeypatch.setattr(differences, "missing_columns", lambda *_: [])
     store_differences(
         recorder,
         "sales.differences",
