@@ -1,4 +1,4 @@
-"""A million rows into a staging table: as this provider loads them, and with ``DbApiHook.insert_rows``."""
+"""A million rows into a staging table: as this provider loads them, with psycopg's COPY and with ``DbApiHook.insert_rows``."""
 
 from __future__ import annotations
 
@@ -7,52 +7,51 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from tests.benchmarks import events
+from tests.benchmarks import events, pull
 from tests.benchmarks.report import Found
 from tests.benchmarks.world import World
 
 NUMBER, PAGE = 1_000_000, 100
-OURS, THEIRS = "loaded_by_provider", "loaded_by_hook"
+OURS = "loaded_by_provider"
+OTHERS = {
+    "copy": "psycopg's own COPY and one upsert",
+    "insert": "`DbApiHook.insert_rows` (replacing, with executemany)",
+}
+#: Rows a second: a load of them takes a tenth of what the account's limit takes to bring them.
+FAST = 10 * pull.OF_LIMIT
 
 
 def load(world: World, repeats: int) -> Found:
     """The same rows twice: into a table that is new, and over themselves."""
     found = Found()
-    for table in (OURS, THEIRS):
-        world.sql(f"DROP TABLE IF EXISTS {table}")
+    world.sql(f"DROP TABLE IF EXISTS {OURS}")
     costs = {
         "new": world.run("stage", table=OURS),
         "again": world.run("stage", table=OURS),
     }
     world.sql(f"DROP TABLE {OURS}")
     costs["escaped"] = world.run("stage", table=OURS, escaped=True)
-    # A table of the same kind for the hook, as a user would make it.
-    world.sql(f"CREATE TABLE {THEIRS} (LIKE {OURS} INCLUDING ALL)")
-    costs["hook"] = world.run("insert", table=THEIRS)
-    for table in (OURS, THEIRS):
+    for kind in OTHERS:
+        # A table of the same kind, as a user would make it.
+        world.sql(f"DROP TABLE IF EXISTS {kind}_events")
+        world.sql(f"CREATE TABLE {kind}_events (LIKE {OURS} INCLUDING ALL)")
+        costs[kind] = world.run(kind, table=f"{kind}_events")
+    for table in (OURS, *(f"{kind}_events" for kind in OTHERS)):
         if world.count(table) != NUMBER:
             raise RuntimeError(f"{table} has not all rows")
     rates = {name: NUMBER / cost["seconds"] for name, cost in costs.items()}
-    times = rates["new"] / rates["hook"]
-    found.line(
-        "load of 1,000,000 staged rows, against `DbApiHook.insert_rows` (replacing, with executemany)",
-        "≥ 3 ×",
-        f"{times:.1f} × ({rates['new']:,.0f} rows/s against {rates['hook']:,.0f})",
-        times >= 3,
-    )
-    share = rates["escaped"] / rates["new"]
-    found.line(
-        "load of 1,000,000 staged rows with escapes in each, against none",
-        "≥ 0.9 ×",
-        f"{share:.2f} × ({rates['escaped']:,.0f} rows/s)",
-        share >= 0.9,
-    )
-    found.line(
-        "upsert of the same million again",
-        "≥ 80,000 rows/s",
-        f"{rates['again']:,.0f} rows/s",
-        rates["again"] >= 80_000,
-    )
+    for what, name in (
+        ("load of 1,000,000 staged rows into a new table", "new"),
+        ("the same with escapes in each", "escaped"),
+        ("upsert of the same million again", "again"),
+    ):
+        target = f"≥ {FAST:,} rows/s, ten times what the account's limit brings"
+        found.line(what, target, f"{rates[name]:,.0f} rows/s", rates[name] >= FAST)
+    for kind, name in OTHERS.items():
+        times = rates["new"] / rates[kind]
+        found.line(
+            f"load into a new table, against {name}", "", f"{times:.1f} × ({rates[kind]:,.0f} rows/s)", None
+        )
     return found
 
 
@@ -100,6 +99,20 @@ def stage(rows: list[tuple[Any, ...]], table: str) -> int:
             page = rows[first : first + PAGE]
             into.add(page, [True] * len(page))
         return into.merge()
+
+
+def copy(rows: list[tuple[Any, ...]], table: str) -> None:
+    """Replace rows by their key, as a careful script does it."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    with PostgresHook("warehouse").get_conn() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMPORARY TABLE new (LIKE {table}) ON COMMIT DROP")
+        with cursor.copy("COPY new FROM STDIN") as into:
+            for row in rows:
+                into.write_row(row)
+        cursor.execute(f"SELECT * FROM {table} LIMIT 0")
+        others = ", ".join(f"{each.name} = excluded.{each.name}" for each in cursor.description[1:])
+        cursor.execute(f"INSERT INTO {table} SELECT * FROM new ON CONFLICT (id) DO UPDATE SET {others}")
 
 
 def insert(rows: list[tuple[Any, ...]], table: str) -> None:

@@ -30,10 +30,12 @@ _HOW = """## How it was measured
 - Every tool loads into a table that is not there before, and replaces rows by their id. What is in the table afterwards
   is counted.
 - The others are set up as their documents advise: [dlt](https://dlthub.com) with its REST client, pages as they come,
-  the `upsert` strategy and CSV files for `COPY` (of two strategies and two formats, those with the shortest load); the Singer tap with the Meltano
-  SDK, and `target-postgres` with `use_copy` and without validation; `HttpOperator` with a `pagination_function`, and
-  `insert_rows` with `executemany` and 10,000 rows a commit; `requests` with a session for each of 32 threads. None of
-  them holds what it read against the total that Sequence gives, or keeps each digit of a number.
+  the `upsert` strategy and CSV files for `COPY` (of two strategies and two formats, those with the shortest load); the
+  Singer tap with the Meltano SDK, and `target-postgres` with `use_copy` and without validation; `HttpOperator` with a
+  `pagination_function`, and `insert_rows` with `executemany` and 10,000 rows a commit; the careful script with one
+  session of `requests`, `COPY` into a temporary table while the pages come, and one upsert; `requests` with a session
+  for each of 32 threads. None of them holds what it read against the total that Sequence gives, or keeps each digit of
+  a number.
 - PyAirbyte is not among them; it was not tried.
 
 `make bench ARGS="pull push --repeats 5"` measures some parts again; the others stay as they were.

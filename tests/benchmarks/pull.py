@@ -12,6 +12,7 @@ from tests.benchmarks.world import World
 
 NUMBER, PAGE = 100_000, 100
 PER_MINUTE = 1_500
+OF_LIMIT = PER_MINUTE * PAGE // 60
 
 OURS = "this provider"
 
@@ -22,15 +23,20 @@ def beside_others(world: World, repeats: int) -> Found:
     world.server(events=NUMBER, spread="even")
     one_walk = {
         OURS: lambda: tools.ours(world),
+        "careful script": lambda: tools.careful_script(world),
         "HttpOperator + insert_rows": lambda: tools.http_operator(world),
         "dlt": lambda: tools.dlt(world),
         "Singer tap and target": lambda: tools.singer(world),
     }
     rates = _compare(world, found, "Pull of 100,000 events, server 0 ms", 0.0, repeats, one_walk)
-    _fast_enough(found, "pull of 100,000 events into PostgreSQL, server 0 ms", 30_000, rates[OURS])
-    _faster(
-        found, "the same", rates, {"dlt": 2.5, "Singer tap and target": 4, "HttpOperator + insert_rows": 1.4}
-    )
+    _fast_enough(found, "pull of 100,000 events into PostgreSQL, server 0 ms", rates[OURS])
+    targets = {
+        "careful script": 2,
+        "dlt": 2.5,
+        "Singer tap and target": 4,
+        "HttpOperator + insert_rows": 1.4,
+    }
+    _faster(found, "the same", rates, targets)
 
     slices = {
         "this provider, 8 slices": lambda: tools.ours(world, concurrency=8),
@@ -38,8 +44,14 @@ def beside_others(world: World, repeats: int) -> Found:
     }
     rates = _compare(world, found, "Pull of 100,000 events, server 20 ms", 0.02, repeats, one_walk | slices)
     rates[OURS] = rates["this provider, 8 slices"]
-    _fast_enough(found, "pull of 100,000 events, server 20 ms, 8 slices", 24_000, rates[OURS])
-    targets = {"dlt": 6, "Singer tap and target": 6, "HttpOperator + insert_rows": 6, "dlt, 8 windows": 2.5}
+    _fast_enough(found, "pull of 100,000 events, server 20 ms, 8 slices", rates[OURS])
+    targets = {
+        "careful script": 5,
+        "dlt": 6,
+        "Singer tap and target": 6,
+        "HttpOperator + insert_rows": 6,
+        "dlt, 8 windows": 2.5,
+    }
     _faster(found, "the same", rates, targets)
     return found
 
@@ -47,23 +59,15 @@ def beside_others(world: World, repeats: int) -> Found:
 def in_slices(world: World, repeats: int) -> Found:
     """Slices where most events lie close together, and with a slow server."""
     found = Found()
-    for latency, slices, spread_, least in (
-        (0.02, 8, "skewed", None),
-        (0.1, 16, "even", 10_000),
-        (0.1, 16, "skewed", None),
-    ):
+    for latency, slices, spread_ in ((0.02, 8, "skewed"), (0.1, 16, "even"), (0.1, 16, "skewed")):
         world.server(events=NUMBER, spread=spread_)
         rates = []
         for _ in range(repeats):
             world.server(latency=latency)
             rates.append(NUMBER / tools.ours(world, concurrency=slices)["seconds"])
         where = "" if spread_ == "even" else ", 80 % of the events in 3 of 31 days"
-        _fast_enough(
-            found,
-            f"pull of 100,000 events, server {latency * 1000:.0f} ms, {slices} slices{where}",
-            least,
-            rates,
-        )
+        what = f"pull of 100,000 events, server {latency * 1000:.0f} ms, {slices} slices{where}"
+        _fast_enough(found, what, rates)
     return found
 
 
@@ -98,19 +102,19 @@ def requests(world: World, repeats: int) -> Found:
 def limited(world: World, repeats: int) -> Found:
     """The documented limit of requests, a server that answers in 200 ms; more than a minute."""
     found = Found()
-    number = PER_MINUTE * PAGE * 6 // 5
+    number = 500_000
     world.limits(requests=PER_MINUTE)
     world.server(events=number, spread="even", latency=0.2, per_minute=PER_MINUTE)
     done = tools.ours(world, concurrency=8)
     world.limits()
-    share = number / done["seconds"] / (PER_MINUTE * PAGE / 60)
+    share = number / done["seconds"] / OF_LIMIT
     throttled = done["figures"]["throttled"]
     found.line(
         f"pull under the documented limit (1,500 requests a minute), server 200 ms, 8 slices: {number:,} events",
-        "≥ 97 % of 2,500 events/s",
+        f"≥ 98 % of {OF_LIMIT:,} events/s",
         f"{share:.2%} over {done['seconds']:.0f} s, {throttled} × 429; while it was asked, "
         f"{of_limit(done['figures'], PER_MINUTE):.2%} of the requests that are allowed",
-        share >= 0.97,
+        share >= 0.98,
     )
     return found
 
@@ -161,10 +165,10 @@ def _compare(
     return rates
 
 
-def _fast_enough(found: Found, what: str, least: int | None, rates: list[float]) -> None:
-    target = f"≥ {least:,} events/s" if least else ""
-    met = median(rates) >= least if least else None
-    found.line(what, target, f"{spread(rates)} events/s", met)
+def _fast_enough(found: Found, what: str, rates: list[float]) -> None:
+    """A pull that needs longer than the account's limit lets it have its pages would be felt; a faster one would not."""
+    target = f"≥ {OF_LIMIT:,} events/s, which the account's limit allows"
+    found.line(what, target, f"{spread(rates)} events/s", median(rates) >= OF_LIMIT)
 
 
 def _faster(found: Found, what: str, rates: dict[str, list[float]], least: dict[str, float]) -> None:

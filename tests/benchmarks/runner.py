@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,13 @@ def _main() -> None:
 
         measure(lambda: None)
         return
-    make = {"push": _push, "pull": _pull, "stage": _stage, "insert": _insert}[job["kind"]]
+    make = {
+        "push": _push,
+        "pull": _pull,
+        "stage": _stage,
+        "copy": _given(load.copy),
+        "insert": _given(load.insert),
+    }[job["kind"]]
     measure(make(**job["options"]))
 
 
@@ -64,9 +71,14 @@ def _stage(escaped: bool = False, **options: Any) -> Any:
     return lambda: load.stage(rows, **options)
 
 
-def _insert(**options: Any) -> Any:
-    rows = load.rows()
-    return lambda: load.insert(rows, **options)
+def _given(work: Callable[..., None]) -> Callable[..., Any]:
+    """Make the rows before the work is measured."""
+
+    def make(**options: Any) -> Any:
+        rows = load.rows()
+        return lambda: work(rows, **options)
+
+    return make
 
 
 def _context() -> Any:

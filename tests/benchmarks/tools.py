@@ -23,6 +23,12 @@ def http_operator(world: World) -> dict[str, Any]:
     )
 
 
+def careful_script(world: World) -> dict[str, Any]:
+    world.sql("DROP TABLE IF EXISTS careful_script_events")
+    cost = world.process([sys.executable, "-m", f"{_PEERS}.careful_script"], BENCH_API=world.base_url)
+    return _with_rows(world, cost, "careful_script_events")
+
+
 def dlt(world: World, windows: int = 1) -> dict[str, Any]:
     for schema in ("dlt", "dlt_staging"):
         world.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

@@ -35,12 +35,12 @@ def _next_page(response: Any) -> dict[str, Any] | None:
     return {"data": {**WINDOW, "after": after}} if after else None
 
 
+def row_of(item: dict[str, Any]) -> tuple[Any, ...]:
+    return *(item[field] for field in FIELDS[:-1]), json.dumps(item["eventProperties"])
+
+
 def _rows(responses: Any) -> list[tuple[Any, ...]]:
-    return [
-        (*(item[field] for field in FIELDS[:-1]), json.dumps(item["eventProperties"]))
-        for response in responses
-        for item in response.json()["items"]
-    ]
+    return [row_of(item) for response in responses for item in response.json()["items"]]
 
 
 def _pull() -> None:
