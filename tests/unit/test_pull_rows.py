@@ -42,7 +42,7 @@ def mapped(resource: Resource, fields: dict[str, str], columns: list[str] | None
     item = "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in fields.items()) + "}"
     [read] = parse_page(f'{{"items":[{item}]}}'.encode()).items
     names = [column.name for column in staging_columns(resource)] if columns is None else columns
-    return dict(zip(names, ItemMapper(resource, names, NOW)(read), strict=True))
+    return dict(zip(names, ItemMapper(resource, names, NOW).rows([read])[0], strict=True))
 
 
 def exact(text: str | None) -> Any:
@@ -186,8 +186,8 @@ def test_value_that_cannot_be_decoded_or_stored_is_kept_as_text(value, on_postgr
     page = parse_page(body % (field.encode(), value))
     names = [column.name for column in staging_columns(USAGE_EVENTS)]
     for holds_all in {False, on_postgres_alone}:
-        to_row = ItemMapper(USAGE_EVENTS, names, NOW, holds_nul=holds_all)
-        rows = [dict(zip(names, to_row(item), strict=True)) for item in page.items]
+        mapper = ItemMapper(USAGE_EVENTS, names, NOW, holds_nul=holds_all)
+        rows = [dict(zip(names, row, strict=True)) for row in mapper.rows(page.items)]
         assert [row["id"] for row in rows] == ["1", "2", "3"]
         assert rows[1]["event_type"] == "a,]"
         if not holds_all:
@@ -207,8 +207,6 @@ def test_search_for_long_numbers_is_linear():
     numbers = msgspec.Raw(b"[" + (b"9" * 4000 + b",") * 100 + b"1]")
     names = [column.name for column in staging_columns(USAGE_EVENTS)]
     started = time.process_time()
-    ItemMapper(USAGE_EVENTS, names, NOW, holds_nul=False)({
-        "id": msgspec.Raw(b'"1"'),
-        "eventProperties": numbers,
-    })
+    item = {"id": msgspec.Raw(b'"1"'), "eventProperties": numbers}
+    ItemMapper(USAGE_EVENTS, names, NOW, holds_nul=False).rows([item])
     assert time.process_time() - started < 1

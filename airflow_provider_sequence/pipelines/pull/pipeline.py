@@ -100,8 +100,8 @@ def pull(
     added = {field.column for field in resource.fields if field.added}
     with closing(StagingLoad(engine, table, staging_columns(resource), optional, added)) as load:
         names = [column.name for column in load.columns]
-        to_row = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
-        state = _PullState(load, to_row, on_progress)
+        mapper = ItemMapper(resource, names, dt.datetime.now(dt.UTC), holds_nul=load.holds_nul)
+        state = _PullState(load, mapper, on_progress)
         scans = _scans(client, resource, selection, below, table)
         with ReaderPool(scans, concurrency, cancel=client.close) as pages:
             for scan, page in pages:
@@ -133,7 +133,7 @@ class _PullState:
     """
 
     load: StagingLoad
-    to_row: ItemMapper
+    mapper: ItemMapper
     on_progress: Callable[[int, int | None], None]
     scans: dict[int, ListScan] = field(default_factory=dict)
     reported_total: int | None = 0
@@ -146,7 +146,7 @@ class _PullState:
             scan.reported_total = page.total
         self._add_total(scan.whole)
         items = scan.items(page)
-        self.load.add(map(self.to_row, items), map(scan.wants, items), scan.number)
+        self.load.add(self.mapper.rows(items), map(scan.wants, items), scan.number)
         self.on_progress(self.load.rows, self.reported_total)
 
     def _add_total(self, whole: ListScan) -> None:

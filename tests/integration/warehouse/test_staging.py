@@ -514,7 +514,7 @@ def load_items(engine: Any, resource: Any, *texts: str) -> int:
     columns = staging_columns(resource)
     names = [column.name for column in columns]
     mapper = ItemMapper(resource, names, NOON, holds_nul=engine.dialect.name != "postgresql")
-    return load(engine, [mapper(item) for item in items(*texts)], columns=columns)
+    return load(engine, mapper.rows(items(*texts)), columns=columns)
 
 
 @every_driver
