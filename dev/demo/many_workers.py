@@ -6,7 +6,6 @@ What the warehouse and Sequence hold stays for the next time; Airflow starts ane
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dev.demo.cluster import Cluster, create_database, find_redis, postgres
+from dev.demo.celery_workers import CeleryAirflow, find_redis
 from dev.demo.compare import compare, compare_with_sequence
+from dev.demo.postgres import create_database, postgres, postgres_connection
 from dev.demo.sandbox import ask, connection, sandbox
 from dev.demo.terminal import CHECKOUT, print_table, run, say, shown
 from dev.demo.warehouse import DAYS, MONTH, make_postgres_warehouse
@@ -42,23 +42,24 @@ def main(home: Path) -> int:
             before = ask(api, "summary")
             say(f"sandbox of the API: {api}, holds {before['distinct_events']:,} events")
             say(f"starting Airflow with {len(WORKERS)} workers; its logs: {shown(home / 'airflow')}")
-            cluster = Cluster(
+            airflow = CeleryAirflow(
                 home / "airflow",
                 create_database(server, "airflow", anew=True),
                 CHECKOUT / "example_dags" / "example_sequence_month_on_many_workers.py",
                 workers=WORKERS,
                 slots=SLOTS,
-                connections={
+                environment={
                     "AIRFLOW_CONN_SEQUENCE_DEFAULT": connection(api, **LIMITS),
-                    "AIRFLOW_CONN_WAREHOUSE": _postgres_connection(warehouse),
+                    "AIRFLOW_CONN_WAREHOUSE": postgres_connection(warehouse),
                 },
             )
-            with cluster:
+            with airflow:
                 say("Airflow is ready")
-                run_id = cluster.trigger(DAG_ID, START, END)
+                run_id = airflow.trigger(DAG_ID, START, END)
+                airflow.unpause(DAG_ID)
                 pace = Pace()
-                state = _wait(cluster, run_id, api, pace)
-                tasks = cluster.tasks(DAG_ID, run_id)
+                state = _wait(airflow, run_id, api, pace)
+                tasks = airflow.tasks(DAG_ID, run_id)
             after = ask(api, "summary")
             result = compare(engine, MONTH, DAYS)
             result.differences += compare_with_sequence(engine, _ledger(api))
@@ -121,18 +122,18 @@ class Pace:
         return round((last[1] - first[1]) / (last[0] - first[0]) * 60)
 
 
-def _wait(cluster: Cluster, run_id: str, api: str, pace: Pace) -> str:
+def _wait(airflow: CeleryAirflow, run_id: str, api: str, pace: Pace) -> str:
     """Wait for the end of the run, and tell how far it has come; return its state."""
     until, next_line = time.monotonic() + PATIENCE, time.monotonic()
     while True:
-        state = cluster.state(DAG_ID, run_id)
+        state = airflow.state(DAG_ID, run_id)
         summary = ask(api, "summary")
         pace.look(summary["applied"])
         ended = state in {"success", "failed"}
         if ended or time.monotonic() > next_line:
             next_line = time.monotonic() + EVERY
             done = Counter(
-                task["task_id"] for task in cluster.tasks(DAG_ID, run_id) if task["state"] == "success"
+                task["task_id"] for task in airflow.tasks(DAG_ID, run_id) if task["state"] == "success"
             )
             counts = ", ".join(f"{count} {name}" for name, count in done.items()) or "none"
             say(
@@ -155,11 +156,6 @@ def _ledger(api: str) -> Iterator[dict[str, Any]]:
     while items := ask(api, f"ledger?after_seq={last}&limit=5000")["items"]:
         yield from items
         last = items[-1]["seq"]
-
-
-def _postgres_connection(url: sa.URL) -> str:
-    fields = {"host": url.query["host"], "login": url.username, "schema": url.database}
-    return json.dumps({"conn_type": "postgres", **fields})
 
 
 if __name__ == "__main__":

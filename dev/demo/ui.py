@@ -4,153 +4,143 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import secrets
-import shutil
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.demo.cluster import BIN, free_ports
-from dev.demo.month import DAGS
-from dev.demo.runs import MARK
-from dev.demo.sandbox import connection, sandbox, stop
-from dev.demo.terminal import CHECKOUT, run, say, shown
-from dev.demo.warehouse import DAYS, make_warehouse
+import sqlalchemy as sa
 
-#: Who may log in, and with which password.
-PEOPLE = {"viewer": "viewer", "op": "op"}
+from dev.demo.airflow_processes import AirflowProcesses
+from dev.demo.postgres import create_database, postgres, postgres_connection
+from dev.demo.sandbox import connection, sandbox
+from dev.demo.terminal import run, say, shown
+from dev.demo.warehouse import DAYS, make_postgres_warehouse
+
+DAGS = Path(__file__).with_name("dags") / "demo_deliveries.py"
+PUSH, RECONCILE = "usage_push", "usage_reconcile"
+#: Who may log in; who may see rows, and trigger DAGs, is the last.
+ROLES = ("viewer", "op")
 TABLES = {
     "delivery_log_table": "sequence_delivery_log",
     "runs_table": "sequence_runs",
     "differences_table": "sequence_differences",
 }
-ROWS = 5_000
+ROWS, SLOTS = 5_000, 3
 LIMITS = {"usage_events_per_minute": 600_000, "requests_per_minute": 600_000}
+
+#: Days ago: one whose first push fails, one with rows that Sequence refuses, and one that is corrected after its check.
+FAILS, REFUSED, CORRECTED = 5, 3, 4
+#: Days ago that nobody compares with Sequence.
+UNCHECKED = frozenset({2, 6})
+_DAY = dt.timedelta(days=1)
+#: Seconds between two looks at the runs, and after which they are given up.
+_EVERY, _PATIENCE = 2, 20 * 60
 
 
 def main(home: Path) -> int:
     """Deliver a month up to yesterday, and show the page until Ctrl-C."""
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    environment = _airflow(home, url) | prepare(home)
-    say("Airflow's tasks push and compare a month of usage, up to yesterday.")
-    say(f"A minute or two; their log: {shown(home / 'tasks.log')}")
-    for place, day in enumerate(deliver(home, environment, DAYS)):
-        if place % 7 == 0:
-            say(f"delivered {day}")
-    log = home / "airflow.log"
-    say(f"starting Airflow; its log: {shown(log)}")
-    with _api_server(log, port, environment) as process:
-        while not _answers(url):
-            if process.poll() is not None:
-                raise SystemExit(f"Airflow did not start; see {shown(log)}")
-            time.sleep(0.5)
+    say(f"starting Airflow; its logs: {shown(home / 'airflow')}")
+    with sandbox_anew(home) as api, delivered(home, api, DAYS) as airflow:
         say("the page, in the navigation under Browse, Sequence deliveries:")
-        say(f"  {url}/plugin/sequence-deliveries")
+        say(f"  {airflow.url}/plugin/sequence-deliveries")
         say("log in as op, password op, who may see rows;")
         say("or as viewer, password viewer, who may not. Ctrl-C ends it.")
-        process.wait()
-    return 1
-
-
-def prepare(home: Path) -> dict[str, str]:
-    """
-    Make a warehouse anew, whose days end with yesterday.
-
-    :return: settings of an Airflow that delivers them, and shows the page to :data:`PEOPLE`.
-    """
-    warehouse, passwords = home / "warehouse.db", home / "passwords.json"
-    for file in (warehouse, *home.glob("sequence.db*")):
-        file.unlink(missing_ok=True)
-    today = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time.min, dt.UTC)
-    make_warehouse(warehouse, today - dt.timedelta(days=DAYS), ROWS, bad_rows=False)
-    passwords.write_text(json.dumps(PEOPLE))
-    return {
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS.parent),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{each}:{each}" for each in PEOPLE),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-        "AIRFLOW__SEQUENCE__DELIVERIES": json.dumps({"demo": {"conn_id": "warehouse", **TABLES}}),
-        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse)}),
-    }
-
-
-def _airflow(home: Path, url: str) -> dict[str, str]:
-    """Environment of an Airflow that is made anew."""
-    shutil.rmtree(home / "airflow", ignore_errors=True)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    return {
-        **inherited,
-        "AIRFLOW_HOME": str(home / "airflow"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
-        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    }
-
-
-def deliver(home: Path, environment: Mapping[str, str], days: int) -> Iterator[str]:
-    """Deliver the days up to yesterday to a sandbox, and give each as soon as it is done."""
-    command = [sys.executable, "-m", "dev.demo.month", str(home / "warehouse.db"), str(days)]
-    with (
-        sandbox(home, **LIMITS) as api,
-        (home / "tasks.log").open("w") as log,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=CHECKOUT,
-            env={**environment, "AIRFLOW_CONN_SEQUENCE_DEFAULT": connection(api, **LIMITS)},
-            # In a session of its own: Ctrl-C reaches the demo alone, which stops it.
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            for line in process.stdout or ():
-                log.write(line)
-                if line.startswith(MARK) and (day := line.removeprefix(MARK).strip()) != "ready":
-                    yield day
-            if process.wait():
-                raise SystemExit(f"The days could not be delivered; see {shown(home / 'tasks.log')}")
-        finally:
-            stop(process)
+        while True:
+            airflow.check()
+            time.sleep(_EVERY)
 
 
 @contextmanager
-def _api_server(log: Path, port: int, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run Airflow's API server, the one component that has the UI."""
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            [str(BIN / "airflow"), "api-server", "--host=127.0.0.1", f"--port={port}", "--workers=1"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            text=True,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            stop(process)
+def sandbox_anew(home: Path) -> Iterator[str]:
+    """Start a sandbox that holds nothing; give its address."""
+    for file in home.glob("sequence.db*"):
+        file.unlink()
+    with sandbox(home, **LIMITS) as api:
+        yield api
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=30):
-            return True
-    except urllib.error.URLError:
-        return False
+@contextmanager
+def delivered(home: Path, api: str, days: int) -> Iterator[AirflowProcesses]:
+    """Run an Airflow on a new warehouse, whose tasks have delivered the days up to yesterday; some runs went wrong."""
+    today = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time.min, dt.UTC)
+    with postgres(home) as server:
+        url = create_database(server, "warehouse", anew=True)
+        warehouse = sa.create_engine(url)
+        make_postgres_warehouse(warehouse, today - DAYS * _DAY, ROWS, bad_rows=False)
+        airflow = AirflowProcesses(
+            home / "airflow",
+            create_database(server, "airflow", anew=True),
+            DAGS,
+            slots=SLOTS,
+            roles=ROLES,
+            environment={
+                "AIRFLOW__SEQUENCE__DELIVERIES": json.dumps({"demo": {"conn_id": "warehouse", **TABLES}}),
+                "AIRFLOW_CONN_WAREHOUSE": postgres_connection(url),
+                "AIRFLOW_CONN_SEQUENCE_DEFAULT": connection(api, **LIMITS),
+            },
+        )
+        with airflow:
+            _deliver(airflow, warehouse, today, days)
+            yield airflow
+        warehouse.dispose()
+
+
+def _deliver(airflow: AirflowProcesses, warehouse: sa.Engine, today: dt.datetime, days: int) -> None:
+    """Push and compare each day."""
+
+    def change(ago: int, rows: int, what: str) -> None:
+        start = today - ago * _DAY
+        with warehouse.begin() as connection:
+            connection.execute(
+                sa.text(
+                    f"UPDATE usage SET {what} WHERE usage_id IN (SELECT usage_id FROM usage"
+                    " WHERE used_at >= :start AND used_at < :end ORDER BY usage_id LIMIT :rows)"
+                ),
+                {"start": start, "end": start + _DAY, "rows": rows},
+            )
+
+    def trigger(dag_id: str, ago: int, again: dt.timedelta = dt.timedelta(0)) -> None:
+        start = today - ago * _DAY
+        airflow.trigger(dag_id, start.isoformat(), (start + _DAY).isoformat(), (start + again).isoformat())
+
+    say(f"its tasks push and compare {days} days of usage, up to yesterday")
+    change(FAILS, 30, "customer = NULL")
+    change(REFUSED, 3, f"customer = '{'acme' * 100}'")
+    for ago in range(days, 0, -1):
+        trigger(PUSH, ago)
+    airflow.unpause(PUSH)
+    _wait(airflow, PUSH)
+    change(FAILS, 25, "customer = 'acme'")
+    trigger(PUSH, FAILS, again=_DAY / 24)
+    for ago in sorted(set(range(days, 0, -1)) - UNCHECKED):
+        trigger(RECONCILE, ago)
+    _wait(airflow, PUSH)
+    airflow.unpause(RECONCILE)
+    _wait(airflow, RECONCILE)
+    change(CORRECTED, 20, "note = 'corrected'")
+    trigger(PUSH, CORRECTED, again=_DAY / 24)
+    _wait(airflow, PUSH)
+
+
+def _wait(airflow: AirflowProcesses, dag_id: str) -> None:
+    """
+    Wait until all runs of a DAG have ended.
+
+    :raises SystemExit: if they don't.
+    """
+    until, said = time.monotonic() + _PATIENCE, 0
+    while True:
+        states = airflow.states(dag_id)
+        ended = sum(state in {"success", "failed"} for state in states)
+        if ended == len(states) or ended >= said + 10:
+            said = ended
+            say(f"{dag_id}: {ended} of {len(states)} runs have ended")
+        if ended == len(states):
+            return
+        if time.monotonic() > until:
+            raise SystemExit(f"The runs of {dag_id} have not ended within {_PATIENCE // 60} minutes")
+        time.sleep(_EVERY)
 
 
 if __name__ == "__main__":

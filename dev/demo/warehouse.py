@@ -33,16 +33,8 @@ NOTES = [None, None, None, "naïve retry", "größer als erwartet", "🧾", "lin
 Row = tuple[str, str | None, str, str, float | int, str | None, str | None]
 
 
-def make_warehouse(
-    path: Path, month: dt.datetime = MONTH, rows: int = ROWS, *, bad_rows: bool = True
-) -> None:
-    """
-    Make the database, unless it is there.
-
-    :param month: when the rows begin.
-    :param rows: how many there are.
-    :param bad_rows: whether some of them can't be delivered.
-    """
+def make_warehouse(path: Path) -> None:
+    """Make the database, unless it is there."""
     if path.exists():
         return
     unfinished = path.with_suffix(".new")
@@ -53,15 +45,21 @@ def make_warehouse(
             "quantity DECIMAL(18, 6), region TEXT, note TEXT)"
         )
         connection.execute("CREATE INDEX usage_used_at ON usage (used_at)")
-        connection.executemany(
-            "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?)", _rows(month, rows, bad_rows=bad_rows)
-        )
+        connection.executemany("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?)", _rows())
     connection.close()
     unfinished.rename(path)
 
 
-def make_postgres_warehouse(warehouse: sa.Engine) -> int:
-    """Make the table in a database, unless it is there; return how many rows it has."""
+def make_postgres_warehouse(
+    warehouse: sa.Engine, month: dt.datetime = MONTH, rows: int = ROWS, *, bad_rows: bool = True
+) -> int:
+    """
+    Make the table in a database, unless it is there; return how many rows it has.
+
+    :param month: when the rows begin.
+    :param rows: how many there are.
+    :param bad_rows: whether some of them can't be delivered.
+    """
     with warehouse.begin() as connection:
         if not sa.inspect(connection).has_table("usage"):
             connection.exec_driver_sql(
@@ -75,7 +73,7 @@ def make_postgres_warehouse(warehouse: sa.Engine) -> int:
                     dict(
                         zip(("id", "customer", "kind", "at", "quantity", "region", "note"), row, strict=True)
                     )
-                    for row in _rows()
+                    for row in _rows(month, rows, bad_rows=bad_rows)
                     if row[0] != "bad-time"  # PostgreSQL itself refuses such a time
                 ],
             )

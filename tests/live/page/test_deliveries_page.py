@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live.support.airflow import Airflow
+from dev.demo.airflow_processes import AirflowProcesses
+from dev.demo.ui import PUSH
 
 #: Pictures go here, where it is set; those of the guide are made so.
 SHOTS = os.environ.get("SEQUENCE_TEST_SHOTS")
 BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 29)"}
 
 
-def shot(page: Any, name: str) -> None:
+def shot(page: Any, name: str, *, height: float | None = None) -> None:
+    """Take a picture of a window, or of its upper part."""
     if SHOTS:
         Path(SHOTS).mkdir(parents=True, exist_ok=True)
-        page.screenshot(
-            path=str(Path(SHOTS) / f"{name}.png"), clip={"x": 0, "y": 0, "width": 1180, "height": 900}
-        )
+        size = page.viewport_size
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": height or size["height"]}
+        page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), clip=clip)
 
 
 @pytest.mark.parametrize("scheme", BACKGROUNDS)
-def test_days_are_drawn_in_both_schemes(ui: Airflow, open_as: Callable[..., Any], scheme: str) -> None:
+def test_days_are_drawn_in_both_schemes(
+    ui: AirflowProcesses, open_as: Callable[..., Any], scheme: str
+) -> None:
     page = open_as("viewer", scheme)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
@@ -40,7 +46,7 @@ def test_days_are_drawn_in_both_schemes(ui: Airflow, open_as: Callable[..., Any]
     shot(page, f"deliveries-page-{scheme}")
 
 
-def test_filters_are_a_form(ui: Airflow, open_as: Callable[..., Any]) -> None:
+def test_filters_are_a_form(ui: AirflowProcesses, open_as: Callable[..., Any]) -> None:
     page = open_as("viewer")
     page.goto(f"{ui.url}/sequence-deliveries/")
     page.locator("select[name=days]").select_option("31")
@@ -50,7 +56,7 @@ def test_filters_are_a_form(ui: Airflow, open_as: Callable[..., Any]) -> None:
     assert page.locator("#days tbody tr").count() == 31
 
 
-def test_a_viewer_sees_no_rows(ui: Airflow, open_as: Callable[..., Any]) -> None:
+def test_a_viewer_sees_no_rows(ui: AirflowProcesses, open_as: Callable[..., Any]) -> None:
     page = open_as("viewer")
     page.goto(f"{ui.url}/sequence-deliveries/")
     page.locator("#reasons a").first.click()
@@ -58,7 +64,7 @@ def test_a_viewer_sees_no_rows(ui: Airflow, open_as: Callable[..., Any]) -> None
     assert page.get_by_role("heading", name="You may not see this").is_visible()
 
 
-def test_an_operator_goes_from_a_reason_to_a_body(ui: Airflow, open_as: Callable[..., Any]) -> None:
+def test_an_operator_goes_from_a_reason_to_a_body(ui: AirflowProcesses, open_as: Callable[..., Any]) -> None:
     page = open_as("op")
     page.goto(f"{ui.url}/sequence-deliveries/")
     page.locator("#reasons tr", has_text="400").locator("a").click()
@@ -69,7 +75,7 @@ def test_an_operator_goes_from_a_reason_to_a_body(ui: Airflow, open_as: Callable
     assert "customerEventId" in page.locator("pre").inner_text()
 
 
-def test_nobody_is_asked_to_log_in(ui: Airflow, open_as: Callable[..., Any]) -> None:
+def test_nobody_is_asked_to_log_in(ui: AirflowProcesses, open_as: Callable[..., Any]) -> None:
     page = open_as(None)
     answer = page.goto(f"{ui.url}/sequence-deliveries/demo/")
 
@@ -77,7 +83,7 @@ def test_nobody_is_asked_to_log_in(ui: Airflow, open_as: Callable[..., Any]) -> 
     assert page.get_by_role("heading", name="You are not logged in").is_visible()
 
 
-def test_the_page_is_in_airflows_navigation(ui: Airflow, open_as: Callable[..., Any]) -> None:
+def test_the_page_is_in_airflows_navigation(ui: AirflowProcesses, open_as: Callable[..., Any]) -> None:
     page = open_as("viewer", "dark")
     page.goto(f"{ui.url}/plugin/sequence-deliveries")
     frame = page.frame_locator("iframe")
@@ -91,7 +97,7 @@ def test_the_page_is_in_airflows_navigation(ui: Airflow, open_as: Callable[..., 
     page.get_by_role("menuitem", name="Sequence deliveries").wait_for()
 
 
-def test_a_task_that_ran_has_a_button_to_its_tries(ui: Airflow, open_as: Callable[..., Any]) -> None:
+def test_a_task_that_ran_has_a_button_to_its_tries(ui: AirflowProcesses, open_as: Callable[..., Any]) -> None:
     page = open_as("op")
     page.goto(f"{ui.url}/sequence-deliveries/demo/runs?operation=push&outcome=failed")
     task = page.locator("a[href*='/dags/usage_push/']").first.get_attribute("href")
@@ -101,3 +107,29 @@ def test_a_task_that_ran_has_a_button_to_its_tries(ui: Airflow, open_as: Callabl
 
     assert "RejectedRowsError" in page.locator("table").inner_text()
     assert page.locator("table tbody tr").count() == 1
+
+
+def test_the_log_of_a_red_push_says_what_to_do(ui: AirflowProcesses, open_as: Callable[..., Any]) -> None:
+    page = open_as("op")
+    page.set_viewport_size({"width": 1500, "height": 900})
+    page.goto(f"{ui.url}/sequence-deliveries/demo/runs?operation=push&outcome=failed")
+    page.goto(ui.url + page.locator("a[href*='/dags/usage_push/']").first.get_attribute("href"))
+    page.get_by_text("rejected_body").first.wait_for()
+
+    assert page.get_by_text("30 of ").first.is_visible()
+    shot(page, "log-rejected", height=page.get_by_text('File "').first.bounding_box()["y"])
+
+
+def test_the_log_of_a_push_says_that_sequence_is_out_of_reach(
+    ui: AirflowProcesses, open_as: Callable[..., Any], sandbox: ExitStack
+) -> None:
+    sandbox.close()
+    start = dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time.min, dt.UTC) - dt.timedelta(days=12)
+    run_id = ui.trigger(PUSH, start.isoformat(), (start + dt.timedelta(days=1)).isoformat())
+    page = open_as("op")
+    page.set_viewport_size({"width": 1500, "height": 900})
+    page.goto(f"{ui.url}/dags/{PUSH}/runs/{run_id}/tasks/push")
+    page.get_by_text("gives up").first.wait_for(timeout=60_000)
+
+    assert page.get_by_text("Connection refused").first.is_visible()
+    shot(page, "log-out-of-reach", height=480)
