@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import psycopg2.extras
 import pytest
 import sqlalchemy as sa
@@ -170,12 +169,7 @@ def warehouse(
         path = tmp_path / "warehouse.duckdb"
         monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "duckdb", "host": str(path)}))
         # Its file is another process's only while no connection is open.
-        yield Warehouse(
-            "warehouse",
-            sa.create_engine(
-                "duckdb://", creator=lambda: ConnectionWrapper(duckdb.connect(path)), poolclass=NullPool
-            ),
-        )
+        yield Warehouse("warehouse", sa.create_engine("duckdb://", creator=_duckdb, poolclass=NullPool))
         return
     if kind == "mysql":
         yield from _mysql_warehouse(monkeypatch)
@@ -193,6 +187,13 @@ def warehouse(
     yield Warehouse("warehouse", engine)
     engine.dispose()
     _empty_postgres(database)
+
+
+def _duckdb() -> ConnectionWrapper:
+    """Connect as the hook does: DuckDB has a file open with one set of settings only."""
+    from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
+
+    return ConnectionWrapper(DuckDBHook(duckdb_conn_id="warehouse").get_conn())
 
 
 def _mysql_warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
