@@ -29,7 +29,6 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_sequence.api.events import EventFacts
 from airflow_provider_sequence.api.timestamps import parse_timestamp
-from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.delivery_log_table import (
     ADDED_LATER,
     DELIVERED,
@@ -46,6 +45,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     create_indexes,
     existing_columns,
     table_name_in,
+    wrong_table,
 )
 from airflow_provider_sequence.warehouse.dialects import dialect_of
 from airflow_provider_sequence.warehouse.engine import reconnect_once, require_transactions, transaction
@@ -141,10 +141,7 @@ class DeliveryLog:
         self._is_there = there is not None
         missing = {column.name for column in self._table.columns} - (there or set())
         if self._is_there and missing - ADDED_LATER:
-            raise SequenceConfigurationError(
-                f"the table {table} is there, but is no delivery log of this release: it has no column "
-                f"{', '.join(sorted(missing))}. Name another table; one that is missing is made"
-            )
+            raise wrong_table(table, "delivery log of this release", sorted(missing))
         if missing and not read_only:
             add_columns(connection, self._table, sorted(missing))
         if not read_only:

@@ -16,13 +16,14 @@ from sqlalchemy.engine import Connection, Engine
 
 from airflow_provider_sequence.api.resources import USAGE_EVENTS
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import SequenceConfigurationError, WarehouseError
+from airflow_provider_sequence.exceptions import WarehouseError
 from airflow_provider_sequence.pipelines.runs_table import make_table
 from airflow_provider_sequence.warehouse.ddl import (
     create_if_missing,
     create_indexes,
     missing_columns,
     table_name_in,
+    wrong_table,
 )
 from airflow_provider_sequence.warehouse.engine import connect, require_transactions, transaction
 
@@ -213,9 +214,6 @@ def _make_table(connection: Connection, name: str) -> Table:
     with connection.begin():
         missing = missing_columns(connection, table)
     if missing:
-        raise SequenceConfigurationError(
-            f"the table {name} is there, but is no table of runs: it has no column {', '.join(missing)}. Name another "
-            "table in runs_table; one that is missing is made"
-        )
+        raise wrong_table(name, "table of runs", missing)
     create_indexes(connection, table)
     return table

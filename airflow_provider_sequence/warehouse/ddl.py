@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 
 from sqlalchemy import Table, inspect
@@ -75,6 +75,14 @@ def missing_columns(connection: Connection, table: Table) -> list[str]:
     """List the columns of a table that the one in the database lacks."""
     there = existing_columns(connection, table.schema, table.name) or set()
     return [column.name for column in table.columns if column.name not in there]
+
+
+def wrong_table(name: str, what: str, missing: Iterable[str]) -> SequenceConfigurationError:
+    """Make the error about a table that is there, and is none of ours: it lacks columns."""
+    return SequenceConfigurationError(
+        f"the table {name} is there, but is no {what}: it has no column {', '.join(missing)}\nName another table: one that "
+        "is missing is made"
+    )
 
 
 def require_new_name(connection: Connection, schema: str | None, name: str) -> None:

@@ -10,9 +10,13 @@ from sqlalchemy import Column, MetaData, String, Table
 from sqlalchemy.engine import Connection
 
 from airflow_provider_sequence.api.windows import Window
-from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
-from airflow_provider_sequence.warehouse.ddl import create_if_missing, missing_columns, table_name_in
+from airflow_provider_sequence.warehouse.ddl import (
+    create_if_missing,
+    missing_columns,
+    table_name_in,
+    wrong_table,
+)
 from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
@@ -67,10 +71,7 @@ def store_differences(
     with transaction(connection):
         create_if_missing(connection, target)
         if missing := missing_columns(connection, target):
-            raise SequenceConfigurationError(
-                f"the table {table} is there, but has no column {', '.join(missing)}\nName another table: one that "
-                "is missing is made"
-            )
+            raise wrong_table(table, "table of differences", missing)
         connection.execute(target.delete().where(*(target.c[name] == value for name, value in scope.items())))
         while batch := list(islice(rows, _BATCH)):
             connection.execute(

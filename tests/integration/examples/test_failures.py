@@ -53,6 +53,7 @@ PROVOKED: list[tuple[str, Any, dict[str, Any]]] = [
     ("Binding 1 has no name", PUSH, {"sql": f"{ROW} WHERE 1 = ?", "parameters": {"x": 1}}),
     ("the table … is there, but is no delivery log of this release", PUSH, {"delivery_log_table": "other"}),
     ("the table … is there, but is no table of runs", PUSH, {"runs_table": "other"}),
+    ("the table … is there, but is no table of differences", SequenceReconcileOperator, DAY | {"differences_table": "other"}),
     ("retry_rejected needs a delivery_log_table", PUSH, {"retry_rejected": True}),
     ("… is neither a number of rows (10) nor a part of them (0.01)", SequenceReconcileOperator, {"max_differences": "x"}),
     ("the connection … can't be used: …", PUSH, {"sql_conn_id": "nowhere"}),
