@@ -21,7 +21,7 @@ from airflow_provider_sequence.pipelines.push.outcomes import Status
 from airflow_provider_sequence.pipelines.push.pipeline import map_rows, push
 from airflow_provider_sequence.pipelines.push.summary import RejectionLimit
 from airflow_provider_sequence.pipelines.reconcile.comparison import Reconciliation
-from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
+from airflow_provider_sequence.pipelines.reconcile.differences import DifferencesTable
 from airflow_provider_sequence.pipelines.reconcile.usage_metric import (
     MetricSummary,
     metric_rows,
@@ -202,6 +202,15 @@ class SequenceReconcileOperator(_ReconcileOperator):
                 Reconciliation(client, resource, window) as reconciliation,
             ):
                 run.result = reconciliation.summary.as_dict
+                differences = None
+                if self.differences_table:
+                    differences = DifferencesTable(
+                        engine,
+                        self.differences_table,
+                        account=client.account,
+                        resource=resource.name,
+                        window=window,
+                    )
                 with read_rows(engine, self.sql, self.parameters, self.running_query) as query:
                     to_event = EventMapper(
                         resource.event,
@@ -227,17 +236,7 @@ class SequenceReconcileOperator(_ReconcileOperator):
                     state = RunState() if log is None else ResendState(log)
                     self._resend(reconciliation, client, resource, state)
                     self._tables = {**self._tables, "resent": reconciliation.summary.resent}
-                query_for_all = ""
-                if self.differences_table:
-                    with connect(engine) as connection:
-                        query_for_all = store_differences(
-                            connection,
-                            self.differences_table,
-                            account=client.account,
-                            resource=resource.name,
-                            window=window,
-                            differences=reconciliation.differences(),
-                        )
+                query_for_all = "" if differences is None else differences.store(reconciliation.differences())
                 summary = reconciliation.summary
                 self.log.info(
                     "%s of [%s, %s)\n%s", resource.name, window.start, window.end, summary.as_table()

@@ -54,6 +54,7 @@ def _answer_itself(operator: Any) -> None:
 
 def _pull(**options: Any) -> Any:
     import airflow.providers.postgres.hooks.postgres  # noqa: F401  no import is measured, with any of the tools
+
     from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 
     operator = SequenceToSqlOperator(

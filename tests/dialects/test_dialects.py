@@ -20,7 +20,7 @@ from airflow_provider_sequence.pipelines.delivery_log import DeliveryLog
 from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
 from airflow_provider_sequence.pipelines.reconcile import differences
 from airflow_provider_sequence.pipelines.reconcile.comparison import Difference, EventDifference
-from airflow_provider_sequence.pipelines.reconcile.differences import store_differences
+from airflow_provider_sequence.pipelines.reconcile.differences import DifferencesTable
 from airflow_provider_sequence.warehouse import ddl, staging
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad, keys_of_window
@@ -110,14 +110,11 @@ def record_reconcile(dialect: str, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Run a reconciliation on a recorder."""
     recorder: Any = Recorder(dialect)
     monkeypatch.setattr(differences, "missing_columns", lambda *_: [])
-    store_differences(
-        recorder,
-        "sales.differences",
-        account="a",
-        resource="usage_events",
-        window=Window(NOON, NOON + dt.timedelta(days=1)),
-        differences=[EventDifference("e", Difference.MISSING, None)],
+    window = Window(NOON, NOON + dt.timedelta(days=1))
+    table = DifferencesTable(
+        recorder, "sales.differences", account="a", resource="usage_events", window=window
     )
+    table.store([EventDifference("e", Difference.MISSING, None)])
     return recorder
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from sqlalchemy import Column, MetaData, String, Table
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Engine
 
 from airflow_provider_sequence.api.windows import Window
 from airflow_provider_sequence.pipelines.reconcile.comparison import EventDifference
@@ -17,7 +17,7 @@ from airflow_provider_sequence.warehouse.ddl import (
     table_name_in,
     wrong_table,
 )
-from airflow_provider_sequence.warehouse.engine import require_transactions, transaction
+from airflow_provider_sequence.warehouse.engine import connect, require_transactions, transaction
 from airflow_provider_sequence.warehouse.types import KEY_TEXT, LONG_TEXT, UtcTimestamp
 
 _BATCH = 1000
@@ -40,55 +40,64 @@ def make_table(name: str, schema: str | None) -> Table:
     )
 
 
-def store_differences(
-    connection: Connection,
-    table: str,
-    *,
-    account: str,
-    resource: str,
-    window: Window,
-    differences: Iterable[EventDifference],
-) -> str:
+class DifferencesTable:
     """
-    Replace a window's differences, in one transaction.
+    Table of differences, which a window's are stored in.
 
+    :param engine: the database.
     :param table: ``table`` or ``schema.table``; it is made when missing.
-    :return: SQL that lists them, and those of other windows, for people to run.
     :raises SequenceConfigurationError: if the table is there, and is none of differences; or if the database has no
         transactions.
     """
-    require_transactions(connection, "a table of differences", "Leave the table out")
-    schema, name = table_name_in(connection, table)
-    target = make_table(name, schema)
-    scope = {
-        "account": account,
-        "resource": resource,
-        "window_start": window.start,
-        "window_end": window.end,
-    }
-    now = dt.datetime.now(dt.UTC)
-    rows = iter(differences)
-    with transaction(connection):
-        create_if_missing(connection, target)
-        if missing := missing_columns(connection, target):
-            raise wrong_table(table, "table of differences", missing)
-        connection.execute(target.delete().where(*(target.c[name] == value for name, value in scope.items())))
-        while batch := list(islice(rows, _BATCH)):
+
+    def __init__(self, engine: Engine, table: str, *, account: str, resource: str, window: Window) -> None:
+        self._engine = engine
+        self._name = table
+        self._scope = {
+            "account": account,
+            "resource": resource,
+            "window_start": window.start,
+            "window_end": window.end,
+        }
+        with connect(engine) as connection:
+            require_transactions(connection, "a table of differences", "Leave the table out")
+            schema, name = table_name_in(connection, table)
+            self._table = make_table(name, schema)
+            with transaction(connection):
+                create_if_missing(connection, self._table)
+                if missing := missing_columns(connection, self._table):
+                    raise wrong_table(table, "table of differences", missing)
+
+    def store(self, differences: Iterable[EventDifference]) -> str:
+        """
+        Replace the window's differences, in one transaction.
+
+        :return: SQL that lists them, and those of other windows, for people to run.
+        """
+        now = dt.datetime.now(dt.UTC)
+        rows = iter(differences)
+        c = self._table.c
+        with connect(self._engine) as connection, transaction(connection):
             connection.execute(
-                target.insert(),
-                [
-                    {
-                        **scope,
-                        "customer_event_id": each.event_id,
-                        "difference": each.difference.value,
-                        "sequence_id": each.sequence_id,
-                        "found_at": now,
-                    }
-                    for each in batch
-                ],
+                self._table.delete().where(*(c[name] == value for name, value in self._scope.items()))
             )
-    # Without the window: each database writes a time in its own way.
-    return (
-        f"SELECT window_start, customer_event_id, difference, sequence_id FROM {table} "  # noqa: S608  for people to read
-        f"WHERE account = '{account}' AND resource = '{resource}' ORDER BY window_start DESC"
-    )
+            while batch := list(islice(rows, _BATCH)):
+                connection.execute(
+                    self._table.insert(),
+                    [
+                        {
+                            **self._scope,
+                            "customer_event_id": each.event_id,
+                            "difference": each.difference.value,
+                            "sequence_id": each.sequence_id,
+                            "found_at": now,
+                        }
+                        for each in batch
+                    ],
+                )
+        # Without the window: each database writes a time in its own way.
+        return (
+            "SELECT window_start, customer_event_id, difference, sequence_id "  # noqa: S608  for people to read
+            f"FROM {self._name} WHERE account = '{self._scope['account']}' AND resource = '{self._scope['resource']}' "
+            "ORDER BY window_start DESC"
+        )
