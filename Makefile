@@ -163,6 +163,7 @@ docs: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml Makefile dev/uv.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON to one."; exit 1; }
+	@test ! -L $(VENV) || { echo "$(VENV) is a link; remove it: setting up would empty what it leads to."; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON): Airflow and what the tests need (a minute or two, once) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement dev/uv.txt
