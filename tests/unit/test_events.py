@@ -208,6 +208,16 @@ class TestRequiredFields:
         assert caught.value.field == "total"
 
 
+class TestId:
+    def test_whole_number_is_its_digits(self):
+        assert usage_event(70).id == "70"
+
+    @pytest.mark.parametrize("value", [Decimal("7.00"), 7.0, True])
+    def test_number_of_another_type_is_refused(self, value):
+        with pytest.raises(InvalidEventError, match="customerEventId: is of type .* cast it in the query"):
+            usage_event(value)
+
+
 class TestDerivedId:
     """Ids derived from key columns. The ids pinned here must never change: events are billed by them."""
 
