@@ -214,7 +214,7 @@ class TestId:
 
     @pytest.mark.parametrize("value", [Decimal("7.00"), 7.0, True])
     def test_number_of_another_type_is_refused(self, value):
-        with pytest.raises(InvalidEventError, match="customerEventId: is of type .* cast it in the query"):
+        with pytest.raises(InvalidEventError, match=r"customerEventId: is of type .* cast it in the query"):
             usage_event(value)
 
 
