@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+import json
 import re
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from tests.integration.examples.test_docs import DOCS
 from tests.integration.support.airflow import interval_dag, manual_dag
 from tests.integration.support.databases import sequence_connection
 from tests.integration.support.mail import mailbox
+from tests.unit.loopback import Loopback, Reply
 
 __all__ = ["mailbox"]
 
@@ -32,25 +33,24 @@ LONG = ROW.format("long", f"'an alias{'s' * 255}'", "'2026-03-01T12:00:00Z'")
 
 
 @pytest.fixture
-def guide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, airflow_db: None) -> dict[str, Any]:
-    """What the guide's code defines; of Slack's notifier there is only what the guide calls."""
+def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """What Slack's webhook behind Airflow's connection ``slack`` is given."""
+    with Loopback() as server:
+        server.responses = [Reply(200, "ok")]
+        webhook = f"http://127.0.0.1:{server.port}/services/T0/B0/token"
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_SLACK", json.dumps({"conn_type": "slackwebhook", "password": webhook})
+        )
+        yield server
+
+
+@pytest.fixture
+def guide(tmp_path: Path, airflow_db: None) -> dict[str, Any]:
+    """What the guide's code defines."""
     scope: dict[str, Any] = {
-        "slack": [],
         "SequenceReconcileOperator": SequenceReconcileOperator,
         "SqlToSequenceUsageEventsOperator": SqlToSequenceUsageEventsOperator,
     }
-
-    class SlackWebhookNotifier:
-        def __init__(self, *, slack_webhook_conn_id: str, text: str) -> None:
-            self.text = text
-
-        def notify(self, context: Any) -> None:
-            scope["slack"].append(self.text)
-
-    module = ModuleType("airflow.providers.slack.notifications.slack_webhook")
-    module.SlackWebhookNotifier = SlackWebhookNotifier  # type: ignore[attr-defined]
-    for name in ("slack", "slack.notifications", "slack.notifications.slack_webhook"):
-        monkeypatch.setitem(sys.modules, f"airflow.providers.{name}", module)
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "alerts.md").read_text(), re.DOTALL | re.MULTILINE)
     file = tmp_path / "alerts.py"  # Airflow up to 3.0 keeps the source of callbacks
     file.write_text("\n".join(blocks))
@@ -60,7 +60,7 @@ def guide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, airflow_db: None) -> 
 
 
 def test_callbacks_tell_why_a_task_failed(
-    run_dag, sandbox, sequence_conn, warehouse, guide, mailbox, monkeypatch
+    run_dag, sandbox, sequence_conn, warehouse, guide, mailbox, slack, monkeypatch
 ):
     monkeypatch.setenv("AIRFLOW_CONN_OTHER_KEY", sequence_connection(sandbox, password="wrong"))
     push: dict[str, Any] = {
@@ -108,7 +108,8 @@ def test_callbacks_tell_why_a_task_failed(
         assert "an alias" not in text
         assert "a value" not in text
     sent = [mails[f"{task_id} failed"] for task_id in ("rejected", "refused", "setting", "differs")]
-    assert [f"<pre>{text}</pre>" for text in guide["slack"]] == [text.rstrip("\n") for text in sent]
+    posted = [json.loads(request.body)["text"] for request in slack.requests]
+    assert [f"<pre>{text}</pre>" for text in posted] == [text.rstrip("\n") for text in sent]
 
 
 def test_error_of_another_package_is_only_named(guide):
