@@ -20,6 +20,7 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_logo = html_favicon = "logo.svg"
 html_title = f"airflow-provider-sequence {release}"
 
 # Headings can be linked to by the names that GitHub gives them.

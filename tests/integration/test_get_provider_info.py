@@ -227,6 +227,8 @@ def test_registry_file_names_what_there_is():
     ]
     assert registry["package-name"] == get_provider_info()["package-name"]
     assert (registry["source-url"], registry["docs-url"]) == (hook["repository"], hook["documentation"])
+    logo = registry["logo"].removeprefix(f"{hook['repository']}/raw/{hook['branch']}/")
+    assert (checkout / logo).is_file()
     for kind in ("operators", "transfers", "sensors", "triggers", "hooks"):
         for entry in registry[kind]:
             module, _, name = entry["module"].rpartition(".")
