@@ -41,6 +41,7 @@ DEFAULTS: dict[Any, dict[str, Any]] = {
     PULL: {"sql_conn_id": "warehouse"},
 }
 
+NO_SUCH_TABLE = "the table … is there, but is no …: it has no column …"
 PROVOKED: list[tuple[str, Any, dict[str, Any]]] = [
     ("there is no column …, and no event_key is set", PUSH, {"sql": "SELECT 1 AS x"}),
     ("both a … column and event_key are given", PUSH, {"event_key": ["customer_alias"]}),
@@ -51,9 +52,9 @@ PROVOKED: list[tuple[str, Any, dict[str, Any]]] = [
     ("the statement in sql is no query: it begins with …", PUSH, {"sql": "DELETE FROM other"}),
     ("sql holds more than one statement", PUSH, {"sql": f"{ROW}; {ROW}"}),
     ("Binding 1 has no name", PUSH, {"sql": f"{ROW} WHERE 1 = ?", "parameters": {"x": 1}}),
-    ("the table … is there, but is no delivery log of this release", PUSH, {"delivery_log_table": "other"}),
-    ("the table … is there, but is no table of runs", PUSH, {"runs_table": "other"}),
-    ("the table … is there, but is no table of differences", SequenceReconcileOperator, DAY | {"differences_table": "other"}),
+    (NO_SUCH_TABLE, PUSH, {"delivery_log_table": "other"}),
+    (NO_SUCH_TABLE, PUSH, {"runs_table": "other"}),
+    (NO_SUCH_TABLE, SequenceReconcileOperator, DAY | {"differences_table": "other"}),
     ("retry_rejected needs a delivery_log_table", PUSH, {"retry_rejected": True}),
     ("… is neither a number of rows (10) nor a part of them (0.01)", SequenceReconcileOperator, {"max_differences": "x"}),
     ("the connection … can't be used: …", PUSH, {"sql_conn_id": "nowhere"}),
