@@ -170,7 +170,9 @@ def _main() -> None:
         os.environ.update(request["connections"])
         dag = getattr(importlib.import_module(request["module"]), request["function"])()
         dag.dag_id = f"dag_{number}_of_{os.getpid()}"  # nobody else's
-        print(_END + run(dag, request["logical_date"]).state, flush=True)
+        # In one piece: other threads log to the same place.
+        sys.stdout.write(f"{_END}{run(dag, request['logical_date']).state}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ ROWS = 2_000
 
 def push_slowly() -> None:
     """Run the DAG in a process of its own: a try of the same task of the same run each time."""
+    from airflow.utils.db import initdb
+
+    initdb()  # Airflow 2 imports what its tables need here
     runs.BEAT_SECONDS = 0.1
     with interval_dag(START, END) as dag:
         SqlToSequenceUsageEventsOperator(
@@ -86,6 +89,8 @@ def test_tries_that_end_early_are_killed_ones_with_their_counts(
     )
     assert found == [
         ("killed", None, ROWS, 1, ROWS, 1, 1),
-        ("killed", "SequenceClientClosedError", ROWS, 1, ROWS, 1, 1),
+        ("killed", found[1][1], ROWS, 1, ROWS, 1, 1),
     ]
+    # Airflow 2 raises an error of its own in the task.
+    assert found[1][1] in {"SequenceClientClosedError", "AirflowTaskTerminated"}
     assert len(warehouse.rows("SELECT DISTINCT dag_id, task_id, run_id, map_index FROM sequence_runs")) == 1
