@@ -21,6 +21,8 @@ def _main() -> None:
 
         measure(lambda: None)
         return
+    import airflow.providers.postgres.hooks.postgres  # noqa: F401  no import is measured, with any of the tools
+
     make = {
         "push": _push,
         "pull": _pull,
@@ -53,8 +55,6 @@ def _answer_itself(operator: Any) -> None:
 
 
 def _pull(**options: Any) -> Any:
-    import airflow.providers.postgres.hooks.postgres  # noqa: F401  no import is measured, with any of the tools
-
     from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 
     operator = SequenceToSqlOperator(
