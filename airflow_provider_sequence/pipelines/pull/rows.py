@@ -99,8 +99,9 @@ class ItemMapper:
                 return rows
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass
-        # One of them is odd.
-        return [self.rows([item])[0] for item in items] if len(items) > 1 else list(map(self._odd_row, items))
+        if len(items) == 1:
+            return [self._odd_row(items[0])]
+        return [self.rows([item])[0] for item in items]
 
     def _odd_row(self, item: Item) -> tuple[Any, ...]:
         odd = {name: raw for name, raw in item.items() if self._is_odd(name, raw)}
