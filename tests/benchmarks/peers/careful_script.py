@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import requests
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from tests.benchmarks.meter import measure
-from tests.benchmarks.peers.http_operator import FIELDS, WINDOW, row_of
-
-TABLE = """CREATE TABLE IF NOT EXISTS careful_script_events (
-    id text PRIMARY KEY, "customerEventId" text, "customerAlias" text, "eventType" text, "sequenceAccountId" text,
-    "eventTimestamp" timestamptz, "eventProperties" jsonb)"""
+from tests.benchmarks.peers.usage_table import CREATE, WINDOW, row_of
 
 
 def _items() -> Iterator[dict[str, Any]]:
@@ -33,17 +29,27 @@ def _items() -> Iterator[dict[str, Any]]:
                 return
 
 
-def _pull() -> None:
-    others = ", ".join(f'"{name}" = excluded."{name}"' for name in FIELDS[1:])
+def replace_rows(rows: Iterable[tuple[Any, ...]], table: str, create: str = "") -> None:
+    """
+    Replace rows by their key ``id``, which is their first column.
+
+    :param create: the statement that makes the table, if it is not there.
+    """
     with PostgresHook("warehouse").get_conn() as connection, connection.cursor() as cursor:
-        cursor.execute(TABLE)
-        cursor.execute("CREATE TEMPORARY TABLE new (LIKE careful_script_events) ON COMMIT DROP")
+        if create:
+            cursor.execute(create)
+        cursor.execute(f"CREATE TEMPORARY TABLE new (LIKE {table}) ON COMMIT DROP")
         with cursor.copy("COPY new FROM STDIN") as copy:
-            for item in _items():
-                copy.write_row(row_of(item))
-        cursor.execute(
-            f"INSERT INTO careful_script_events SELECT * FROM new ON CONFLICT (id) DO UPDATE SET {others}"
-        )
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute("SELECT * FROM new LIMIT 0")
+        others = ", ".join(f'"{each.name}" = excluded."{each.name}"' for each in cursor.description[1:])
+        cursor.execute(f"INSERT INTO {table} SELECT * FROM new ON CONFLICT (id) DO UPDATE SET {others}")
+
+
+def _pull() -> None:
+    table = "careful_script_events"
+    replace_rows(map(row_of, _items()), table, CREATE.format(table=table))
 
 
 if __name__ == "__main__":

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from airflow.providers.http.operators.http import HttpOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-from tests.benchmarks import events
 from tests.benchmarks.meter import measure
-
-FIELDS = (
-    "id",
-    "customerEventId",
-    "customerAlias",
-    "eventType",
-    "sequenceAccountId",
-    "eventTimestamp",
-    "eventProperties",
-)
-TABLE = """CREATE TABLE IF NOT EXISTS http_operator_events (
-    id text PRIMARY KEY, "customerEventId" text, "customerAlias" text, "eventType" text, "sequenceAccountId" text,
-    "eventTimestamp" timestamptz, "eventProperties" jsonb)"""
-WINDOW = {
-    "limit": 100,
-    "eventTimestampAfter": events.START.isoformat(),
-    "eventTimestampBefore": events.END.isoformat(),
-}
+from tests.benchmarks.peers.usage_table import CREATE, FIELDS, WINDOW, row_of
 
 
 def _next_page(response: Any) -> dict[str, Any] | None:
     after = response.json()["pagination"].get("after")
     return {"data": {**WINDOW, "after": after}} if after else None
-
-
-def row_of(item: dict[str, Any]) -> tuple[Any, ...]:
-    return *(item[field] for field in FIELDS[:-1]), json.dumps(item["eventProperties"])
 
 
 def _rows(responses: Any) -> list[tuple[Any, ...]]:
@@ -54,7 +31,7 @@ def _pull() -> None:
         response_filter=_rows,
     ).execute({})
     hook = PostgresHook("warehouse")
-    hook.run(TABLE)
+    hook.run(CREATE.format(table="http_operator_events"))
     hook.insert_rows(
         "http_operator_events",
         rows,
