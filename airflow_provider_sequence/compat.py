@@ -10,9 +10,6 @@ constraints of most releases of Airflow ask for. So it is not a dependency.
 
 from __future__ import annotations
 
-from airflow.triggers.base import BaseTrigger
-from asgiref.sync import sync_to_async
-
 try:
     from airflow.sdk import (
         Asset,
@@ -23,11 +20,9 @@ try:
         Context,
         PokeReturnValue,
         Variable,
-        task,
     )
 except ImportError:  # 2
     from airflow.datasets import Dataset as Asset
-    from airflow.decorators import task
     from airflow.models.baseoperator import BaseOperator
     from airflow.models.baseoperatorlink import BaseOperatorLink
     from airflow.models.connection import Connection
@@ -67,24 +62,6 @@ try:
 except ImportError:  # before 3.2
     from airflow.stats import Stats
 
-try:
-    from airflow.triggers.base import BaseEventTrigger
-except ImportError:  # 2, which has no watchers
-    BaseEventTrigger = BaseTrigger
-
-
-async def get_async_connection(conn_id: str) -> Connection:
-    """
-    Look up a connection in a trigger, in asgiref's thread, since the look-up blocks.
-
-    ``BaseHook.aget_connection`` is not used: Airflow before 3.1 lacks it, and before 3.3.2 it can block the event loop.
-
-    :param conn_id: its id.
-    :raises AirflowException: if there is no such connection.
-    """
-    return await sync_to_async(BaseHook.get_connection)(conn_id)
-
-
 __all__ = [
     "AirflowException",
     "AirflowFailException",
@@ -92,7 +69,6 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "Asset",
-    "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
     "BaseOperatorLink",
@@ -103,6 +79,4 @@ __all__ = [
     "Stats",
     "Variable",
     "conf",
-    "get_async_connection",
-    "task",
 ]

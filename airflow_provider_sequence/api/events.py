@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sequence.api import lossless_json
+from airflow_provider_sequence.api.shown_text import PrivateStruct
 from airflow_provider_sequence.api.timestamps import long_fraction
 from airflow_provider_sequence.exceptions import InvalidEventError
 from airflow_provider_sequence.unreadable import wrong_type
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(PrivateStruct, frozen=True):
     """
     A checked event, ready to send.
 
@@ -34,7 +35,7 @@ class Event(msgspec.Struct, frozen=True):
     ordering_key: str
 
 
-class EventFacts(msgspec.Struct, frozen=True):
+class EventFacts(PrivateStruct, frozen=True):
     """What an event says of customer, type and time, by the API's names; what a row does not have is None."""
 
     customerAlias: str | None = None

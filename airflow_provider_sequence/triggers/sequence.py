@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_sequence.api.answer_size import MAX_PAGE
 from airflow_provider_sequence.api.http.server_clock import ServerClock
 from airflow_provider_sequence.api.resources import get_resource
-from airflow_provider_sequence.compat import AirflowException, BaseEventTrigger, get_async_connection
+from airflow_provider_sequence.compat import AirflowException
 from airflow_provider_sequence.exceptions import (
     NON_RETRYABLE,
     SequenceError,
@@ -22,6 +22,7 @@ from airflow_provider_sequence.exceptions import (
 )
 from airflow_provider_sequence.hooks.connection_fields import DEFAULT_CONN_ID
 from airflow_provider_sequence.hooks.sequence import make_client
+from airflow_provider_sequence.triggers.compat import BaseEventTrigger, get_async_connection
 from airflow_provider_sequence.triggers.conditions import (
     MAX_FAILURES,
     POKE_DEADLINE,

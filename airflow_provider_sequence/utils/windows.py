@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_sequence.compat import task
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.utils.params import (
     RENDERED_TO_NOTHING,
@@ -14,6 +13,11 @@ from airflow_provider_sequence.utils.params import (
 )
 from airflow_provider_sequence.utils.retries import fail_without_retry
 from airflow_provider_sequence.utils.run_window import parse_window
+
+try:  # Not in compat: a DAG file that names operators would pay for what comes with it.
+    from airflow.sdk import task
+except ImportError:  # 2
+    from airflow.decorators import task  # type: ignore[attr-defined,no-redef]
 
 
 @task

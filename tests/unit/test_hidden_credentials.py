@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rich.pretty import pretty_repr
 
 from airflow_provider_sequence.api.client import SequenceClient
+from airflow_provider_sequence.api.events import read_facts
 from airflow_provider_sequence.api.resources import RESOURCES, USAGE_EVENTS
 from airflow_provider_sequence.exceptions import SequenceConfigurationError, SequenceError
+from airflow_provider_sequence.pipelines.push.outcomes import Outcome, Status
+from airflow_provider_sequence.pipelines.push.summary import PushSummary
 from tests.unit.events import usage_event
 from tests.unit.loopback import Close, Reply
 
@@ -86,3 +90,17 @@ def test_webhook_secret_is_left_out_of_every_list(loopback, connect):
             [bytes(raw) for raw in item.values()] for item in listed[0] + listed[1][0]
         ])
         assert [sorted(item) for item in listed[0]] == [["id", "odd"] if more else ["id"]]
+
+
+def test_events_and_outcomes_show_no_customers_data():
+    """Rich, which shows variables in the console of Airflow 3.0, asks for another text than ``repr``."""
+    facts = read_facts(usage_event().body)
+    outcome = Outcome(1, Status.REJECTED, body=usage_event().body, facts=facts)
+    summary = PushSummary()
+    summary.add(outcome)
+    assert usage_event().id
+    assert facts.customerAlias
+    for holder in (usage_event(), facts, outcome, summary):
+        shown = repr(holder) + pretty_repr(holder)
+        assert usage_event().id not in shown
+        assert facts.customerAlias not in shown

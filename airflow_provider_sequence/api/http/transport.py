@@ -8,7 +8,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -90,8 +90,8 @@ class _Request(Generic[T]):
 
     method: str
     path: str
-    query: Query | None
-    body: bytes | None
+    query: Query | None = field(repr=False)
+    body: bytes | None = field(repr=False)
     headers: Mapping[str, str] | None
     limiter: RateLimiter
     read: Callable[[bytes], T]

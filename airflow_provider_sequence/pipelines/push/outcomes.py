@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import msgspec
-
 from airflow_provider_sequence.api.events import EventFacts
-from airflow_provider_sequence.api.shown_text import one_line
+from airflow_provider_sequence.api.shown_text import PrivateStruct, one_line
 
 
 class Status(StrEnum):
@@ -31,7 +29,7 @@ class RowFlag(StrEnum):
     VOIDED = "voided"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(PrivateStruct, frozen=True):
     """
     Outcome of one row.
 

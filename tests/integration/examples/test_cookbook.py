@@ -12,8 +12,8 @@ import duckdb
 import pytest
 import requests
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import task
 
-from airflow_provider_sequence.compat import task
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.operators import sequence as operators
 from airflow_provider_sequence.transfers import sql_to_sequence as transfers

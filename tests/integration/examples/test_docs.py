@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_sequence import exceptions
-from airflow_provider_sequence.compat import task
 from airflow_provider_sequence.exceptions import SequenceError
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from dev.resources_page import COMMAND, PAGE, resources_page
@@ -44,7 +44,7 @@ def public_names() -> dict[str, Any]:
 
 def define(code: str, dag: Any, scope: dict[str, Any]) -> Any:
     """The DAG, with the tasks of a block of code, whose imports are those of Airflow 3."""
-    code = code.replace("from airflow.sdk import", "from airflow_provider_sequence.compat import")
+    code = code.replace("from airflow.sdk import", "from airflow.providers.common.compat.sdk import")
     with dag:
         exec(compile(code, "guide", "exec"), scope)
     return dag

@@ -16,6 +16,7 @@ from airflow_provider_sequence.exceptions import (
     SequenceRejectedError,
 )
 from airflow_provider_sequence.hooks.sequence import SequenceHook
+from tests.integration.support.airflow import AIRFLOW_VERSION
 from tests.integration.support.databases import sequence_connection
 from tests.integration.support.values import error_text
 from tests.unit.test_hidden_credentials import SECRET
@@ -130,11 +131,13 @@ def test_wrong_field_of_the_connection_is_named(connect, field, value, word):
 def test_extra_that_is_no_object_is_refused(monkeypatch, sandbox, extra):
     connection = json.loads(sequence_connection(sandbox)) | {"extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_SEQUENCE_DEFAULT", json.dumps(connection))
-    with pytest.raises(SequenceConfigurationError, match="extra is no JSON object"):
+    # Airflow 3.0 logs that the variable can't be read, and looks elsewhere.
+    said = "there is no connection" if AIRFLOW_VERSION == (3, 0) else "extra is no JSON object"
+    with pytest.raises(SequenceConfigurationError, match=said):
         SequenceHook().get_conn()
 
     works, message = SequenceHook().test_connection()
-    assert (works, "extra" in message) == (False, True)
+    assert (works, said in message) == (False, True)
 
 
 @pytest.mark.parametrize("named", [True, False])

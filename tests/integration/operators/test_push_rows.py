@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, task
 
-from airflow_provider_sequence.compat import AirflowFailException, task
 from airflow_provider_sequence.exceptions import RejectedRowsError, SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from airflow_provider_sequence.operators.sequence import (

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from airflow import __version__
+
+#: Major and minor.
+AIRFLOW_VERSION = tuple(int(part) for part in __version__.split(".")[:2])
 
 Moment = dt.datetime | str
 

@@ -6,7 +6,6 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_sequence.api.resources import get_resource
@@ -15,14 +14,13 @@ from airflow_provider_sequence.assets.sequence import sequence_asset
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.utils.run_window import window_of_run
 from airflow_provider_sequence.utils.windows import split_window
-from tests.integration.support.airflow import interval_dag, manual_dag
+from tests.integration.support.airflow import AIRFLOW_VERSION, interval_dag, manual_dag
 from tests.integration.support.values import utc
 
 DAYS = 3
 PERIOD = (dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 2 + DAYS, tzinfo=dt.UTC))
 START, END = dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
 DAY, TICK = dt.timedelta(days=1), dt.timedelta(microseconds=1)
-AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
 
 
 class ReturnWindow(BaseOperator):
