@@ -171,25 +171,8 @@ $(VENV)/.ready: pyproject.toml Makefile dev/uv.txt
 		--editable '.[sandbox,postgres,duckdb]' --group dev --group databases --group docs '$(AIRFLOW)'
 	@touch $@
 
-# Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests.
-TESTS ?= tests/unit tests/integration
-# A pin stands beside a line that does not resolve, or does not start, with the packages of that day.
-MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
-PINS_3.0.6 := "fastapi<0.118"
-PINS_3.2.2 := "fastapi<0.137" "svcs<26"
-
-test-matrix: $(addprefix test-airflow-,$(MATRIX))
-
-test-airflow-%: $(VENV)/.ready
-	@echo "Airflow $*"
-	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .cache/matrix/$*
-	@$(BIN)/uv pip install --quiet --python .cache/matrix/$*/bin/python --compile-bytecode \
-		--exclude-newer $(PACKAGES_AS_OF) 'apache-airflow==$*' $(PINS_$*) --editable '.[sandbox,postgres,duckdb]' --group dev
-	@.cache/matrix/$*/bin/python -m pytest -n 2 $(TESTS) $(ARGS)
-
-# The least that has to work with other versions than those of the tests above: the oldest ones that pyproject.toml lets in, and
-# those of a day, which an Airflow's constraints agree with: they name what was newest on the day of its release.
-BOUNDS := lowest 2.11.2 3.0.6 3.1.8 3.2.2 3.3.0 3.3.2
+# Every line of Airflow that is supported, each in an environment of its own: the unit and the integration tests, with the
+# packages of the day of its release. Its constraints agree with those: they name what was newest on that day.
 DAY_2.11.0 := 2025-05-20
 DAY_2.11.2 := 2026-03-14
 DAY_3.0.6 := 2025-08-29
@@ -198,6 +181,22 @@ DAY_3.1.8 := 2026-03-11
 DAY_3.2.2 := 2026-05-29
 DAY_3.3.0 := 2026-07-06
 DAY_3.3.2 := 2026-09-17
+
+TESTS ?= tests/unit tests/integration
+MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
+
+test-matrix: $(addprefix test-airflow-,$(MATRIX))
+
+test-airflow-%: $(VENV)/.ready
+	@echo "Airflow $*"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .cache/matrix/$*
+	@$(BIN)/uv pip install --quiet --python .cache/matrix/$*/bin/python --compile-bytecode \
+		--exclude-newer $(DAY_$*) 'apache-airflow==$*' --editable '.[sandbox,postgres,duckdb]' --group dev
+	@.cache/matrix/$*/bin/python -m pytest -n 2 $(TESTS) $(ARGS)
+
+# The least that has to work with other versions than those of the tests above: the oldest ones that pyproject.toml lets in, and
+# those of the day of another release.
+BOUNDS := lowest 2.11.2 3.0.6 3.1.8 3.2.2 3.3.0 3.3.2
 OLDEST := 2.11.0
 
 .PHONY: test-bounds
