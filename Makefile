@@ -232,8 +232,8 @@ release-check: $(VENV)/.ready
 	@rm -r $(RELEASED)/airflow_provider_sequence
 	@$(BIN)/uv venv --quiet --python $(BIN)/python $(RELEASED)/venv
 	@$(BIN)/uv pip install --quiet --python $(RELEASED)/venv/bin/python --compile-bytecode --exclude-newer $(DAY_$(NEWEST)) \
-		'apache-airflow==$(NEWEST)' "$$(ls dist/*.whl)[sandbox]" --group bounds
-	@cd $(RELEASED) && venv/bin/python -m pytest tests/bounds $(ARGS)
+		'apache-airflow==$(NEWEST)' "$$(ls dist/*.whl)[sandbox]" --group bounds hypothesis
+	@cd $(RELEASED) && venv/bin/python -m pytest tests/bounds tests/unit $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .demo .demo-celery .demo-ui dist
