@@ -61,19 +61,19 @@ class ConnectionPool:
                 session.merge_environment_settings(base_url, {}, None, None, None) | {"verify": trusted},
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
-            # Without its text and its frames: the URL of a proxy may hold a password.
-            refused: Exception | None = e
+            # Neither its text, nor itself among this frame's variables: the URL of a proxy may hold a password.
+            refused: type[Exception] | None = type(e)
         else:
             refused = None
         if refused is not None:
             names = [name for name in os.environ if name.lower() in {f"{scheme}_proxy", "all_proxy"}]
             needs = (
                 ": it needs the package PySocks"
-                if isinstance(refused, requests.exceptions.InvalidSchema)
+                if issubclass(refused, requests.exceptions.InvalidSchema)
                 else ""
             )
             raise SequenceConfigurationError(
-                f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({type(refused).__name__})"
+                f"the proxy in {' or '.join(names) or 'the environment'} can't be used{needs} ({refused.__name__})"
             )
         filter_urllib3()  # all that there is of it by now
         self._address = address.rstrip("/")

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from airflow import __version__
 
 from tests.integration.examples.test_dags import load_example
+from tests.integration.support.airflow import AIRFLOW_VERSION
 
 DAY = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
-CAN_ASK = tuple(map(int, __version__.split(".")[:2])) >= (3, 1)
+CAN_ASK = AIRFLOW_VERSION >= (3, 1)
+#: The triggerer of 3.1 asks, and its ``dag.test()`` does not.
+CAN_ASK_IN_A_TEST = AIRFLOW_VERSION >= (3, 2)
 
 
 @contextmanager
@@ -74,6 +76,8 @@ def test_many_corrections_wait_for_a_person(run_dag, sandbox, sequence_conn, war
     assert (result.states["approve"], result.xcoms["push"]["delivered"], asked) == ("skipped", 3, []), (
         result.errors
     )
+    if not CAN_ASK_IN_A_TEST:
+        return
     warehouse.execute("UPDATE usage SET quantity = 2")
     result = run("Reject")
     assert (result.state, result.states["approve"], result.states["push"]) == (

@@ -29,7 +29,7 @@ class DagResult:
     :param state: the run's state.
     :param states: each task's state.
     :param tries: how often each task was tried.
-    :param xcoms: what each task returned.
+    :param xcoms: what each task returned; of a mapped one a list.
     :param errors: what each task's tries ended with, in order, where they failed.
     """
 
@@ -144,11 +144,18 @@ def run(
     with _errors() as errors:
         finished = dag.test(**dates, run_conf=conf)
     instances = finished.get_task_instances()
+    xcoms: dict[str, Any] = {}
+    for each in instances:
+        value = each.xcom_pull(task_ids=each.task_id, map_indexes=each.map_index)
+        if each.map_index < 0:
+            xcoms[each.task_id] = value
+        else:
+            xcoms.setdefault(each.task_id, []).append(value)
     return DagResult(
         state=str(finished.state),
         states={each.task_id: str(each.state) for each in instances},
         tries={each.task_id: each.try_number for each in instances},
-        xcoms={each.task_id: each.xcom_pull(task_ids=each.task_id) for each in instances},
+        xcoms=xcoms,
         errors=errors,
     )
 

@@ -138,13 +138,13 @@ def test_killed_load_leaves_no_file(warehouse, tmp_path):
 def test_value_that_duckdb_refuses_is_in_no_error(engine):
     def refused() -> None:
         with closing(StagingLoad(engine, "staged", COLUMNS)) as load:
-            load.add([("a", "ann@example.org", "no time", 1, True, "{}")], [True])
+            load.add([("a", "ann@example.org", dt.datetime.now(dt.UTC), "no number", True, "{}")], [True])
             load.merge()
 
     with pytest.raises(WarehouseError) as caught:
         refused()
     assert "ann@example.org" not in str(caught.value)
-    assert "no time" not in str(caught.value)
+    assert "no number" not in str(caught.value)
 
 
 OPEN_FILE = """

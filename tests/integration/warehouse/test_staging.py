@@ -213,7 +213,7 @@ def test_row_that_the_table_refuses_leaves_it_as_it_was(engine, warehouse):
 @every_database
 def test_failed_load_of_a_missing_table_leaves_no_table(engine, warehouse):
     with pytest.raises((WarehouseError, ValueError, TypeError)):
-        load(engine, [row("a"), ("b", "x", "not a time", 1, True, "{}")])
+        load(engine, [row("a"), ("b", "x", "not a time", "no number", True, "{}")])
 
     assert warehouse.tables() == set()
 
