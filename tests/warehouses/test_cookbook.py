@@ -7,7 +7,7 @@ from typing import Any
 
 import pendulum
 
-from tests.integration.examples.test_cookbook import recipe, run_code
+from tests.integration.examples.test_cookbook import recipe, run_recipe
 from tests.warehouses.test_warehouses import CONTEXT, TYPES
 
 RECIPES = {
@@ -33,7 +33,7 @@ def test_rows_of_the_day_are_pushed(standin, sandbox, sequence_conn, monkeypatch
         code = code.replace(conn_id, "warehouse")
     log = {"conn_type": "sqlite", "host": str(tmp_path / "log.db")}
     monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", json.dumps(log))
-    scope = run_code(f"push = {code}")
+    scope = run_recipe(f"push = {code}")
     start = pendulum.datetime(2026, 3, 2)
     context: Any = {**CONTEXT, "data_interval_start": start, "data_interval_end": start.add(days=1)}
     scope["push"].render_template_fields(context)

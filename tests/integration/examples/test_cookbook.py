@@ -12,11 +12,8 @@ import duckdb
 import pytest
 import requests
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.operators import sequence as operators
-from airflow_provider_sequence.transfers import sql_to_sequence as transfers
 from tests.integration.examples.test_dags import CHECKOUT
 from tests.integration.support.airflow import interval_dag, manual_dag
 from tests.integration.support.databases import on_postgres
@@ -35,16 +32,25 @@ def recipe(heading: str, page: str = "cookbook") -> str:
     return re.sub(r"^   (?=\S|    )", "", code, flags=re.MULTILINE) if code.startswith("   ") else code
 
 
-def run_code(code: str, **scope: Any) -> dict[str, Any]:
-    scope = {**vars(operators), **vars(transfers), "task": task, **scope}
+def run_code(code: str) -> dict[str, Any]:
+    """Run code that imports what it needs, as a guide has it, whose imports are those of Airflow 3."""
+    scope: dict[str, Any] = {}
+    code = code.replace("from airflow.sdk import", "from airflow.providers.common.compat.sdk import")
     exec(compile(code, __file__, "exec"), scope)
     return scope
+
+
+def run_recipe(code: str) -> dict[str, Any]:
+    """Run a recipe below the imports that the cookbook begins with."""
+    before_recipes = (CHECKOUT / "docs" / "cookbook.md").read_text().partition("\n## ")[0]
+    (imports,) = re.findall(r"^```python\n(.*?)^```", before_recipes, re.DOTALL | re.MULTILINE)
+    return run_code(imports + code)
 
 
 def recipe_dag(*headings: str, start: dt.datetime = START, end: dt.datetime = END) -> Any:
     with interval_dag(start, end) as dag:
         for heading in headings:
-            run_code(recipe(heading))
+            run_recipe(recipe(heading))
     return dag
 
 
@@ -69,7 +75,7 @@ if airflow_version >= "3":  # before, a run that an asset starts has a data inte
         now = dt.datetime.now(dt.UTC)
         make_usage(warehouse, [now - HOUR, now - 6 * 24 * HOUR, now - 8 * 24 * HOUR])
         with manual_dag():
-            dag = run_code(recipe("After a dbt model"))["dag"]
+            dag = run_recipe(recipe("After a dbt model"))["dag"]
         for _ in range(2):
             assert run_dag(dag, None).state == "success"
         assert sorted(sent(sandbox)) == ["u-0", "u-1"]
@@ -124,7 +130,7 @@ def test_parquet_of_a_day(run_dag, sandbox, warehouse, tmp_path, monkeypatch):
     code = recipe("Parquet in object storage")
     assert "s3://bucket" in code
     with interval_dag(START, END) as dag:
-        run_code(code.replace("s3://bucket", str(tmp_path)))
+        run_recipe(code.replace("s3://bucket", str(tmp_path)))
     for _ in range(2):
         assert run_dag(dag, END).state == "success"
     assert sorted(sent(sandbox)) == ["p-0", "p-1", "p-2"]
@@ -167,7 +173,7 @@ def test_moving_from_a_script(sends_ids, run_dag, sandbox, warehouse):
     assert (result.state, differences) == ("success", {})
     with interval_dag(START, END) as dag:
         code = recipe("Late data").replace('late="reject"', 'late="report"')
-        run_code(code)
+        run_recipe(code)
     assert run_dag(dag, END).xcoms["push_late"]["delivered"] == 4
     assert sandbox.summary()["distinct_events"] == 4
 
