@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import re
 import tomllib
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_sequence import exceptions
 from airflow_provider_sequence.exceptions import SequenceError
+from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.warehouse.dialects import DIALECTS
 from dev.resources_page import COMMAND, PAGE, resources_page
 from tests.integration.examples.test_dags import CHECKOUT, EXAMPLES
@@ -24,22 +23,12 @@ from tests.integration.support.databases import on_postgres
 DOCS = CHECKOUT / "docs"
 GUIDES = sorted(DOCS.glob("*.md"))
 PACKAGE = CHECKOUT / "airflow_provider_sequence"
-PUBLIC = ("transfers.sequence_to_sql", "transfers.sql_to_sequence", "operators.sequence", "sensors.sequence",
-          "hooks.sequence")  # fmt: skip
 
 each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 
 
 def code_blocks(text: str, language: str = "python") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def public_names() -> dict[str, Any]:
-    """What the code of a guide may use without an import: the names of the package."""
-    scope: dict[str, Any] = {"task": task}
-    for name in PUBLIC:
-        scope |= vars(importlib.import_module(f"airflow_provider_sequence.{name}"))
-    return scope
 
 
 def define(code: str, dag: Any, scope: dict[str, Any]) -> Any:
@@ -54,10 +43,10 @@ def define(code: str, dag: Any, scope: dict[str, Any]) -> Any:
     "guide", [guide for guide in GUIDES if code_blocks(guide.read_text())], ids=lambda path: path.stem
 )
 def test_code_of_the_guides_runs(guide, airflow_db, sandbox, sequence_conn):
-    """In a DAG, with the names of the package and of the code above; Airflow refuses unknown arguments."""
+    """In a DAG, with what the code above has imported and defined; Airflow refuses unknown arguments."""
     sandbox.add("customers", [{"id": "0184421e-a9cc-711b-af93-bf0511d4d833"}])
     sandbox.add("usage-metrics", [{"id": "018442e2-7f3b-7c4e-9d0e-6a3a4e0f9b27"}])
-    scope = public_names()
+    scope: dict[str, Any] = {}
     for code in code_blocks(guide.read_text()):
         define(code, manual_dag(), scope)
 
@@ -84,7 +73,9 @@ INTERVAL = ("2024-09-15", "2024-10-15")
 def pull_recipe(title: str, run_dag: Any, sandbox: Any) -> None:
     sandbox._admin("POST", "/_sandbox/demo")
     (code,) = code_blocks(recipes()[title])
-    result = run_dag(define(code, interval_dag(*INTERVAL), public_names()), INTERVAL[1])
+    result = run_dag(
+        define(code, interval_dag(*INTERVAL), {"SequenceToSqlOperator": SequenceToSqlOperator}), INTERVAL[1]
+    )
     assert set(result.states.values()) == {"success"}, result.errors
 
 
