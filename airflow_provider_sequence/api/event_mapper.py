@@ -72,6 +72,10 @@ class EventMapper:
             used.add(index)
             return index
 
+        if isinstance(event_key, str):
+            raise SequenceConfigurationError(
+                f"event_key={event_key!r} is text\nGive a list of columns, such as {[event_key]!r}"
+            )
         key = tuple(event_key or ())
         id_index = take(CUSTOMER_EVENT_ID)
         if id_index is None and not key:
@@ -98,8 +102,8 @@ class EventMapper:
         ]
         if missing:
             raise SequenceConfigurationError(
-                f"a row of {kind.name} needs {_names(missing)}, {self._no_column()}\nRename a column or "
-                "name it with columns={…}"
+                f"a row of {kind.name} needs {_names(missing)}, {self._no_column()}\nRename a column, or "
+                f"name it with columns={{…}}{_advice_on_constants(missing)}"
             )
         self._properties_index = take(PROPERTIES) if kind.has_properties else None
         self._properties = (
@@ -209,7 +213,9 @@ class EventMapper:
         if found is None and column in self._columns:
             raise SequenceConfigurationError(f"columns= maps {column} to {name}, {self._no_column()}")
         if found is not None and column in self._constants:
-            raise SequenceConfigurationError(f"{column} is given both as a constant and as a column")
+            raise SequenceConfigurationError(
+                f"{column} is given both as a constant and as a column\nLeave one of them out"
+            )
         return None if found is None else self._index[found]
 
     def _checked_constant(self, field: EventField) -> Any:
@@ -254,6 +260,14 @@ def _json_object(value: Any) -> Any:
     if isinstance(value, Mapping):
         return lossless_json.to_json_value(value, field)
     raise InvalidEventError(field, wrong_type(value, "not a JSON object"))
+
+
+def _advice_on_constants(missing: Sequence[str]) -> str:
+    return "".join(
+        f'\nIf it is the same for each row, set {name}="…"; of a reconciliation, constants={{"{name}": "…"}}'
+        for name in missing
+        if name in {"event_type", "seat_type"}
+    )
 
 
 def _names(names: Sequence[str] | Mapping[str, Any]) -> str:

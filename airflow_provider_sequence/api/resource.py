@@ -221,7 +221,7 @@ class Resource:
             can't be asked for a window.
         """
         given = {name: _materialize(value) for name, value in (filters or {}).items() if value is not None}
-        known = self._known(given)
+        known = self._known(given, whole=whole)
         asked: list[dict[str, Any]] = [given]
         matches: list[FieldIn] = []
         disjoint, clear = True, True
@@ -270,11 +270,12 @@ class Resource:
             query += self.times.encode(bounds)
         return query
 
-    def _known(self, names: Iterable[str]) -> dict[str, Filter]:
+    def _known(self, names: Iterable[str], *, whole: bool = False) -> dict[str, Filter]:
         known = {one.name: one for one in self.filters}
         if unknown := sorted(set(names) - set(known)):
+            usable = [name for name, one in known.items() if not (whole and one.skips_items)]
             raise SequenceConfigurationError(
-                f"{self.name} has no filter {', '.join(unknown)}\nIt has {', '.join(known) or 'none'}"
+                f"{self.name} has no filter {', '.join(unknown)}\nIt has {', '.join(usable) or 'none'}"
             )
         return {name: known[name] for name in names}
 

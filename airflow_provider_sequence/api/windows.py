@@ -134,8 +134,10 @@ def _seconds_after(time: dt.datetime) -> dt.datetime:
 
 
 def _empty(prefix: str, start: dt.datetime, end: dt.datetime) -> str:
-    kind = "empty" if start == end else "backwards"
-    return f"the {prefix} [{start.isoformat()}, {end.isoformat()}) is {kind}\n{what_to_set(prefix)}"
+    shown = f"the {prefix} [{start.isoformat()}, {end.isoformat()})"
+    if start > end:
+        return f"{shown} is backwards: {prefix}_end is before {prefix}_start\nExchange them"
+    return f"{shown} is empty\n{what_to_set(prefix)}"
 
 
 def _parse_bound(name: str, value: object, prefix: str) -> dt.datetime:

@@ -309,6 +309,11 @@ def make_client(connection: Connection, **options: Any) -> SequenceClient:
     :param options: options of the client that are no fields of the connection.
     :raises SequenceConfigurationError: if a field of the connection is wrong; it names the field.
     """
+    if connection.conn_type not in {SequenceHook.conn_type, "", None}:
+        raise SequenceConfigurationError(
+            f"the connection {connection.conn_id} is of type {connection.conn_type}, and not of type "
+            f"{SequenceHook.conn_type}\nName one to Sequence in sequence_conn_id"
+        )
     host, port, login = connection.host or PRODUCTION_URL, connection.port, connection.login or ""
     secret, extra_text = Secret(connection.password or ""), connection.extra or "{}"
     name = f"the connection {connection.conn_id}" if connection.conn_id else ""

@@ -36,7 +36,10 @@ def create_sql_engine(sql_conn_id: str, staging_location: str | None = None) -> 
     try:
         connection: Any = BaseHook.get_connection(sql_conn_id)
     except AirflowException as e:
-        raise SequenceConfigurationError(f"the connection {sql_conn_id} can't be used: {e}") from None
+        raise SequenceConfigurationError(
+            f"the connection {sql_conn_id} can't be used: {e}\n"
+            "Make it, or name another one: sql_conn_id is for the query and for tables, delivery_log_conn_id for the log"
+        ) from None
     row = dialect_of_connection(connection.conn_type)
     hook = _make_hook(sql_conn_id, connection, row)
 

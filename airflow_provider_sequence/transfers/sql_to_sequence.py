@@ -49,7 +49,8 @@ class SqlToSequenceUsageEventsOperator(SqlPushOperator):
     :param late_after: how far back an event's time lies when it is late, in the same forms, since its period may be
         invoiced already; by default none is. An event that was delivered before and is unchanged is not late. (templated)
     :param late: ``report`` to deliver late events and count them, ``reject`` to reject them. (templated)
-    :param dry_run: check every row and say what would become of it; send nothing and write nothing. (templated)
+    :param dry_run: check every row and say what would become of it; send nothing and write nothing. Rows that would be
+        rejected don't fail it. (templated)
     :param min_rows: how many rows the query has to give at least, 0 by default; with fewer the task fails in the end. A
         query without any row also fails in a run whose data interval is missing or of length zero, unless this is set to
         0. (templated)

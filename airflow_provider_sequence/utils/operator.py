@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.hooks.sequence import SequenceHook
-from airflow_provider_sequence.utils.params import RENDERED_TO_NOTHING, rendered_to_nothing
+from airflow_provider_sequence.utils.params import RENDERED_TO_NOTHING, find_nothing
 from airflow_provider_sequence.warehouse.running_query import RunningQuery
 
 #: Parameters of operators that have another name than the attributes they are rendered in.
@@ -61,8 +61,9 @@ class SequenceTaskMixin:
             if name not in self._named:
                 continue
             named, rendered = self._named[name], getattr(self, field)
-            if (rendered is None and named is None) or rendered_to_nothing(named, rendered):
-                raise SequenceConfigurationError(RENDERED_TO_NOTHING.format(name=name))
+            nothing = name if rendered is None and named is None else find_nothing(name, named, rendered)
+            if nothing is not None:
+                raise SequenceConfigurationError(RENDERED_TO_NOTHING.format(name=nothing))
 
     @cached_property
     def running_query(self) -> RunningQuery:

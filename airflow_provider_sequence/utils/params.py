@@ -175,27 +175,30 @@ def is_nothing(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.strip() in {"", "None"})
 
 
-def rendered_to_nothing(named: object, rendered: object) -> bool:
+def find_nothing(name: str, named: object, rendered: object) -> str | None:
     """
-    Whether a value is, or holds, what a template or an XCom has made nothing of: None, or the text of it.
+    Find what a template or an XCom has made nothing of: None, or the text of it.
 
+    :param name: the parameter's name.
     :param named: the value as the DAG has it; what is None there already is meant.
     :param rendered: the value after rendering.
+    :return: the name, or that of a part of the value, such as ``filters['customer_alias']``.
     """
     if is_nothing(rendered):
         # Text in what an XCom holds is the XCom's own.
-        return rendered is None if named is _UNKNOWN else named != rendered
-    return any(rendered_to_nothing(before, after) for before, after in _pairs(named, rendered))
+        return name if (rendered is None if named is _UNKNOWN else named != rendered) else None
+    parts = (find_nothing(f"{name}[{key!r}]", *values) for key, *values in _parts(named, rendered))
+    return next(filter(None, parts), None)
 
 
 _UNKNOWN = object()
 
 
-def _pairs(named: object, rendered: object) -> Iterator[tuple[object, object]]:
+def _parts(named: object, rendered: object) -> Iterator[tuple[object, object, object]]:
     if isinstance(rendered, Mapping):
         names = named if isinstance(named, Mapping) else {}
-        yield from ((names.get(key, _UNKNOWN), value) for key, value in rendered.items())
+        yield from ((key, names.get(key, _UNKNOWN), value) for key, value in rendered.items())
     elif isinstance(rendered, (list, tuple)):
         known = isinstance(named, (list, tuple)) and len(named) == len(rendered)
         befores: Iterable[object] = named if known else [_UNKNOWN] * len(rendered)  # type: ignore[assignment]
-        yield from zip(befores, rendered, strict=True)
+        yield from zip(range(len(rendered)), befores, rendered, strict=True)

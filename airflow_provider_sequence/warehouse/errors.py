@@ -32,15 +32,19 @@ _SNIPPET = re.compile(r"(?:(?<= near )|(?<= token: )|(?<=^near ))[\"'](?![^\W\d]
 
 
 @contextmanager
-def database_errors(engine: Engine) -> Iterator[None]:
-    """Turn errors of SQLAlchemy and the driver into a WarehouseError, which holds no row."""
+def database_errors(engine: Engine, what: str = "") -> Iterator[None]:
+    """
+    Turn errors of SQLAlchemy and the driver into a WarehouseError, which holds no row.
+
+    :param what: what the message begins with, where a setting is at fault.
+    """
     dialect = dialect_of(engine)
     try:
         yield
     except SQLAlchemyError as e:
-        error = WarehouseError(describe(e, dialect), is_permanent(e, dialect))
+        error = WarehouseError(what + describe(e, dialect), is_permanent(e, dialect))
     except dialect.other_errors() as e:
-        error = WarehouseError(_first_line(dialect.diagnose(e)[0]), dialect.permanent(e))
+        error = WarehouseError(what + _first_line(dialect.diagnose(e)[0]), dialect.permanent(e))
     else:
         return
     raise error from None

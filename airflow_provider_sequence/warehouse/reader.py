@@ -71,7 +71,7 @@ def read_rows(
     running = running or RunningQuery()
 
     def read() -> tuple[str, ...]:
-        with database_errors(engine), engine.connect() as connection:
+        with database_errors(engine, "the query in sql: "), engine.connect() as connection:
             cancel = partial(dialect_of(engine).cancel, connection.connection.driver_connection)
             with running.cancelled_by(cancel):
                 return _read_all(connection, sql.strip().rstrip(";"), parameters, spool)

@@ -11,10 +11,10 @@ import pytest
 
 from airflow_provider_sequence.exceptions import SequenceConfigurationError
 from airflow_provider_sequence.utils.params import (
+    find_nothing,
     parse_bool,
     parse_duration,
     parse_filters,
-    rendered_to_nothing,
 )
 
 HOURS = dt.timedelta(hours=36)
@@ -137,4 +137,12 @@ def test_filter_without_a_value_is_refused(filters: Any) -> None:
     ],
 )
 def test_rendered_to_nothing(named: Any, rendered: Any, nothing: bool) -> None:
-    assert rendered_to_nothing(named, rendered) is nothing
+    assert (find_nothing("filters", named, rendered) is not None) is nothing
+
+
+def test_part_that_was_rendered_to_nothing_is_named() -> None:
+    assert (
+        find_nothing("filters", {"a": "x", "b": ["y", "{{ z }}"]}, {"a": "x", "b": ["y", ""]})
+        == "filters['b'][1]"
+    )
+    assert find_nothing("lookback", "{{ x }}", None) == "lookback"

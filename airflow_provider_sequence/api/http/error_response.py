@@ -107,13 +107,33 @@ def redact(message: str, values: Iterable[str]) -> str:
     :return: the message without them, on one line, cut to a length that suits a log.
     """
     forms = {form for value in values for form in (_one_spelling(value), _base64(value)) if form}
-    text = _one_spelling(message)
+    text = _hide_names(_one_spelling(message), forms)
     for form in sorted(forms, key=len, reverse=True):
         if len(form) > 3:
             text = re.sub(re.escape(form), "***", text, flags=re.IGNORECASE)
         elif form in text:
             text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", text)
-    return _without_parts(one_line(text), "\0".join(forms).lower())
+    return _show_names(_without_parts(one_line(text), "\0".join(forms).lower()))
+
+
+#: Names that the API's own words hold, and what stands for them while values are redacted: customers' are often like them.
+_NAMES = ("customerEventId", "customerAlias", "eventType", "eventTimestamp", "eventProperties", "seatType")
+_HIDDEN_NAMES = {name: f"⟦{number}⟧" for number, name in enumerate(_NAMES)}
+
+
+def _hide_names(text: str, forms: Iterable[str]) -> str:
+    """Text with marks for the API's names, but for those that a value holds."""
+    values = "\0".join(forms).lower()
+    for name, mark in _HIDDEN_NAMES.items():
+        if name.lower() not in values:
+            text = re.sub(rf"\b{name}\b", mark, text)
+    return text
+
+
+def _show_names(text: str) -> str:
+    for name, mark in _HIDDEN_NAMES.items():
+        text = text.replace(mark, name)
+    return text
 
 
 #: Characters in a row that tell a part of a value from a word that happens to be like it.

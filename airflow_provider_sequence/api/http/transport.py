@@ -140,7 +140,7 @@ class Transport:
         allow_http: bool = False,
         name: str = "",
     ) -> None:
-        self.base_url = _checked_base_url(base_url, allow_http)
+        self.base_url = _checked_base_url(base_url, allow_http, f"{name}: " if name else "")
         if not client_id or not client_secret:
             raise SequenceConfigurationError(
                 "the client id (login) or the client secret (password) is empty\nAn API client made in "
@@ -403,7 +403,7 @@ class _BasicAuth(AuthBase):
         return request
 
 
-def _checked_base_url(url: str, allow_http: bool) -> str:
+def _checked_base_url(url: str, allow_http: bool, whose: str) -> str:
     try:
         parts = urlsplit(url.strip())
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -411,15 +411,15 @@ def _checked_base_url(url: str, allow_http: bool) -> str:
         is_address = False
     if not is_address:
         raise SequenceConfigurationError(
-            "the host is no address of the form https://eu.sequencehq.com/api\nLeave it empty for production"
+            f"{whose}the host is no address of the form https://eu.sequencehq.com/api\nLeave it empty for production"
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SequenceConfigurationError(
-            "the host is a base URL only: no credentials, no query\nLogin and password hold the credentials"
+            f"{whose}the host is a base URL only: no credentials, no query\nLogin and password hold the credentials"
         )
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
         raise SequenceConfigurationError(
-            "the host is a plain http address of another machine:\nthe secret would be readable on the way there\nWrite "
+            f"{whose}the host is a plain http address of another machine:\nthe secret would be readable on the way there\nWrite "
             "https, or set allow_http in the connection's extra"
         )
     return url.strip().rstrip("/")

@@ -35,4 +35,4 @@ class OutsideCount:
         """Count an event that is about to be sent."""
         if event.time:  # an event that voids another may have none
             self.before += event.time < self._start
-            self.after += event.time >= self._end
+            self.after += event.time > self._end  # a total at the interval's end is one of this run

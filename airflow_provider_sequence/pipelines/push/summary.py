@@ -138,6 +138,9 @@ class RejectionLimit:
         """The number that is allowed of so many rows."""
         return self.number if self.number is not None else self.share * rows
 
+    def __str__(self) -> str:
+        return f"{self.number}" if self.number is not None else f"{self.share * 100:g} %"
+
     def enforce(self, summary: PushSummary, where_to_look: str = "", *, done: str = "delivered") -> None:
         """
         Fail if more rows were rejected than may be.
@@ -147,12 +150,12 @@ class RejectionLimit:
         :raises RejectedRowsError: it names the first rows and reasons.
         """
         rejected = summary.counts[Status.REJECTED]
-        allowed = self.allowed(summary.rows)
-        if rejected <= allowed:
+        if rejected <= self.allowed(summary.rows):
             return
         first = "\n".join(f"  {o.shown_row}: {o.reason}" for o in summary.first_rejected)
+        others = f"The others have been {done}. " if rejected < summary.rows else ""
         more = f"\nAll that have an id:\n  {where_to_look}" if where_to_look else ""
         raise RejectedRowsError(
-            f"{rejected} of {summary.rows} rows were rejected, {allowed:g} are allowed (max_rejected)\n"
-            f"The others have been {done}. The first that were rejected:\n{first}{more}"
+            f"{rejected} of {summary.rows} rows were rejected, {self} are allowed (max_rejected)\n"
+            f"{others}The first that were rejected:\n{first}{more}"
         )

@@ -70,15 +70,17 @@ class TimestampPolicy:
             self._refresh()
         if self.max_future is not None and event.time > self._latest:
             raise InvalidEventError(
-                "eventTimestamp", f"lies more than {self.max_future} ahead of now, {self._now} (max_future)"
+                "eventTimestamp",
+                f"lies more than {_length(self.max_future)} ahead of now, {self._now} (max_future)",
             )
-        late = self.late_after is not None and bool(event.time) and event.time < self._earliest
-        if late and self.reject_late:
+        if self.late_after is None or not event.time or event.time >= self._earliest:
+            return False
+        if self.reject_late:
             raise InvalidEventError(
                 "eventTimestamp",
-                f"lies more than {self.late_after} back from now, {self._now} (late_after), and late='reject'",
+                f"lies more than {_length(self.late_after)} back from now, {self._now} (late_after), and late='reject'",
             )
-        return late
+        return True
 
     def _refresh(self) -> None:
         now = self.clock(ask=self._asked)
@@ -95,3 +97,8 @@ class TimestampPolicy:
 def _comparable(time: dt.datetime) -> str:
     """Text of a time that is compared with :attr:`Event.time`."""
     return utc_text(time).removesuffix("Z")
+
+
+def _length(duration: dt.timedelta) -> str:
+    """A length of time as Python writes it, without a time of zero after whole days."""
+    return str(duration).removesuffix(", 0:00:00")

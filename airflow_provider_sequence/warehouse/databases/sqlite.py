@@ -16,8 +16,9 @@ SQLITE_BUSY_SECONDS = 60
 
 
 def _is_permanent(error: Any) -> bool:
-    # It says OperationalError of a missing table as well as of a locked file; SQLITE_ERROR (1) is the former.
-    return getattr(error, "sqlite_errorcode", None) == 1
+    # It says OperationalError of a missing table as well as of a locked file. SQLITE_ERROR is the former, and SQLITE_SCHEMA is
+    # what some errors of syntax are on a connection that has not yet read the schema.
+    return getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA}
 
 
 def _diagnose(error: Any) -> tuple[str, str]:
@@ -37,6 +38,7 @@ def _read_text(connection: sqlite3.Connection) -> None:
 
 
 SQLITE = DatabaseDialect(
+    extra="sqlite",
     connection_types=("sqlite",),
     # The hook opens the file. Its own URL names arguments that SQLAlchemy warns of, where the connection's extra is {}.
     url="sqlite://",

@@ -196,7 +196,7 @@ def test_first_push(run_dag, sandbox, warehouse):
     assert [result.xcoms["push"]["delivered"] for result in results] == [3, 0]
     # Another id: Airflow 3.1 would look for the new task in the DAG that it has read already.
     real = real.replace('"first_push"', '"first_push_and_check"')
-    checked = run_dag(run_code(real + "".join(f"    {line}\n" for line in check.splitlines()))["dag"], END)
+    checked = run_dag(run_code(real + check)["dag"], END)
     assert checked.state == "success", checked.errors
     assert checked.xcoms["check"]["found"] == 3
 
