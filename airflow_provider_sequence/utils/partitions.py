@@ -55,13 +55,17 @@ def _cron_settings(timetable: Any) -> tuple[str, str, Any] | None:
 
 
 def _between_ticks(key: str, key_format: str, cron: str, zone: Any) -> Window | None:
+    from airflow.timetables.trigger import CronPartitionTimetable
+
     near = _parsed(key, key_format, zone)
     if near is None:
         return None
+    # Airflow's own, because it writes a key in UTC in 3.2, and in the schedule's zone since 3.3.
+    key_of = CronPartitionTimetable(cron, timezone=zone, key_format=key_format)._format_key
     # A key may leave out the tick's time, and its hour may come twice: so ticks are gone through until one has the key.
     start = None
     for tick in _ticks(cron, zone, near.subtract(days=1)):
-        has_key = tick.in_timezone(zone).strftime(key_format) == key
+        has_key = key_of(tick.in_timezone("UTC")) == key
         if start is None and has_key:
             start = tick
         elif start is not None and not has_key:

@@ -15,8 +15,8 @@ from tests.integration.support.airflow import AIRFLOW_VERSION
 
 DAY = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
 CAN_ASK = AIRFLOW_VERSION >= (3, 1)
-#: The triggerer of 3.1 asks, and its ``dag.test()`` does not.
-CAN_ASK_IN_A_TEST = AIRFLOW_VERSION >= (3, 2)
+#: The triggerer asks since 3.1, and ``dag.test()`` since 3.3.
+CAN_ASK_IN_A_TEST = AIRFLOW_VERSION >= (3, 3)
 
 
 @contextmanager
