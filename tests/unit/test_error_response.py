@@ -159,6 +159,22 @@ class TestRedaction:
     def test_short_values_are_not_redacted_inside_words(self):
         assert redact("the total is wrong", ["a", "o", "", "wr"]) == "the total is wrong"
 
+    @pytest.mark.parametrize(
+        ("sent", "message", "shown"),
+        [
+            (
+                "customer-444",
+                "customerAlias must have 255 characters",
+                "customerAlias must have 255 characters",
+            ),
+            ("customer", "customerAlias: no customer", "customerAlias: no ***"),
+            ("event-type", "eventType event-type is unknown", "eventType *** is unknown"),
+            ("my customerAlias", "customerAlias my customerAlias", "*** ***"),
+        ],
+    )
+    def test_names_of_fields_stay_unless_a_value_holds_them(self, sent, message, shown):
+        assert redact(message, [sent]) == shown
+
     def test_empty_value_is_ignored(self):
         assert redact("eventType is required", [""]) == "eventType is required"
 

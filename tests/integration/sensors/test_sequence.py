@@ -530,8 +530,10 @@ def test_trigger_sleeps_between_its_requests(status, sandbox, sequence_conn, usa
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(fired(waiting), 1)
 
+    began = time.monotonic()
     asyncio.run(for_a_second())
-    assert 1 < sandbox.summary()["requests"] - before <= 4
+    most = (time.monotonic() - began) / 0.3 + 1
+    assert 1 < sandbox.summary()["requests"] - before <= most
 
 
 @pytest.mark.parametrize(

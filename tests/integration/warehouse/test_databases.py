@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOpe
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
 from airflow_provider_sequence.warehouse.engine import connect
 from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLoad
+from tests.integration.examples.test_dags import CHECKOUT
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import every_database, on
 from tests.integration.support.values import utc
@@ -199,3 +202,22 @@ def test_table_of_another_schema_of_duckdb_is_refused(engine, warehouse):
     assert warehouse.rows("SELECT count(*) FROM staged") == [(1,)]
     with pytest.raises(SequenceConfigurationError, match="billing"):
         StagingLoad(engine, "billing.staged", COLUMNS)
+
+
+def test_day_of_text_in_sqlite_as_the_guide_selects_it():
+    guide = (CHECKOUT / "docs" / "databases.md").read_text().partition("\n## SQLite\n")[2]
+    (where,) = re.findall(r"^```sql\n(.*?)^```", guide.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+    for bound, text in (("start", "2026-03-01T00:00:00+00:00"), ("end", "2026-03-02T00:00:00+00:00")):
+        where = where.replace(f"{{{{ data_interval_{bound} | ts }}}}", text)
+    inside = ["2026-03-01 00:00:00", "2026-03-01T23:59:59+00:00", "2026-03-02T01:00:00+02:00", "2026-03-01"]
+    outside = [
+        "2026-02-28 23:59:59",
+        "2026-03-02 00:00:00",
+        "2026-03-02T00:00:00Z",
+        "2026-03-01T23:30:00-01:00",
+    ]
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE usage (used_at TEXT)")
+        database.executemany("INSERT INTO usage VALUES (?)", [(at,) for at in inside + outside])
+        found = [at for (at,) in database.execute(f"SELECT used_at FROM usage {where}")]
+    assert found == inside

@@ -266,6 +266,7 @@ def test_statement_that_gives_no_rows_is_refused(engine, warehouse, sql):
     "sql",
     [
         "SELEC 1",
+        "SELECT name FORM kept WHERE name = 'ann@example.org'",
         "SELECT nothing FROM kept WHERE name = 'ann@example.org'",
         "SELECT * FROM no_such_table WHERE name = 'ann@example.org'",
         "SELECT no_such_function('ann@example.org')",
