@@ -71,9 +71,9 @@ def read_rows(
     running = running or RunningQuery()
 
     def read() -> tuple[str, ...]:
-        with database_errors(engine, "the query in sql: "), engine.connect() as connection:
+        with database_errors(engine), engine.connect() as connection:
             cancel = partial(dialect_of(engine).cancel, connection.connection.driver_connection)
-            with running.cancelled_by(cancel):
+            with running.cancelled_by(cancel), database_errors(engine, "the query in sql: "):
                 return _read_all(connection, sql.strip().rstrip(";"), parameters, spool)
 
     with closing(RowSpool()) as spool:
