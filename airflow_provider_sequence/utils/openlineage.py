@@ -161,7 +161,8 @@ class TransferLineage:
         schema, _, name = table.rpartition(".")
         meta = DbTableMeta(f"{schema or self._schema}.{name}")
         namespace = SQLParser.create_namespace(info)
-        _, found = SQLParser.get_metadata_from_parser([], [meta], info, namespace)
+        # Of an instance: it needs none, but in older providers.
+        _, found = SQLParser().get_metadata_from_parser([], [meta], info, namespace)
         return [(each.namespace, each.name) for each in found]
 
     @property

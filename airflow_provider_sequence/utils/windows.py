@@ -47,7 +47,8 @@ def split_window(
     :raises airflow.sdk.exceptions.AirflowFailException: if the window is empty or backwards, or a bound is missing.
     """
     with fail_without_retry():
-        given = context["task"].op_kwargs
+        # Of Airflow 3.0, the context's own "task" is the one before its templates are rendered.
+        given = context["ti"].task.op_kwargs
         for name in ("window_start", "window_end", "lookback"):
             if name in given and is_nothing(given[name]):
                 raise SequenceConfigurationError(RENDERED_TO_NOTHING.format(name=name))
