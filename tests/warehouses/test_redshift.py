@@ -128,7 +128,7 @@ def test_error_shows_its_message_and_no_data(redshift, sql, words, permanent):
     with pytest.raises(WarehouseError) as caught, read_rows(create_sql_engine("warehouse"), sql) as rows:
         list(rows.batches)
 
-    assert (str(caught.value), caught.value.permanent) == (words, permanent)
+    assert (str(caught.value), caught.value.permanent) == (f"the query in sql: {words}", permanent)
 
 
 def test_super_is_sent_as_json_with_every_digit(redshift, sandbox, sequence_conn):
