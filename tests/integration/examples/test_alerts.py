@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import html
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsa
 from tests.integration.examples.test_docs import DOCS
 from tests.integration.support.airflow import interval_dag, manual_dag
 from tests.integration.support.databases import sequence_connection
+from tests.integration.support.guides import code_blocks
 from tests.integration.support.mail import mailbox
 from tests.unit.loopback import Loopback, Reply
 
@@ -51,7 +51,7 @@ def guide(tmp_path: Path, airflow_db: None) -> dict[str, Any]:
         "SequenceReconcileOperator": SequenceReconcileOperator,
         "SqlToSequenceUsageEventsOperator": SqlToSequenceUsageEventsOperator,
     }
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "alerts.md").read_text(), re.DOTALL | re.MULTILINE)
+    blocks = code_blocks((DOCS / "alerts.md").read_text())
     file = tmp_path / "alerts.py"  # Airflow up to 3.0 keeps the source of callbacks
     file.write_text("\n".join(blocks))
     with manual_dag() as dag:

@@ -11,12 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 import requests
-from airflow import __version__ as airflow_version
 
 from airflow_provider_sequence.hooks.sequence import SequenceHook
 from tests.integration.examples.test_dags import CHECKOUT
-from tests.integration.support.airflow import interval_dag, manual_dag
+from tests.integration.support.airflow import AIRFLOW_VERSION, interval_dag, manual_dag
 from tests.integration.support.databases import on_postgres
+from tests.integration.support.guides import code_blocks, run_code
 from tests.support.server import CREDENTIALS
 
 START, END = dt.datetime(2026, 10, 1, tzinfo=dt.UTC), dt.datetime(2026, 10, 2, tzinfo=dt.UTC)
@@ -32,18 +32,10 @@ def recipe(heading: str, page: str = "cookbook") -> str:
     return re.sub(r"^   (?=\S|    )", "", code, flags=re.MULTILINE) if code.startswith("   ") else code
 
 
-def run_code(code: str) -> dict[str, Any]:
-    """Run code that imports what it needs, as a guide has it, whose imports are those of Airflow 3."""
-    scope: dict[str, Any] = {}
-    code = code.replace("from airflow.sdk import", "from airflow.providers.common.compat.sdk import")
-    exec(compile(code, __file__, "exec"), scope)
-    return scope
-
-
 def run_recipe(code: str) -> dict[str, Any]:
     """Run a recipe below the imports that the cookbook begins with."""
     before_recipes = (CHECKOUT / "docs" / "cookbook.md").read_text().partition("\n## ")[0]
-    (imports,) = re.findall(r"^```python\n(.*?)^```", before_recipes, re.DOTALL | re.MULTILINE)
+    (imports,) = code_blocks(before_recipes)
     return run_code(imports + code)
 
 
@@ -68,7 +60,10 @@ def sent(sandbox: Any) -> list[str]:
 pytestmark = pytest.mark.usefixtures("sequence_conn")
 
 
-if airflow_version >= "3":  # before, a run that an asset starts has a data interval, and Asset another name
+if AIRFLOW_VERSION >= (
+    3,
+    0,
+):  # before, a run that an asset starts has a data interval, and Asset another name
 
     @on_postgres
     def test_push_after_dbt_looks_back_and_sends_once(run_dag, sandbox, warehouse):
@@ -183,7 +178,7 @@ def test_first_push(run_dag, sandbox, warehouse):
     make_usage(warehouse, [START + n * HOUR for n in range(3)])
     warehouse.execute("UPDATE usage SET usage_id = 'usage-3', customer = NULL WHERE usage_id = 'u-2'")
     page = (CHECKOUT / "docs" / "start.md").read_text()
-    first, check = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    first, check = code_blocks(page)
     dry = run_dag(run_code(first)["dag"], END)
 
     assert sandbox.summary()["requests"] == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from dev.resources_page import COMMAND, PAGE, resources_page
 from tests.integration.examples.test_dags import CHECKOUT, EXAMPLES
 from tests.integration.support.airflow import interval_dag, manual_dag
 from tests.integration.support.databases import on_postgres
+from tests.integration.support.guides import code_blocks, run_code
 
 DOCS = CHECKOUT / "docs"
 GUIDES = sorted(DOCS.glob("*.md"))
@@ -28,15 +28,10 @@ PACKAGE = CHECKOUT / "airflow_provider_sequence"
 each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 
 
-def code_blocks(text: str, language: str = "python") -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
 def define(code: str, dag: Any, scope: dict[str, Any]) -> Any:
-    """The DAG, with the tasks of a block of code, whose imports are those of Airflow 3."""
-    code = code.replace("from airflow.sdk import", "from airflow.providers.common.compat.sdk import")
+    """The DAG, with the tasks of a block of code."""
     with dag:
-        exec(compile(textwrap.dedent(code), "guide", "exec"), scope)
+        run_code(code, scope)
     return dag
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from airflow import __version__
 
+from tests.integration.support.airflow import AIRFLOW_VERSION
 from tests.integration.support.databases import Warehouse
 from tests.support import deliveries
 
 #: Airflow before 3.1 has no place for the page; what it does there is in tests/integration/test_get_provider_info.py.
-collect_ignore_glob = ["test_*.py"] if tuple(map(int, __version__.split(".")[:2])) < (3, 1) else []
+collect_ignore_glob = ["test_*.py"] if AIRFLOW_VERSION < (3, 1) else []
 
 SETTING = {
     "acme": {

@@ -79,12 +79,6 @@ def airflow_db() -> Iterator[None]:
     dispose_orm()
 
 
-def _is_3_0() -> bool:
-    from airflow import __version__
-
-    return __version__.startswith("3.0.")
-
-
 def _speed_up_and_mend() -> None:
     """Give older lines of Airflow 3 what ``dag.test()`` has on later ones."""
     try:
@@ -101,7 +95,10 @@ def _speed_up_and_mend() -> None:
         finalize(ti, state, context, log, error)
 
     task_runner.finalize = finalize_with_error
-    if _is_3_0():  # a sensor's first start stays text there, which a real worker reads as a time
+    if AIRFLOW_VERSION == (
+        3,
+        0,
+    ):  # a sensor's first start stays text there, which a real worker reads as a time
         from airflow.sdk.api import client
 
         client.TaskRescheduleStartDate.model_construct = client.TaskRescheduleStartDate
@@ -198,7 +195,7 @@ def _sync(dag: Any) -> None:
 
     written_as = serialized_objects.LazyDeserializedDAG
     since_3_1: dict[str, Any] = {}
-    if _is_3_0():
+    if AIRFLOW_VERSION == (3, 0):
         dag.relative_fileloc = "in_no_file.py"  # the row of the DAG wants one
         written = written_as(data=serialized_objects.SerializedDAG.to_dict(dag))
     else:

@@ -7,13 +7,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from airflow import __version__ as airflow_version
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_sequence.operators.sequence import SequenceReconcileOperator
 from airflow_provider_sequence.transfers.sequence_to_sql import SequenceToSqlOperator
 from airflow_provider_sequence.transfers.sql_to_sequence import SqlToSequenceUsageEventsOperator
-from tests.integration.support.airflow import interval_dag, manual_dag
+from tests.integration.support.airflow import AIRFLOW_VERSION, interval_dag, manual_dag
 from tests.integration.support.databases import sqlite_and_postgres
 
 START, END = dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -47,7 +46,7 @@ def make_usage(warehouse: Any, *times: str, kind: str = "timestamp") -> None:
     warehouse.execute("INSERT INTO usage VALUES (:id, :at)", *({"id": f"u{at}", "at": at} for at in times))
 
 
-if airflow_version >= "3":  # before, "@daily" has data intervals
+if AIRFLOW_VERSION >= (3, 0):  # before, "@daily" has data intervals
 
     def test_runs_of_daily_have_no_interval(run_dag, sandbox, sequence_conn, warehouse):
         make_usage(warehouse, "2026-03-01 12:00:00")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -25,6 +24,7 @@ from airflow_provider_sequence.warehouse.staging import StagingColumn, StagingLo
 from tests.integration.examples.test_dags import CHECKOUT
 from tests.integration.support.airflow import interval_dag
 from tests.integration.support.databases import every_database, on
+from tests.integration.support.guides import code_blocks
 from tests.integration.support.values import utc
 
 START, END = "2026-03-01", "2026-03-02"
@@ -206,7 +206,7 @@ def test_table_of_another_schema_of_duckdb_is_refused(engine, warehouse):
 
 def test_day_of_text_in_sqlite_as_the_guide_selects_it():
     guide = (CHECKOUT / "docs" / "databases.md").read_text().partition("\n## SQLite\n")[2]
-    (where,) = re.findall(r"^```sql\n(.*?)^```", guide.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+    (where,) = code_blocks(guide.partition("\n## ")[0], "sql")
     for bound, text in (("start", "2026-03-01T00:00:00+00:00"), ("end", "2026-03-02T00:00:00+00:00")):
         where = where.replace(f"{{{{ data_interval_{bound} | ts }}}}", text)
     inside = ["2026-03-01 00:00:00", "2026-03-01T23:59:59+00:00", "2026-03-02T01:00:00+02:00", "2026-03-01"]
