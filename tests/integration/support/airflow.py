@@ -187,6 +187,7 @@ def _sync(dag: Any) -> None:
     try:
         from airflow.dag_processing.bundles.manager import DagBundlesManager
     except ImportError:
+        dag.fileloc = __file__  # Airflow 2 stores its code, and a guide's is in no file
         dag.sync_to_db()
         return
     from airflow.dag_processing.collection import update_dag_parsing_results_in_db
