@@ -248,9 +248,8 @@ class SequenceReconcileOperator(_ReconcileOperator):
                         summary.outside,
                         self.timezone,
                     )
-                allowed = limit.allowed(summary.expected)
-                if summary.unresolved > allowed:
-                    raise DifferencesError(summary.describe(allowed, query_for_all))
+                if summary.unresolved > limit.allowed(summary.expected):
+                    raise DifferencesError(summary.describe(str(limit), query_for_all))
         return summary.as_dict()
 
     def _compare(self, reconciliation: Reconciliation, client: SequenceClient, resource: Resource) -> None:

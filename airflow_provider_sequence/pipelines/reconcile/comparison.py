@@ -102,11 +102,11 @@ class ReconcileSummary:
         counted = self.differences or Counter()
         return sum(counted[each] for each in _UNRESOLVED)
 
-    def describe(self, allowed: float, query: str) -> str:
+    def describe(self, allowed: str, query: str) -> str:
         """
         Say what differs, for an error.
 
-        :param allowed: how many events may.
+        :param allowed: how many events may, as the setting has it.
         :param query: SQL that lists all of them; empty if they are in no table.
         """
         counted = self.differences or Counter()
@@ -120,7 +120,7 @@ class ReconcileSummary:
             else "Set differences_table to have all of them"
         )
         return (
-            f"{self.unresolved:,} events differ between the query and Sequence, {allowed:g} may (max_differences)\n"
+            f"{self.unresolved:,} events differ between the query and Sequence, {allowed} may (max_differences)\n"
             f"{counts}. The first:\n{first}\n{everywhere}"
         )
 

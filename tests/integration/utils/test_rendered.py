@@ -234,7 +234,7 @@ FLAGS: list[tuple[Any, str, Any, dict[str, Any], str, Any]] = [
     (PUSH, "keep_delivered_for", "P30D", {}, "rows", 1),
     (PUSH, "keep_delivered_for", 3600, {}, "error", "is less than a day"),
     (RECONCILE, "max_differences", 1, OF_APRIL, "missing", 1),
-    (RECONCILE, "max_differences", 0.5, OF_APRIL, "error", "1 events differ"),
+    (RECONCILE, "max_differences", 0.5, OF_APRIL, "error", "1 events differ between the query and Sequence, 50 % may"),
     (RECONCILE, "resend", False, OF_MAY, "error", "1 events differ"),
     (RECONCILE, "resend", True, OF_JUNE, "resent", 1),
 ]  # fmt: skip
