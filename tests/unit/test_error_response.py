@@ -169,6 +169,7 @@ class TestRedaction:
             ),
             ("customer", "customerAlias: no customer", "customerAlias: no ***"),
             ("event-type", "eventType event-type is unknown", "eventType *** is unknown"),
+            ("1", "customerAlias must be 1", "customerAlias must be ***"),
             ("my customerAlias", "customerAlias my customerAlias", "*** ***"),
         ],
     )

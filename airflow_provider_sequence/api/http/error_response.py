@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -107,32 +108,28 @@ def redact(message: str, values: Iterable[str]) -> str:
     :return: the message without them, on one line, cut to a length that suits a log.
     """
     forms = {form for value in values for form in (_one_spelling(value), _base64(value)) if form}
-    text = _hide_names(_one_spelling(message), forms)
+    known = "\0".join(forms).lower()
+    names = "|".join(name for name in _NAMES if name.lower() not in known)
+    between_names = partial(_between, re.compile(rf"\b({names})\b" if names else "((?!))"))
+    text = one_line(between_names(_one_spelling(message), partial(_without_values, forms=forms)))
+    return between_names(text, partial(_without_parts, values=known))
+
+
+#: Names that the API's own words hold, which stay, though a customer's are often like them: but for those that a value holds.
+_NAMES = ("customerEventId", "customerAlias", "eventType", "eventTimestamp", "eventProperties", "seatType")
+
+
+def _between(names: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
+    """Text with a change to what stands between the names."""
+    return "".join(part if number % 2 else change(part) for number, part in enumerate(names.split(text)))
+
+
+def _without_values(text: str, forms: Iterable[str]) -> str:
     for form in sorted(forms, key=len, reverse=True):
         if len(form) > 3:
             text = re.sub(re.escape(form), "***", text, flags=re.IGNORECASE)
         elif form in text:
             text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", text)
-    return _show_names(_without_parts(one_line(text), "\0".join(forms).lower()))
-
-
-#: Names that the API's own words hold, and what stands for them while values are redacted: customers' are often like them.
-_NAMES = ("customerEventId", "customerAlias", "eventType", "eventTimestamp", "eventProperties", "seatType")
-_HIDDEN_NAMES = {name: f"⟦{number}⟧" for number, name in enumerate(_NAMES)}
-
-
-def _hide_names(text: str, forms: Iterable[str]) -> str:
-    """Text with marks for the API's names, but for those that a value holds."""
-    values = "\0".join(forms).lower()
-    for name, mark in _HIDDEN_NAMES.items():
-        if name.lower() not in values:
-            text = re.sub(rf"\b{name}\b", mark, text)
-    return text
-
-
-def _show_names(text: str) -> str:
-    for name, mark in _HIDDEN_NAMES.items():
-        text = text.replace(mark, name)
     return text
 
 
