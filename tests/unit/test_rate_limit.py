@@ -343,9 +343,14 @@ class TestThrottled:
         assert limiter.throttled_requests == 3
 
 
-def test_rate_after_a_429_at_the_first_request():
+@pytest.mark.parametrize(
+    ("clients", "retry_after", "least", "most"),
+    [(1, 40, 5, 25), (4, 1, 21, 23)],  # of a fourth of 100 a second, nearly all of it
+)
+def test_rate_after_a_429_at_the_first_request(clients, retry_after, least, most):
     clock = Clock()
     limiter = RateLimiter(6000, wait=clock.wait, clock=clock)
-    limiter.throttled(limiter.acquire(), retry_after=40)
+    limiter.share(clients)
+    limiter.throttled(limiter.acquire(), retry_after)
     limiter.passed(limiter.acquire())
-    assert 5 < rate_of(limiter) < 25
+    assert least < rate_of(limiter) < most

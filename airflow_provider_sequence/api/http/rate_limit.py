@@ -17,10 +17,13 @@ SLACK = 0.15
 #: The factor of a 429 on the rate, and the least rate, as a part of the configured one.
 SLOW_DOWN, SLOWEST = 0.9, 0.002
 #: Seconds within which another 429 shows that the rate was learnt wrongly, from a burst that the account had saved up;
-#: and what that leaves of it.
+#: and what that leaves of it. A share is not learnt: a 429 then comes from a task that has just begun, and is soon known.
 WRONG_WITHIN, WRONGLY_LEARNT = 5.0, 0.6
 #: Seconds over which it is counted what got through, since that tells what the account really allows.
 MEMORY = 60
+#: What part of the own rate stands for what got through in the minute before the start, when others may have had the rest;
+#: of a share it is all.
+BEFORE_START = 0.5
 #: How a lowered rate grows back: by this part of itself a second, more each second, up to the second number.
 GROWTH, FASTEST_GROWTH = 0.0005, 0.02
 #: Seconds to stop after a 429 that does not say how long: doubled each time in a row, up to the second number.
@@ -69,6 +72,7 @@ class RateLimiter:
         self._started = now
         #: How many requests got through in each second of late: (second, number).
         self._passed: deque[list[int]] = deque(maxlen=MEMORY + 1)
+        self._is_share = False
 
     @property
     def throttled_requests(self) -> int:
@@ -87,6 +91,7 @@ class RateLimiter:
             # What 429s have taught stays, where it is less.
             self._rate = configured if self._rate >= self._configured else min(self._rate, configured)
             self._configured = configured
+            self._is_share = clients > 1
 
     def acquire(self) -> float:
         """
@@ -124,7 +129,7 @@ class RateLimiter:
             if slot >= self._slowed_at:
                 if not self._probing:
                     self._before_stop = self._recently_passed(now)
-                    wrong = now - self._growing_since < WRONG_WITHIN
+                    wrong = not self._is_share and now - self._growing_since < WRONG_WITHIN
                     slower = self._rate * (WRONGLY_LEARNT if wrong else SLOW_DOWN)
                     self._rate = max(slower, self._configured * SLOWEST)
                 self._probing = True
@@ -155,9 +160,9 @@ class RateLimiter:
             if self._probing and slot >= self._slowed_at:
                 self._probing = False
                 self._in_a_row = 0
-                # Others had the part of the minute before the start: half of the own rate stands for what would have got
-                # through then. Else a client that starts while the account is used up would learn next to nothing.
-                unseen = self._rate * 0.5 * max(0.0, MEMORY - (now - self._started))
+                # Without it a client that starts while the account is used up would learn next to nothing.
+                before = self._rate * (1 if self._is_share else BEFORE_START)
+                unseen = before * max(0.0, MEMORY - (now - self._started))
                 # A stop may have lasted so long that what got through before it is not of late any more.
                 learned = (max(self._recently_passed(now), self._before_stop) + unseen) / MEMORY
                 self._rate = max(min(self._rate, learned * HEADROOM), self._configured * SLOWEST)
