@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_the_button_says_whether_the_credentials_are_right(
         # A fault of Airflow 3.3: with a port that is stored, though nobody uses it, the button works.
         assert VERSION[:2] >= (3, 3), answer.text()
         changed = ui.call("PATCH", f"/connections/{conn_id}?update_mask=port", json={
-            "connection_id": conn_id, "conn_type": "sequence", "port": 443
+            "connection_id": conn_id, "conn_type": "sequence", "port": urlsplit(sandbox.api_url).port
         })  # fmt: skip
         assert changed.ok, changed.text
         answer = press_test(page, ui, conn_id)
